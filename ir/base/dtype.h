@@ -37,7 +37,8 @@ bool is_numeric(DType dtype);          // float, integer or bool
 int integer_bits(DType dtype);
 
 // Conversions round to nearest even; NaN stays NaN (quiet); f16 overflow gives infinity; the f8, f4
-// and e8m0 types saturate as ONNX's Cast does with saturate=1 unless told otherwise.
+// and e8m0 types saturate as ONNX's Cast does with saturate=1 unless told otherwise. e8m0, which has
+// no mantissa, ignores the sign and rounds up (the default of ONNX's Cast); NaN in f4 becomes 6.
 float bf16_to_f32(uint16_t bits);
 uint16_t f32_to_bf16(float value);
 float f16_to_f32(uint16_t bits);
