@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Builds neuronc and runs its tests; ends with ctest's summary.
+#   test/run.sh             every test, release preset
+#   test/run.sh asan|tsan   the unit, container and runtime tests under a sanitizer
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+preset=${1:-release}
+select=()
+case "$preset" in
+  release) ;;
+  asan | tsan) select=(--label-regex '^(unit|container|runtime)$') ;;
+  *) echo "usage: test/run.sh [release|asan|tsan]" >&2; exit 2 ;;
+esac
+
+cmake/install_deps.sh --tests
+cmake --preset "$preset"
+cmake --build --preset "$preset"
+
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+exec ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j "$(nproc)" "${select[@]}"
