@@ -1,0 +1,200 @@
+/* nrt: loads NEFF files and runs them on the NeuronCores of this machine.
+ *
+ * The names, shapes and status numbers follow the Neuron runtime API, so that its users find their
+ * way; the implementation runs on the host CPU. All functions are thread-safe. Concurrent
+ * nrt_execute calls on one model stream through its cores. No function throws; every failing call
+ * leaves a message for the calling thread in nrt_get_last_message().
+ *
+ *   nrt_init(NRT_FRAMEWORK_TYPE_NO_FW, "", "");
+ *   nrt_load_file("model.neff", 0, 0, &model);
+ *   nrt_tensor_allocate(NRT_TENSOR_PLACEMENT_HOST, 0, size, "x", &x);  ... write, add to a set
+ *   nrt_execute(model, inputs, outputs);
+ */
+#ifndef NEURONC_RUNTIME_NRT_H_
+#define NEURONC_RUNTIME_NRT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NRT_API __attribute__((visibility("default")))
+
+typedef enum {
+  NRT_SUCCESS = 0,
+  NRT_FAILURE = 1,                  /* anything without a code of its own */
+  NRT_INVALID = 2,                  /* a wrong argument, a damaged NEFF, a name or size mismatch */
+  NRT_INVALID_HANDLE = 3,           /* a null or destroyed model, tensor or set */
+  NRT_RESOURCE = 4,                 /* a resource of the machine could not be had */
+  NRT_TIMEOUT = 5,
+  NRT_HW_ERROR = 6,                 /* the code needs an instruction set this CPU has not */
+  NRT_QUEUE_FULL = 7,
+  NRT_LOAD_NOT_ENOUGH_NC = 9,       /* the model wants more NeuronCores than are visible */
+  NRT_UNSUPPORTED_NEFF_VERSION = 10,
+  NRT_FAIL_HOST_MEM_ALLOC = 11,
+  NRT_UNINITIALIZED = 13,           /* before nrt_init */
+  NRT_CLOSED = 14,                  /* after nrt_close */
+  NRT_QUEUE_EMPTY = 15,
+  NRT_EXEC_UNIT_UNRECOVERABLE = 101,
+  NRT_EXEC_BAD_INPUT = 1002,        /* a tensor is missing from a set or has a wrong size */
+  NRT_EXEC_COMPLETED_WITH_NUM_ERR = 1003,
+  NRT_EXEC_COMPLETED_WITH_ERR = 1004, /* a kernel or a host operator reported an error */
+  NRT_EXEC_NC_BUSY = 1005,
+  NRT_EXEC_OOB = 1006,              /* an index computed from the data is out of range */
+} NRT_STATUS;
+
+typedef enum {
+  NRT_FRAMEWORK_TYPE_INVALID = 0,
+  NRT_FRAMEWORK_TYPE_NO_FW = 1,
+  NRT_FRAMEWORK_TYPE_TENSORFLOW = 2,
+  NRT_FRAMEWORK_TYPE_PYTORCH = 3,
+  NRT_FRAMEWORK_TYPE_MXNET = 4,
+} nrt_framework_type_t;
+
+/* Every placement is host memory here; VIRTUAL tensors get their buffer by attaching one. */
+typedef enum {
+  NRT_TENSOR_PLACEMENT_DEVICE,
+  NRT_TENSOR_PLACEMENT_HOST,
+  NRT_TENSOR_PLACEMENT_VIRTUAL,
+} nrt_tensor_placement_t;
+
+typedef enum {
+  NRT_DTYPE_UNKNOWN = 0x0,
+  NRT_DTYPE_UINT64 = 0x1,
+  NRT_DTYPE_INT8 = 0x2,
+  NRT_DTYPE_UINT8 = 0x3,
+  NRT_DTYPE_INT16 = 0x4,
+  NRT_DTYPE_UINT16 = 0x5,
+  NRT_DTYPE_BFLOAT16 = 0x6,
+  NRT_DTYPE_FLOAT16 = 0x7,
+  NRT_DTYPE_INT32 = 0x8,
+  NRT_DTYPE_UINT32 = 0x9,
+  NRT_DTYPE_FLOAT32 = 0xA,
+  NRT_DTYPE_INT64 = 0xC,
+  NRT_DTYPE_FP8_E4 = 0xE, /* f8e4m3fn */
+  NRT_DTYPE_FP8_E5 = 0xF, /* f8e5m2 */
+  /* Types beyond the original list. Types below 8 bits take one byte an element. */
+  NRT_DTYPE_BOOL = 0x100,
+  NRT_DTYPE_FLOAT64 = 0x101,
+  NRT_DTYPE_STRING = 0x102, /* each element's UTF-8 bytes and a zero byte */
+  NRT_DTYPE_INT4 = 0x103,
+  NRT_DTYPE_UINT4 = 0x104,
+  NRT_DTYPE_INT2 = 0x105,
+  NRT_DTYPE_UINT2 = 0x106,
+  NRT_DTYPE_FP8_E4_FNUZ = 0x107,
+  NRT_DTYPE_FP8_E5_FNUZ = 0x108,
+  NRT_DTYPE_FP8_E8M0 = 0x109,
+  NRT_DTYPE_FP4_E2M1 = 0x10A,
+} nrt_dtype_t;
+
+typedef enum {
+  NRT_TENSOR_USAGE_INPUT = 0,
+  NRT_TENSOR_USAGE_OUTPUT = 1,
+} nrt_tensor_usage_t;
+
+typedef struct nrt_model nrt_model_t;
+typedef struct nrt_tensor nrt_tensor_t;
+typedef struct nrt_tensor_set nrt_tensor_set_t;
+
+typedef struct nrt_tensor_info {
+  const char* name; /* owned by the array */
+  nrt_tensor_usage_t usage;
+  size_t size; /* bytes; 0 when known only at run time */
+  nrt_dtype_t dtype;
+  const int64_t* shape; /* -1: known only at run time */
+  uint32_t ndim;
+} nrt_tensor_info_t;
+
+/* Inputs first, then outputs, each in the model's order. */
+typedef struct nrt_tensor_info_array {
+  uint64_t tensor_count;
+  nrt_tensor_info_t* tensor_array;
+} nrt_tensor_info_array_t;
+
+typedef struct nrt_version {
+  uint64_t rt_major;
+  uint64_t rt_minor;
+  uint64_t rt_patch;
+  uint64_t rt_maintenance;
+  char rt_detail[128];
+  char git_hash[64];
+} nrt_version_t;
+
+/* --- Set-up ------------------------------------------------------------------------------------
+ * Environment: NEURON_RT_NUM_CORES=N or NEURON_RT_VISIBLE_CORES=A-B,C (which logical cores this
+ * process uses), NEURON_RT_VERIFY=metadata (skip the hash of the weights), NEURON_RT_PERF_MAP=1
+ * (write /tmp/perf-PID.map), NEURON_RT_LOG_LEVEL=error|warning|info|debug. */
+NRT_API NRT_STATUS nrt_init(nrt_framework_type_t framework, const char* framework_version,
+                            const char* framework_layer_version);
+/* Models must have been unloaded. nrt_init may be called again afterwards. */
+NRT_API void nrt_close(void);
+
+NRT_API const char* nrt_get_status_as_str(NRT_STATUS status);
+/* What went wrong in the last failing call of this thread; valid until its next call. */
+NRT_API const char* nrt_get_last_message(void);
+NRT_API NRT_STATUS nrt_get_version(nrt_version_t* version, size_t size);
+
+NRT_API NRT_STATUS nrt_get_total_nc_count(uint32_t* count);    /* of the machine */
+NRT_API NRT_STATUS nrt_get_visible_nc_count(uint32_t* count);  /* of this process */
+NRT_API NRT_STATUS nrt_get_total_vnc_count(uint32_t* count);
+NRT_API NRT_STATUS nrt_get_visible_vnc_count(uint32_t* count);
+
+/* --- Models ------------------------------------------------------------------------------------
+ * Loads a NEFF onto the visible NeuronCores [vnc, vnc + vnc_count). vnc -1: the runtime chooses;
+ * vnc_count 0 or -1: as many as the model was compiled for. nrt_load copies nothing of `neff`
+ * but needs it only during the call; nrt_load_file maps the file and shares its pages. */
+NRT_API NRT_STATUS nrt_load(const void* neff, size_t size, int32_t vnc, int32_t vnc_count,
+                            nrt_model_t** model);
+NRT_API NRT_STATUS nrt_load_file(const char* path, int32_t vnc, int32_t vnc_count,
+                                 nrt_model_t** model);
+/* Waits for the model's requests. */
+NRT_API NRT_STATUS nrt_unload(nrt_model_t* model);
+NRT_API NRT_STATUS nrt_get_model_nc_count(const nrt_model_t* model, uint32_t* count);
+NRT_API NRT_STATUS nrt_get_model_vnc_count(const nrt_model_t* model, uint32_t* count);
+NRT_API NRT_STATUS nrt_get_model_tensor_info(nrt_model_t* model,
+                                             nrt_tensor_info_array_t** tensor_info);
+NRT_API NRT_STATUS nrt_free_model_tensor_info(nrt_tensor_info_array_t* tensor_info);
+
+/* --- Tensors ---------------------------------------------------------------------------------*/
+NRT_API NRT_STATUS nrt_tensor_allocate(nrt_tensor_placement_t placement, int vnc, size_t size,
+                                       const char* name, nrt_tensor_t** tensor);
+/* A tensor without memory: attach a buffer, or let nrt_execute size it (as an output). */
+NRT_API NRT_STATUS nrt_tensor_allocate_empty(const char* name, nrt_tensor_t** tensor);
+/* Part of another tensor; keeps the source's memory alive. */
+NRT_API NRT_STATUS nrt_tensor_allocate_slice(const nrt_tensor_t* source, size_t offset, size_t size,
+                                             const char* name, nrt_tensor_t** tensor);
+/* The caller keeps `buffer` alive until the tensor is freed or another buffer is attached. */
+NRT_API NRT_STATUS nrt_tensor_attach_buffer(nrt_tensor_t* tensor, void* buffer, size_t size);
+NRT_API void nrt_tensor_free(nrt_tensor_t** tensor);
+NRT_API NRT_STATUS nrt_tensor_read(const nrt_tensor_t* tensor, void* buffer, size_t offset,
+                                   size_t size);
+NRT_API NRT_STATUS nrt_tensor_write(nrt_tensor_t* tensor, const void* buffer, size_t offset,
+                                    size_t size);
+NRT_API size_t nrt_tensor_get_size(const nrt_tensor_t* tensor);
+NRT_API void* nrt_tensor_get_va(const nrt_tensor_t* tensor);
+/* The shape an execution gave to an output; the dims stay valid until the tensor changes. */
+NRT_API NRT_STATUS nrt_tensor_get_shape(const nrt_tensor_t* tensor, const int64_t** dims,
+                                        uint32_t* ndim);
+
+NRT_API NRT_STATUS nrt_allocate_tensor_set(nrt_tensor_set_t** set);
+NRT_API void nrt_destroy_tensor_set(nrt_tensor_set_t** set); /* the tensors stay */
+NRT_API NRT_STATUS nrt_add_tensor_to_tensor_set(nrt_tensor_set_t* set, const char* name,
+                                                nrt_tensor_t* tensor);
+NRT_API NRT_STATUS nrt_get_tensor_from_tensor_set(nrt_tensor_set_t* set, const char* name,
+                                                  nrt_tensor_t** tensor);
+
+/* --- Execution ---------------------------------------------------------------------------------
+ * Runs one request to its end: reads the tensors named as the model's inputs, writes those named as
+ * its outputs. The tensors may not be changed meanwhile. */
+NRT_API NRT_STATUS nrt_execute(nrt_model_t* model, const nrt_tensor_set_t* input_set,
+                               nrt_tensor_set_t* output_set);
+NRT_API NRT_STATUS nrt_execute_repeat(nrt_model_t* model, const nrt_tensor_set_t* input_set,
+                                      nrt_tensor_set_t* output_set, int repeat_count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* NEURONC_RUNTIME_NRT_H_ */
