@@ -1,0 +1,95 @@
+// The table of passes.def, and the helpers every pass uses.
+#include <fmt/format.h>
+
+#include "passes/eliminate_dead.h"
+#include "passes/pass.h"
+
+namespace neuronc {
+namespace {
+
+enum PassIndex : size_t {
+#define PASS(text, function, Options, earliest, latest, effect, summary) kPass_##function,
+#include "passes/passes.def"
+#undef PASS
+};
+
+template <class Options, Expected<Changed> (*function)(Module&, const Options&, PassContext&),
+          size_t index>
+class BoundPass final : public Pass {
+ public:
+  const PassInfo& info() const override { return all_passes()[index]; }
+  std::vector<PassOption> options() override { return options_.options(); }
+  Expected<Changed> run(Module& module, PassContext& context) const override {
+    return function(module, options_, context);
+  }
+  static std::unique_ptr<Pass> create() { return std::make_unique<BoundPass>(); }
+
+ private:
+  Options options_;
+};
+
+constexpr std::optional<Stage> establishes(Stage stage) { return stage; }
+
+}  // namespace
+
+const std::vector<PassInfo>& all_passes() {
+  using enum Stage;
+  constexpr std::optional<Stage> keeps;
+  static const std::vector<PassInfo> kPasses = {
+#define PASS(text, function, Options, earliest, latest, effect, summary) \
+  {text,    Stage::earliest, Stage::latest,                              \
+   effect,  summary,         &BoundPass<Options, &function, kPass_##function>::create},
+#include "passes/passes.def"
+#undef PASS
+  };
+  return kPasses;
+}
+
+const PassInfo* find_pass(std::string_view name) {
+  for (const PassInfo& info : all_passes()) {
+    if (info.name == name) return &info;
+  }
+  return nullptr;
+}
+
+std::string node_label(const Module& module, const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  if (node.source && !module.source(node.source).node.empty()) {
+    return module.source(node.source).node;
+  }
+  for (ValueId result : node.results) {
+    if (!graph.value(result).name.empty()) return graph.value(result).name;
+  }
+  return std::string(node.def().name);
+}
+
+Location node_location(const Module& module, const Graph& graph, NodeId id) {
+  Location location;
+  location.file = module.name;
+  const Node& node = graph.node(id);
+  location.node = node_label(module, graph, id);
+  location.op = node.def().name;
+  if (node.source) {
+    const Source& source = module.source(node.source);
+    if (!source.op.empty()) location.op = source.op;
+    location.opset = source.opset;
+  }
+  if (!node.results.empty()) {
+    const Value& value = graph.value(node.results[0]);
+    location.tensor = fmt::format("output \"{}\": {}", value.name, to_text(value.type, &module));
+  }
+  return location;
+}
+
+std::vector<Graph*> all_graphs(Module& module) {
+  std::vector<Graph*> graphs{&module.graph()};
+  for (size_t i = 0; i < graphs.size(); ++i) {
+    Graph& graph = *graphs[i];
+    for (NodeId node : graph.nodes()) {
+      for (const auto& body : graph.node(node).bodies) graphs.push_back(body.get());
+    }
+  }
+  return graphs;
+}
+
+}  // namespace neuronc
