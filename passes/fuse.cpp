@@ -1,0 +1,400 @@
+// Implements fuse.h: clusters are formed in one walk in execution order, then each becomes a group.
+//
+// Why no cycle can arise: a cluster executes at the place of its first node (`position`), and a
+// node joins it only if all that the node needs besides is available before that place. So along
+// every path from cluster to cluster the position grows.
+#include "passes/fuse.h"
+
+#include <algorithm>
+#include <map>
+#include <queue>
+#include <set>
+#include <unordered_map>
+
+#include "ir/base/check.h"
+#include "ir/edit.h"
+#include "ir/remarks.h"
+#include "ir/target.h"
+#include "ir/view.h"
+
+namespace neuronc {
+
+bool is_view_candidate(const Module& module, const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  switch (node.op) {
+    case Op::reshape:
+    case Op::transpose:
+    case Op::squeeze:
+    case Op::unsqueeze:
+    case Op::split:
+    case Op::concat:
+    case Op::identity:
+      return true;
+    case Op::expand:
+      return graph.type(node.operands[0]).rank() <= graph.type(node.results[0]).rank();
+    case Op::slice: {
+      const auto dims = slice_dims(module, graph, id);
+      return dims && std::all_of(dims->begin(), dims->end(),
+                                 [](const SliceDim& dim) { return dim.step > 0; });
+    }
+    default:
+      return false;
+  }
+}
+
+namespace {
+
+constexpr int64_t kBeforeAll = -1;
+
+struct Cluster {
+  std::vector<NodeId> nodes;       // in execution order
+  int64_t position = 0;
+  std::vector<int64_t> domain;     // shape of what it computes, elementwise consumers included
+  NodeId anchor;                   // none: elementwise only
+  bool is_open = true;             // consumers may join
+  bool is_absorbed = false;        // moved into its consumer
+};
+
+class Fuser {
+ public:
+  Fuser(Module& module, const FuseOptions& options, PassContext& context)
+      : module_(module), graph_(module.graph()), options_(options), context_(context) {}
+
+  Changed run() {
+    form_clusters();
+    absorb_producers();
+    return build_groups();
+  }
+
+ private:
+  bool is_clustered(NodeId id) const {
+    const Node& node = graph_.node(id);
+    return node.placement == Placement::core && node.op != Op::constant &&
+           node.op != Op::group && !is_view_candidate(module_, graph_, id);
+  }
+  bool is_element(NodeId id) const {
+    return graph_.node(id).has(Trait::elementwise) &&
+           context_.target.can_inline(module_, graph_, id).has_value();
+  }
+  int64_t available(ValueId value) const {
+    const auto it = available_.find(value);
+    return it == available_.end() ? kBeforeAll : it->second;
+  }
+
+  void form_clusters();
+  bool try_join(NodeId id);
+  void absorb_producers();
+  int64_t only_consumer(const Cluster& cluster, size_t self) const;
+  bool accepts(const Cluster& consumer, const Cluster& producer) const;
+  Changed build_groups();
+  std::vector<std::pair<int64_t, NodeId>> order_items();
+  void build_group(const Cluster& cluster);
+  std::vector<ValueId> escaping_results(const Cluster& cluster, size_t self) const;
+  ValueId import_operand(Graph& body, GraphEditor& body_edit, ValueId outer,
+                         std::unordered_map<ValueId, ValueId>& inside,
+                         std::vector<ValueId>& operands);
+
+  Module& module_;
+  Graph& graph_;
+  const FuseOptions& options_;
+  PassContext& context_;
+  std::vector<Cluster> clusters_;
+  std::unordered_map<NodeId, size_t> cluster_of_;
+  std::unordered_map<ValueId, int64_t> available_;
+};
+
+void Fuser::form_clusters() {
+  int64_t position = 0;
+  for (NodeId id : graph_.nodes()) {
+    ++position;
+    const Node& node = graph_.node(id);
+    if (!is_clustered(id)) {
+      int64_t ready = node.placement == Placement::host ? position : kBeforeAll;
+      for (ValueId operand : node.operands) {
+        if (operand) ready = std::max(ready, available(operand));
+      }
+      for (ValueId result : node.results) available_[result] = ready;
+      continue;
+    }
+    const bool element = is_element(id);
+    if (!(element && try_join(id))) {
+      Cluster cluster;
+      cluster.nodes.push_back(id);
+      cluster.position = position;
+      cluster.domain = graph_.type(node.results[0]).shape();
+      if (!element) cluster.anchor = id;
+      cluster.is_open = node.results.size() == 1;
+      cluster_of_[id] = clusters_.size();
+      clusters_.push_back(std::move(cluster));
+    }
+    for (ValueId result : node.results) {
+      available_[result] = clusters_[cluster_of_[id]].position;
+    }
+  }
+}
+
+// Joins the latest cluster that makes one of the operands, if all else is there before it.
+bool Fuser::try_join(NodeId id) {
+  const Node& node = graph_.node(id);
+  const std::vector<int64_t> domain = graph_.type(node.results[0]).shape();
+  int64_t best = -1;
+  for (ValueId operand : node.operands) {
+    if (!operand || !graph_.producer(operand)) continue;
+    const auto it = cluster_of_.find(graph_.producer(operand));
+    if (it == cluster_of_.end()) continue;
+    const Cluster& cluster = clusters_[it->second];
+    if (best < 0 || cluster.position > clusters_[static_cast<size_t>(best)].position) {
+      best = static_cast<int64_t>(it->second);
+    }
+  }
+  if (best < 0) return false;
+  const auto missed = [&](const std::string& reason) {
+    context_.remarks.missed(node_label(module_, graph_, id), reason);
+    return false;
+  };
+  Cluster& cluster = clusters_[static_cast<size_t>(best)];
+  if (!cluster.is_open) return missed("its producer has several results");
+  if (cluster.domain != domain) return missed("its shape differs from its producer's");
+  if (static_cast<int64_t>(cluster.nodes.size()) >= options_.max_group_size) {
+    return missed("the group has reached its largest size");
+  }
+  for (ValueId operand : node.operands) {
+    if (!operand) continue;
+    const NodeId producer = graph_.producer(operand);
+    const auto it = producer ? cluster_of_.find(producer) : cluster_of_.end();
+    const bool is_inside = it != cluster_of_.end() && it->second == static_cast<size_t>(best);
+    if (!is_inside && available(operand) >= cluster.position) {
+      return missed("an operand is computed after its producer");
+    }
+    if (is_inside && graph_.type(operand).shape() != domain) {
+      return missed("it broadcasts its producer's result");
+    }
+  }
+  cluster.nodes.push_back(id);
+  cluster_of_[id] = static_cast<size_t>(best);
+  return true;
+}
+
+// The one cluster that uses all results of `cluster`, or -1.
+int64_t Fuser::only_consumer(const Cluster& cluster, size_t self) const {
+  int64_t consumer = -1;
+  for (NodeId id : cluster.nodes) {
+    for (ValueId result : graph_.node(id).results) {
+      const Value& value = graph_.value(result);
+      if (value.num_output_uses > 0) return -1;
+      for (const Use& use : value.uses) {
+        const auto it = cluster_of_.find(use.node);
+        if (it == cluster_of_.end()) return -1;
+        if (it->second == self) continue;
+        if (consumer >= 0 && consumer != static_cast<int64_t>(it->second)) return -1;
+        consumer = static_cast<int64_t>(it->second);
+      }
+    }
+  }
+  return consumer;
+}
+
+// Whether every use of `producer`'s results in `consumer` is an operand at which the anchor takes
+// elementwise work.
+bool Fuser::accepts(const Cluster& consumer, const Cluster& producer) const {
+  if (!consumer.anchor) return false;
+  for (NodeId id : producer.nodes) {
+    for (ValueId result : graph_.node(id).results) {
+      for (const Use& use : graph_.value(result).uses) {
+        if (std::find(producer.nodes.begin(), producer.nodes.end(), use.node) !=
+            producer.nodes.end()) {
+          continue;
+        }
+        if (use.node != consumer.anchor) return false;
+        if (!context_.target.accepts_prologue(module_, graph_, use.node, use.operand_index)) {
+          return false;
+        }
+      }
+    }
+  }
+  return true;
+}
+
+void Fuser::absorb_producers() {
+  // In reverse, so that a chain of producers moves into the anchor step by step.
+  for (size_t i = clusters_.size(); i-- > 0;) {
+    Cluster& producer = clusters_[i];
+    if (producer.anchor) continue;
+    const int64_t target = only_consumer(producer, i);
+    if (target < 0) continue;
+    Cluster& consumer = clusters_[static_cast<size_t>(target)];
+    const size_t size = consumer.nodes.size() + producer.nodes.size();
+    if (size > static_cast<size_t>(options_.max_group_size) || !accepts(consumer, producer)) {
+      context_.remarks.missed(node_label(module_, graph_, producer.nodes.front()),
+                              "its consumer does not take elementwise work on that operand");
+      continue;
+    }
+    for (NodeId id : producer.nodes) cluster_of_[id] = static_cast<size_t>(target);
+    consumer.nodes.insert(consumer.nodes.begin(), producer.nodes.begin(), producer.nodes.end());
+    producer.is_absorbed = true;
+  }
+}
+
+// Clusters and single nodes in an order that respects all dependences: Kahn's algorithm, the
+// earliest position first. A cluster is named by its first node.
+std::vector<std::pair<int64_t, NodeId>> Fuser::order_items() {
+  std::unordered_map<NodeId, NodeId> item_of;   // node -> name of its item
+  std::unordered_map<NodeId, int64_t> position;
+  std::unordered_map<NodeId, int64_t> num_waiting;
+  std::unordered_map<NodeId, std::set<NodeId>> users;
+  int64_t index = 0;
+  for (NodeId id : graph_.nodes()) {
+    ++index;
+    const auto it = cluster_of_.find(id);
+    const NodeId item = it == cluster_of_.end() ? id : clusters_[it->second].nodes.front();
+    item_of[id] = item;
+    position[item] = it == cluster_of_.end() ? index : clusters_[it->second].position;
+    num_waiting.emplace(item, 0);
+  }
+  for (NodeId id : graph_.nodes()) {
+    for (ValueId operand : graph_.node(id).operands) {
+      if (!operand || !graph_.producer(operand)) continue;
+      const NodeId from = item_of[graph_.producer(operand)];
+      const NodeId to = item_of[id];
+      if (from != to && users[from].insert(to).second) ++num_waiting[to];
+    }
+  }
+  using Item = std::pair<int64_t, NodeId>;
+  std::priority_queue<Item, std::vector<Item>, std::greater<>> ready;
+  for (const auto& [item, waiting] : num_waiting) {
+    if (waiting == 0) ready.emplace(position[item], item);
+  }
+  std::vector<Item> order;
+  while (!ready.empty()) {
+    const Item item = ready.top();
+    ready.pop();
+    order.push_back(item);
+    for (NodeId user : users[item.second]) {
+      if (--num_waiting[user] == 0) ready.emplace(position[user], user);
+    }
+  }
+  NEURONC_CHECK(order.size() == num_waiting.size());
+  return order;
+}
+
+Changed Fuser::build_groups() {
+  const auto order = order_items();
+  GraphEditor edit(graph_);
+  Changed changed = Changed::no;
+  for (const auto& [position, id] : order) {
+    const auto it = cluster_of_.find(id);
+    if (it == cluster_of_.end()) {
+      edit.move_before(id, NodeId());
+      continue;
+    }
+    build_group(clusters_[it->second]);
+    changed = Changed::yes;
+  }
+  return changed;
+}
+
+std::vector<ValueId> Fuser::escaping_results(const Cluster& cluster, size_t self) const {
+  std::vector<ValueId> results;
+  for (NodeId id : cluster.nodes) {
+    for (ValueId result : graph_.node(id).results) {
+      const Value& value = graph_.value(result);
+      const bool escapes =
+          value.num_output_uses > 0 ||
+          std::any_of(value.uses.begin(), value.uses.end(), [&](const Use& use) {
+            const auto it = cluster_of_.find(use.node);
+            return it == cluster_of_.end() || it->second != self;
+          });
+      if (escapes) results.push_back(result);
+    }
+  }
+  // A group whose values are all unused still stands for its last node.
+  if (results.empty()) results.push_back(graph_.node(cluster.nodes.back()).results[0]);
+  return results;
+}
+
+// Small constants that parametrise an operator go inside, where a lowering sees their values.
+ValueId Fuser::import_operand(Graph& body, GraphEditor& body_edit, ValueId outer,
+                              std::unordered_map<ValueId, ValueId>& inside,
+                              std::vector<ValueId>& operands) {
+  const auto it = inside.find(outer);
+  if (it != inside.end()) return it->second;
+  const Value& value = graph_.value(outer);
+  ValueId inner;
+  const Tensor* constant = module_.constant_of(graph_, outer);
+  const int64_t limit = constant && is_integer(constant->dtype()) ? 64 : 1;
+  if (constant && constant->num_elements() <= limit) {
+    NodeSpec spec;
+    spec.op = Op::constant;
+    spec.attributes = {graph_.constant_id(outer)};
+    spec.result_types = {value.type};
+    spec.placement = Placement::core;
+    inner = body.node(body_edit.append(std::move(spec))).results[0];
+  } else {
+    inner = body_edit.add_input(value.type, value.name);
+    operands.push_back(outer);
+  }
+  inside[outer] = inner;
+  return inner;
+}
+
+void Fuser::build_group(const Cluster& cluster) {
+  const size_t self = cluster_of_[cluster.nodes.front()];
+  const std::vector<ValueId> results = escaping_results(cluster, self);
+  auto body = std::make_unique<Graph>();
+  GraphEditor body_edit(*body);
+  std::unordered_map<ValueId, ValueId> inside;
+  NodeSpec group;
+  group.op = Op::group;
+  group.placement = Placement::core;
+  const NodeId head = cluster.anchor ? cluster.anchor : cluster.nodes.front();
+  group.source = graph_.node(head).source;
+  for (NodeId id : cluster.nodes) {
+    const Node& node = graph_.node(id);
+    NodeSpec spec;
+    spec.op = node.op;
+    spec.attributes = node.attributes;
+    spec.source = node.source;
+    spec.placement = Placement::core;
+    for (const auto& nested : node.bodies) spec.bodies.push_back(clone_graph(*nested));
+    for (ValueId operand : node.operands) {
+      spec.operands.push_back(
+          operand ? import_operand(*body, body_edit, operand, inside, group.operands) : ValueId());
+    }
+    for (ValueId result : node.results) spec.result_types.push_back(graph_.type(result));
+    const NodeId inner = body_edit.append(std::move(spec));
+    for (size_t i = 0; i < node.results.size(); ++i) {
+      const ValueId inner_result = body->node(inner).results[i];
+      inside[node.results[i]] = inner_result;
+      body_edit.set_name(inner_result, graph_.value(node.results[i]).name);
+    }
+  }
+  for (ValueId result : results) {
+    body_edit.add_output(inside[result], graph_.value(result).name);
+    group.result_types.push_back(graph_.type(result));
+  }
+  group.bodies.push_back(std::move(body));
+
+  GraphEditor edit(graph_);
+  const NodeId id = edit.append(std::move(group));
+  for (size_t i = 0; i < results.size(); ++i) {
+    const ValueId fresh = graph_.node(id).results[i];
+    edit.set_name(fresh, graph_.value(results[i]).name);
+    edit.set_name(results[i], "");
+    // Uses inside the cluster are rerouted too; they go away with their nodes.
+    edit.replace_all_uses(results[i], fresh);
+  }
+  for (size_t i = cluster.nodes.size(); i-- > 0;) {
+    const NodeId node = cluster.nodes[i];
+    edit.erase(node);
+  }
+  context_.remarks.done(node_label(module_, graph_, id),
+                        std::to_string(cluster.nodes.size()) + " operators in one group");
+}
+
+}  // namespace
+
+Expected<Changed> fuse(Module& module, const FuseOptions& options, PassContext& context) {
+  return Fuser(module, options, context).run();
+}
+
+}  // namespace neuronc
