@@ -47,4 +47,9 @@ NEURONC_OP(identity) = {"identity", "the operand itself", "ONNX Identity-16",
                         kAnyOperand, {}, kAnyResult, Trait::moves_data | Trait::idempotent,
                         Precision::exact, infer_identity, evaluate_identity, no_flops};
 
+/// y = x, copied to memory of another order; made by lay-out where no view will do.
+NEURONC_OP(reorder) = {"reorder", "a copy in another memory order", "neuronc", kAnyOperand, {},
+                       kAnyResult, Trait::moves_data | Trait::internal, Precision::exact,
+                       infer_identity, evaluate_identity, no_flops};
+
 }  // namespace neuronc

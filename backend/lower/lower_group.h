@@ -1,0 +1,16 @@
+// Lowers one fused group, or one reorder, to a kernel.
+#pragma once
+
+#include "backend/lower/lowered.h"
+#include "backend/llvm/target_isa.h"
+#include "ir/base/expected.h"
+
+namespace neuronc {
+
+// `node` is a group or a reorder of `graph`, at stage laid_out or later. The kernel is named by
+// what it does ("conv_3x3_64x64_relu"), not by the model's node: equal kernels are emitted once.
+// Errors: an operator without lowering, which placement should have kept on the host.
+OrRefusal<LoweredKernel> lower_group(const Module& module, const Graph& graph, NodeId node,
+                                     const TargetIsa& isa);
+
+}  // namespace neuronc
