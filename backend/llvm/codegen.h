@@ -1,0 +1,61 @@
+// Native code from kernels: one ELF shared object with one symbol per kernel. The only door to
+// LLVM and lld; it shows none of their types.
+//
+// The object calls nothing: no undefined symbol, no dynamic relocation, no writable data. Equal
+// kernels and options give equal bytes.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/base/expected.h"
+#include "ir/kernel/kernel.h"
+
+namespace neuronc {
+
+struct CodegenOptions {
+  std::string cpu = "x86-64-v3";  // x86-64-v2 | x86-64-v3 | x86-64-v4 | native
+  int opt_level = 2;              // 0: no optimisation, 2: the pipeline
+};
+
+// What a lowering wants to know of the processor that it lowers for.
+struct TargetIsa {
+  std::string cpu;        // a name that CodegenOptions takes and that means the same everywhere
+  std::string features;   // printed features, for example "+avx2,+fma"; empty for the levels
+  int vector_bytes = 32;  // of the widest register that is worth using
+  int num_vector_registers = 16;
+  bool has_fma = true;
+  bool has_f16c = true;
+  bool has_avx512 = false;
+  bool has_avx512_vnni = false;
+  bool has_avx512_bf16 = false;
+};
+
+// `native` is resolved to this machine's level and printed features; an unknown name is refused.
+// A `cpu` may carry features: "x86-64-v4,+avx512vnni".
+OrRefusal<TargetIsa> describe(std::string_view cpu);
+
+// A kernel and the further names under which the object exports it.
+struct KernelSymbol {
+  const kernel::Kernel* kernel = nullptr;
+  std::string name;  // the symbol; [A-Za-z0-9_.$]+
+  std::vector<std::string> aliases;
+};
+
+// The bytes of the ELF. Kernels must be valid (verify.h).
+OrRefusal<std::vector<std::byte>> compile_kernels(std::span<const KernelSymbol> kernels,
+                                                  const CodegenOptions& options);
+
+// For people: LLVM IR before optimisation, and the assembly of the result.
+OrRefusal<std::string> emit_llvm_text(std::span<const KernelSymbol> kernels,
+                                      const CodegenOptions& options);
+OrRefusal<std::string> emit_assembly(std::span<const KernelSymbol> kernels,
+                                     const CodegenOptions& options);
+
+// "19.1.7", for --version and the build information of an artifact.
+std::string llvm_version();
+
+}  // namespace neuronc
