@@ -1,0 +1,61 @@
+// The machine in numbers, for the cost model: data, not code.
+//
+// A model is a text file of `key = value` lines (ir/hardware/*.model); `#` starts a comment, and
+// `inferred` behind a value says that its source does not publish it. The first key is
+// `neuronc-hardware-model`, the version of the format. `inf1` and `host` are compiled in;
+// `--hardware-model FILE` reads another. Rates are those of one core.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/base/dtype.h"
+#include "ir/base/diagnostics.h"
+#include "ir/base/expected.h"
+
+namespace neuronc {
+
+struct HardwareModel {
+  std::string name;
+  std::string summary;
+  double version = 0;  // of the figures
+
+  double cores_per_chip = 1;
+  double f32_flops_per_s = 0;  // matrix products and convolutions, by operand type
+  double bf16_flops_per_s = 0;
+  double f16_flops_per_s = 0;
+  double i8_flops_per_s = 0;
+  double vector_flops_per_s = 0;  // everything else
+  double on_chip_bytes_per_core = 0;
+  double on_chip_bytes_per_s = 0;
+  double dram_bytes_per_chip = 0;
+  double dram_bytes_per_s_per_chip = 0;
+  double link_bytes_per_s = 0;  // from core to core
+  double hand_off_ns = 0;       // of one message between cores
+  double launch_ns = 0;         // of one kernel
+
+  std::vector<std::string> inferred;  // keys whose value is not published
+
+  // Matrix products with operands of `dtype`.
+  double matmul_flops_per_s(DType dtype) const;
+  // The share of one core when all cores of its chip read.
+  double dram_bytes_per_s() const { return dram_bytes_per_s_per_chip / cores_per_chip; }
+};
+
+// The names that need no file, sorted.
+std::vector<std::string_view> builtin_hardware_models();
+// The text of a built-in model.
+std::optional<std::string_view> builtin_hardware_model_text(std::string_view name);
+
+// Errors: NEU0603 with the line that is wrong, or the key that is missing.
+Expected<HardwareModel> parse_hardware_model(std::string_view text, std::string_view file,
+                                             Diagnostics& diagnostics);
+
+// A built-in model by its name, otherwise a file. Errors: NEU0001, NEU0603.
+Expected<HardwareModel> load_hardware_model(std::string_view name_or_file,
+                                            Diagnostics& diagnostics);
+
+}  // namespace neuronc
