@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "ir/base/check.h"
+#include "ir/base/text.h"
 #include "ir/edit.h"
 
 namespace neuronc {
@@ -95,7 +96,7 @@ std::string to_text(const Type& type, const Module* module) {
       if (dim.is_number()) {
         text += std::to_string(dim.number());
       } else if (dim.is_symbol() && module != nullptr) {
-        text += module->symbol(dim.symbol_id());
+        text += word_or_quoted(module->symbol(dim.symbol_id()));
       } else {
         text += '?';
       }

@@ -37,8 +37,8 @@ const std::vector<PassInfo>& all_passes() {
   constexpr std::optional<Stage> keeps;
   static const std::vector<PassInfo> kPasses = {
 #define PASS(text, function, Options, earliest, latest, effect, summary) \
-  {text,    Stage::earliest, Stage::latest,                              \
-   effect,  summary,         &BoundPass<Options, &function, kPass_##function>::create},
+  {text,   Stage::earliest, Stage::latest,                               \
+   effect, summary,         &BoundPass<Options, &function, kPass_##function>::create},
 #include "passes/passes.def"
 #undef PASS
   };
