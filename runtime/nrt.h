@@ -143,8 +143,8 @@ NRT_API NRT_STATUS nrt_get_visible_vnc_count(uint32_t* count);
 
 /* --- Models ------------------------------------------------------------------------------------
  * Loads a NEFF onto the visible NeuronCores [vnc, vnc + vnc_count). vnc -1: the runtime chooses;
- * vnc_count 0 or -1: as many as the model was compiled for. nrt_load copies nothing of `neff`
- * but needs it only during the call; nrt_load_file maps the file and shares its pages. */
+ * vnc_count 0 or -1: as many as the model was compiled for. nrt_load copies what it
+ * needs of `neff`; nrt_load_file maps the file, and processes share its pages. */
 NRT_API NRT_STATUS nrt_load(const void* neff, size_t size, int32_t vnc, int32_t vnc_count,
                             nrt_model_t** model);
 NRT_API NRT_STATUS nrt_load_file(const char* path, int32_t vnc, int32_t vnc_count,

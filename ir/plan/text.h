@@ -1,0 +1,49 @@
+// The text form of a plan, as `neuronc inspect` shows it and tests write it; parse(print(p)) == p.
+//
+//   plan "tiny" {
+//     input 0 "x" f32[4] bytes 16
+//     output 0 "y" f32[4] bytes 16
+//     constant 0 "w" bytes 64 offset 0 hash 00000000000000000000000000000000
+//     kernel 0 @scale buffers 2 tiles 4
+//     channel 0 "x/y" bytes 64 depth 2 lane 0 -> 1
+//     expanded 0
+//     shared 0
+//     host_slots 0
+//     lane 0 core 0 arena 128 {
+//       alloc "t" 0:64 steps 0..1
+//       alloc "halo" 64:64 persistent
+//       init {
+//         fill (w arena+64:64) 0x0:1
+//       }
+//       block 0 {
+//         run @scale tiles 0..4 (r input0+0:16, w arena+0:16)
+//         acquire 0
+//         copy (r arena+0:16, w channel0+0:16)
+//         send 0
+//       }
+//     }
+//   }
+//
+// Further steps: `recv 0`, `release 0`, `barrier`, `if (r arena+0:1) 1 else 2`,
+// `loop (r arena+0:8, w arena+8:8) 1`, `host 3 (r slot0, r arena+0:16 f32[4]) -> (w slot1)`.
+// Numbers in front are the entity's index and must count up. `#` starts a comment.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "ir/base/expected.h"
+#include "ir/plan/plan.h"
+
+namespace neuronc::plan {
+
+std::string to_text(const Plan& plan);
+
+// One line, as in the text form; the plan gives the kernels' names.
+std::string to_text(const Plan& plan, const Step& step);
+std::string to_text(const BufferRef& ref);
+
+// Errors name the line: "line 7: expected `:`".
+OrRefusal<Plan> parse_plan(std::string_view text);
+
+}  // namespace neuronc::plan

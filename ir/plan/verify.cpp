@@ -1,0 +1,420 @@
+// Rules on tables and on single steps; the rules' numbers stand in verify.h.
+#include "ir/plan/verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <set>
+
+#include "ir/plan/kernel_abi.h"
+#include "ir/plan/text.h"
+#include "ir/plan/verify_internal.h"
+
+namespace neuronc::plan {
+namespace {
+
+constexpr uint64_t kMaxBytes = uint64_t{1} << 46;  // far above any memory, far below overflow
+constexpr uint32_t kMaxDepth = 1024;
+
+// The bytes of a static tensor; nothing if they do not fit.
+std::optional<uint64_t> dense_bytes(DType dtype, const std::vector<int64_t>& dims) {
+  uint64_t size = static_cast<uint64_t>(size_bytes(dtype));
+  for (int64_t dim : dims) {
+    if (dim < 0) return std::nullopt;
+    if (dim != 0 && size > kMaxBytes / static_cast<uint64_t>(dim)) return std::nullopt;
+    size *= static_cast<uint64_t>(dim);
+  }
+  return size;
+}
+
+class TableVerifier {
+ public:
+  TableVerifier(const Plan& plan, Errors& errors) : plan_(plan), errors_(errors) {}
+
+  void run() {
+    check_tensors("input", plan_.inputs);
+    check_tensors("output", plan_.outputs);
+    check_constants();
+    check_kernels();
+    check_channels();
+    check_lanes();
+  }
+
+ private:
+  void check_tensors(std::string_view what, const std::vector<TensorSpec>& tensors) {
+    std::set<std::string_view> names;
+    for (const TensorSpec& tensor : tensors) {
+      const auto error = [&](std::string_view text) {
+        errors_.add(fmt::format("{} `{}` {}", what, tensor.name, text));
+      };
+      if (tensor.name.empty()) error("has no name");
+      if (!names.insert(tensor.name).second) error("is there twice");
+      if (tensor.dtype == DType::none) error("has no dtype");
+      if (tensor.bound_input != -1) error("is bound to an input, which is not supported");
+      if (is_static(tensor)) {
+        const std::optional<uint64_t> size = dense_bytes(tensor.dtype, tensor.dims);
+        if (!size || *size != tensor.size_bytes) error("has a size that is not that of its dims");
+      } else if (tensor.size_bytes != 0) {
+        error("is sized at run time but states a size");
+      } else if (what == "input" && tensor.dtype != DType::string) {
+        error("has an unknown dim");
+      }
+    }
+  }
+
+  void check_constants() {
+    for (size_t i = 0; i < plan_.constants.size(); ++i) {
+      const Constant& constant = plan_.constants[i];
+      if (constant.offset_bytes % kBufferAlignment != 0 || constant.offset_bytes > kMaxBytes ||
+          constant.size_bytes > kMaxBytes) {
+        errors_.add(fmt::format("constant {} has a wrong offset or size", i));
+      }
+    }
+    if (plan_.expanded_bytes > kMaxBytes) errors_.add("the expanded memory is too large");
+    if (plan_.shared_bytes > kMaxBytes) errors_.add("the shared memory is too large");
+  }
+
+  void check_kernels() {
+    std::set<std::string_view> symbols;
+    for (const Kernel& kernel : plan_.kernels) {
+      if (kernel.symbol.empty()) errors_.add("a kernel has no symbol");
+      if (!symbols.insert(kernel.symbol).second) {
+        errors_.add(fmt::format("kernel @{} is there twice", kernel.symbol));
+      }
+      if (kernel.num_tiles < 0) {
+        errors_.add(fmt::format("kernel @{} has a negative number of tiles", kernel.symbol));
+      }
+    }
+  }
+
+  void check_channels() {
+    for (size_t i = 0; i < plan_.channels.size(); ++i) {
+      const Channel& channel = plan_.channels[i];
+      const auto error = [&](std::string_view text) {
+        errors_.add(fmt::format("channel {} {}", i, text));
+      };
+      if (channel.slot_bytes > kMaxBytes) error("is too large");
+      if (channel.depth < 1 || channel.depth > kMaxDepth) error("has a depth outside [1, 1024]");
+      if (channel.producer.index >= plan_.lanes.size()) error("has a producer that is no lane");
+      if (channel.consumers.empty()) error("has no consumer");
+      for (size_t c = 0; c < channel.consumers.size(); ++c) {
+        if (channel.consumers[c].index >= plan_.lanes.size())
+          error("has a consumer that is no lane");
+        if (c > 0 && channel.consumers[c - 1] >= channel.consumers[c]) {
+          error("has consumers that do not ascend");
+        }
+      }
+    }
+  }
+
+  void check_lanes() {
+    if (plan_.lanes.empty()) errors_.add("there is no lane");
+    for (size_t i = 0; i < plan_.lanes.size(); ++i) {
+      const Lane& lane = plan_.lanes[i];
+      const bool is_last = i + 1 == plan_.lanes.size();
+      if (lane.kind == LaneKind::host ? !is_last : lane.core != i) {
+        errors_.add(fmt::format("lane {} is out of order: cores first, the host last", i));
+      }
+      if (lane.blocks.empty()) errors_.add(fmt::format("lane {} has no block", i));
+      if (lane.arena_bytes > kMaxBytes)
+        errors_.add(fmt::format("lane {}: the arena is too large", i));
+      check_allocations(i);
+    }
+  }
+
+  void check_allocations(size_t lane_index) {
+    const Lane& lane = plan_.lanes[lane_index];
+    const size_t num_steps = lane.blocks.empty() ? 0 : lane.blocks[0].steps.size();
+    std::vector<const Allocation*> sorted;
+    for (size_t i = 0; i < lane.allocations.size(); ++i) {
+      const Allocation& a = lane.allocations[i];
+      const auto error = [&](std::string_view text) {
+        errors_.add(fmt::format("lane {} allocation {} `{}` {}", lane_index, i, a.name, text));
+      };
+      if (a.offset_bytes % kBufferAlignment != 0) error("does not start on 64 bytes");
+      if (a.size_bytes > lane.arena_bytes || a.offset_bytes > lane.arena_bytes - a.size_bytes) {
+        error("lies outside the arena");
+      }
+      const bool has_steps = a.first_step <= a.last_step && a.last_step < num_steps;
+      if (a.lifetime == Lifetime::steps && !has_steps) error("names steps that are not there");
+      sorted.push_back(&a);
+    }
+    std::sort(sorted.begin(), sorted.end(), [](const Allocation* a, const Allocation* b) {
+      return a->offset_bytes < b->offset_bytes;
+    });
+    for (size_t i = 0; i < sorted.size() && !errors_.is_full(); ++i) {
+      check_collisions(lane_index, sorted, i);
+    }
+  }
+
+  void check_collisions(size_t lane_index, const std::vector<const Allocation*>& sorted, size_t i) {
+    const Allocation& a = *sorted[i];
+    for (size_t j = i + 1; j < sorted.size(); ++j) {
+      const Allocation& b = *sorted[j];
+      if (b.offset_bytes - a.offset_bytes >= a.size_bytes) return;
+      const bool is_persistent =
+          a.lifetime == Lifetime::persistent || b.lifetime == Lifetime::persistent;
+      const bool meets = a.first_step <= b.last_step && b.first_step <= a.last_step;
+      if (b.size_bytes > 0 && (is_persistent || meets)) {
+        errors_.add(
+            fmt::format("lane {}: allocations `{}` and `{}` are live together and share "
+                        "bytes from {}",
+                        lane_index, a.name, b.name, b.offset_bytes));
+      }
+    }
+  }
+
+  const Plan& plan_;
+  Errors& errors_;
+};
+
+// Rules 5, 6, 13 and 14: each step by itself.
+class StepVerifier {
+ public:
+  StepVerifier(const Plan& plan, Errors& errors) : plan_(plan), errors_(errors) {}
+
+  void run() {
+    for (lane_ = 0; lane_ < plan_.lanes.size(); ++lane_) {
+      block_ = kInit;
+      check_list("init ", plan_.lanes[lane_].init);
+      const std::vector<Block>& blocks = plan_.lanes[lane_].blocks;
+      for (block_ = 0; block_ < static_cast<int64_t>(blocks.size()); ++block_) {
+        const std::string list = block_ == 0 ? "" : fmt::format("block {} ", block_);
+        check_list(list, blocks[static_cast<size_t>(block_)].steps);
+      }
+    }
+  }
+
+ private:
+  static constexpr int64_t kInit = -1;
+
+  void check_list(std::string_view list, const std::vector<Step>& steps) {
+    for (size_t i = 0; i < steps.size() && !errors_.is_full(); ++i) {
+      where_ = [this, list, i, &steps] { return place(plan_, lane_, list, i, steps[i]); };
+      for_each_ref(steps[i], [this](const BufferRef& ref) { check_ref(ref); });
+      std::visit([this](const auto& step) { check(step); }, steps[i]);
+    }
+  }
+
+  void error(std::string_view text) { errors_.add(fmt::format("{}: {}", where_(), text)); }
+
+  bool is_init() const { return block_ == kInit; }
+  bool is_host() const { return plan_.lanes[lane_].kind == LaneKind::host; }
+
+  // The size of a space, or nothing if the reference's index names none.
+  std::optional<uint64_t> space_bytes(const BufferRef& ref) const {
+    const auto at = [&](const auto& list, auto member) -> std::optional<uint64_t> {
+      if (ref.index >= list.size()) return std::nullopt;
+      return list[ref.index].*member;
+    };
+    switch (ref.space) {
+      case Space::arena:
+        return plan_.lanes[lane_].arena_bytes;
+      case Space::expanded:
+        return plan_.expanded_bytes;
+      case Space::shared:
+        return plan_.shared_bytes;
+      case Space::constant:
+        return at(plan_.constants, &Constant::size_bytes);
+      case Space::input:
+        return at(plan_.inputs, &TensorSpec::size_bytes);
+      case Space::output:
+        return at(plan_.outputs, &TensorSpec::size_bytes);
+      case Space::channel:
+        return at(plan_.channels, &Channel::slot_bytes);
+      case Space::host_slot:
+        return ref.index < plan_.num_host_slots ? std::optional<uint64_t>(0) : std::nullopt;
+    }
+    return std::nullopt;
+  }
+
+  void check_ref(const BufferRef& ref) {
+    const std::optional<uint64_t> size = space_bytes(ref);
+    const auto ref_error = [&](std::string_view text) {
+      error(fmt::format("`{}` {}", to_text(ref), text));
+    };
+    const bool is_single =
+        ref.space == Space::arena || ref.space == Space::expanded || ref.space == Space::shared;
+    if (!size || (is_single && ref.index != 0)) return ref_error("does not exist");
+    if (ref.size_bytes > *size || ref.offset_bytes > *size - ref.size_bytes) {
+      return ref_error("lies outside its space");
+    }
+    const bool is_read_only = ref.space == Space::constant || ref.space == Space::input ||
+                              (ref.space == Space::expanded && !is_init());
+    if (writes(ref) && is_read_only) return ref_error("is written, but may only be read");
+    if (ref.space == Space::host_slot && !is_host()) ref_error("is used outside the host lane");
+    const bool is_of_request = ref.space == Space::input || ref.space == Space::output ||
+                               ref.space == Space::host_slot || ref.space == Space::shared;
+    if (is_init() && is_of_request) ref_error("belongs to a request, and init has none");
+  }
+
+  void check(const RunKernel& step) {
+    if (step.kernel.index >= plan_.kernels.size()) return error("the kernel does not exist");
+    const Kernel& kernel = plan_.kernels[step.kernel.index];
+    if (step.buffers.size() != kernel.num_buffers) {
+      error(fmt::format("the kernel takes {} buffers", kernel.num_buffers));
+    }
+    const bool is_good = 0 <= step.tile_begin && step.tile_begin <= step.tile_end &&
+                         step.tile_end <= kernel.num_tiles;
+    if (!is_good) error(fmt::format("the kernel has {} tiles", kernel.num_tiles));
+    for (const BufferRef& ref : step.buffers) {
+      check_no_slot(ref);
+      if (is_init() && ref.space == Space::channel) error("init may only fill channels");
+    }
+  }
+
+  void check(const Acquire& step) { check_channel(step.channel); }
+  void check(const Send& step) { check_channel(step.channel); }
+  void check(const Recv& step) { check_channel(step.channel); }
+  void check(const Release& step) { check_channel(step.channel); }
+  void check_channel(ChannelId channel) {
+    if (channel.index >= plan_.channels.size()) error("the channel does not exist");
+    if (block_ != 0) error("channel steps stand in block 0 only");
+  }
+
+  void check(const Barrier&) {
+    if (block_ != 0) error("barriers stand in block 0 only");
+    if (is_host()) error("the host lane takes no part in barriers");
+  }
+
+  void check(const Fill& step) {
+    const uint32_t bytes = step.pattern_bytes;
+    if (bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8) {
+      return error("the pattern takes 1, 2, 4 or 8 bytes");
+    }
+    if (step.target.size_bytes % bytes != 0) error("the pattern does not divide the target");
+    if (step.target.access != Access::write) error("the target of a fill is written");
+    check_no_slot(step.target);
+  }
+
+  void check(const Copy& step) {
+    const BufferRef& a = step.source;
+    const BufferRef& b = step.target;
+    if (a.access != Access::read || b.access != Access::write) error("a copy reads and writes");
+    if (a.size_bytes != b.size_bytes) error("source and target differ in size");
+    const bool overlaps = a.space == b.space && a.index == b.index &&
+                          a.offset_bytes < b.offset_bytes + b.size_bytes &&
+                          b.offset_bytes < a.offset_bytes + a.size_bytes;
+    if (overlaps) error("source and target overlap");
+    if (is_init() && (a.space == Space::channel || b.space == Space::channel)) {
+      error("init may only fill channels");
+    }
+    check_no_slot(a);
+    check_no_slot(b);
+  }
+
+  void check_no_slot(const BufferRef& ref) {
+    if (ref.space == Space::host_slot) error("host slots are for host nodes");
+  }
+
+  void check(const RunHostNode& step) {
+    if (!is_host() || is_init()) error("host nodes run on the host lane, per request");
+    for (const HostOperand& operand : step.operands) check_operand(operand, Access::read);
+    for (const HostOperand& result : step.results) check_operand(result, Access::write);
+  }
+
+  void check_operand(const HostOperand& operand, Access access) {
+    const BufferRef& ref = operand.ref;
+    if (ref.access != access) error("operands are read, results are written");
+    if (ref.space == Space::host_slot) {
+      if (block_ > 0 && access == Access::write) error("slots are written in block 0 only");
+      return;
+    }
+    if (!space_bytes(ref)) return;
+    const bool is_run_time_tensor =
+        (ref.space == Space::input && !is_static(plan_.inputs[ref.index])) ||
+        (ref.space == Space::output && !is_static(plan_.outputs[ref.index]));
+    if (is_run_time_tensor) return;
+    const std::optional<uint64_t> size = dense_bytes(operand.dtype, operand.dims);
+    if (operand.dtype == DType::none || operand.dtype == DType::string || !size ||
+        *size != ref.size_bytes) {
+      error(fmt::format("`{}` does not have the size of its dims and dtype", to_text(ref)));
+    }
+  }
+
+  void check(const If& step) {
+    if (is_init()) error("init has no control flow");
+    if (step.condition.size_bytes != 1 || step.condition.access != Access::read) {
+      error("the condition is one byte that is read");
+    }
+    check_no_slot(step.condition);
+    check_block(step.then_block);
+    if (step.else_block) check_block(step.else_block);
+  }
+
+  void check(const Loop& step) {
+    if (is_init()) error("init has no control flow");
+    if (step.count.size_bytes != 8 || step.count.access != Access::read ||
+        step.iteration.size_bytes != 8 || step.iteration.access != Access::write) {
+      error("count (read) and iteration (written) are 8 bytes each");
+    }
+    check_no_slot(step.count);
+    check_no_slot(step.iteration);
+    check_block(step.body);
+  }
+
+  void check_block(BlockId block) {
+    const auto num_blocks = static_cast<int64_t>(plan_.lanes[lane_].blocks.size());
+    if (block.index >= num_blocks || int64_t{block.index} <= block_) {
+      return error("the block does not exist later in the lane");
+    }
+    if (!named_blocks_.insert({lane_, block.index}).second) {
+      error("the block belongs to two steps");
+    }
+  }
+
+  const Plan& plan_;
+  Errors& errors_;
+  size_t lane_ = 0;
+  int64_t block_ = kInit;
+  std::set<std::pair<size_t, uint32_t>> named_blocks_;
+  std::function<std::string()> where_;
+};
+
+}  // namespace
+
+void for_each_ref(const Step& step, const std::function<void(const BufferRef&)>& visit) {
+  struct Visitor {
+    const std::function<void(const BufferRef&)>& visit;
+    void operator()(const RunKernel& s) const {
+      for (const BufferRef& ref : s.buffers) visit(ref);
+    }
+    void operator()(const Acquire&) const {}
+    void operator()(const Send&) const {}
+    void operator()(const Recv&) const {}
+    void operator()(const Release&) const {}
+    void operator()(const Barrier&) const {}
+    void operator()(const Fill& s) const { visit(s.target); }
+    void operator()(const Copy& s) const {
+      visit(s.source);
+      visit(s.target);
+    }
+    void operator()(const RunHostNode& s) const {
+      for (const HostOperand& operand : s.operands) visit(operand.ref);
+      for (const HostOperand& result : s.results) visit(result.ref);
+    }
+    void operator()(const If& s) const { visit(s.condition); }
+    void operator()(const Loop& s) const {
+      visit(s.count);
+      visit(s.iteration);
+    }
+  };
+  std::visit(Visitor{visit}, step);
+}
+
+std::string place(const Plan& plan, size_t lane, std::string_view list, size_t step_index,
+                  const Step& step) {
+  return fmt::format("lane {} {}step {} (`{}`)", lane, list, step_index, to_text(plan, step));
+}
+
+std::vector<std::string> verify(const Plan& plan) {
+  Errors errors;
+  TableVerifier(plan, errors).run();
+  if (errors.is_empty()) StepVerifier(plan, errors).run();
+  if (errors.is_empty()) verify_flow(plan, errors);
+  return errors.take();
+}
+
+}  // namespace neuronc::plan

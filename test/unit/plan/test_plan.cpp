@@ -1,0 +1,231 @@
+// Plans: text and binary forms round-trip, damaged files are refused, and each verifier rule fires
+// on a sound plan with one thing changed.
+#include <catch2/catch.hpp>
+#include <random>
+#include <string>
+
+#include "ir/plan/binary.h"
+#include "ir/plan/text.h"
+#include "ir/plan/verify.h"
+
+using namespace neuronc;
+using namespace neuronc::plan;
+
+namespace {
+
+// Two cores and the host; every kind of step once.
+constexpr std::string_view kText = R"(plan "a \"b\" \x01" {
+  input 0 "x" f32[4] bytes 16
+  input 1 "s" string[2] bytes 0
+  output 0 "y" f32[4] bytes 16
+  output 1 "z" i64[-1] bytes 0
+  constant 0 "w" bytes 64 offset 128 hash 000102030405060708090a0b0c0d0e0f
+  kernel 0 @scale buffers 3 tiles 8
+  kernel 1 @add.2 buffers 2 tiles 1
+  channel 0 "x/y" bytes 64 depth 2 lane 0 -> 0, 1
+  channel 1 "y/z" bytes 16 depth 1 lane 1 -> 2
+  expanded 64
+  shared 128
+  host_slots 1
+  lane 0 core 0 arena 192 {
+    alloc "t" 0:64 steps 0..4
+    alloc "u" 0:64 steps 5..10
+    alloc "halo" 64:64 persistent
+    init {
+      fill (w arena+64:64) 0xff800000:4
+      fill (w channel0+16:48) 0x0:1
+      run @add.2 tiles 0..1 (r constant0+0:64, w expanded+0:64)
+    }
+    block 0 {
+      run @scale tiles 0..4 (r input0+0:16, r expanded+0:64, w arena+0:16)
+      acquire 0
+      copy (r arena+0:16, w channel0+0:16)
+      send 0
+      run @scale tiles 0..8 (r arena+64:64, r arena+0:16, w shared+0:64)
+      fill (w arena+0:16) 0x1:8
+      if (r arena+0:1) 1 else 2
+      loop (r arena+0:8, w arena+8:8) 3
+      recv 0
+      copy (r channel0+0:16, w arena+16:16)
+      release 0
+      barrier
+    }
+    block 1 {
+      run @add.2 tiles 0..1 (rw arena+0:16, w arena+16:16)
+    }
+    block 2 {
+      run @add.2 tiles 0..0 (r constant0+0:64, w arena+16:16)
+    }
+    block 3 {
+      barrier_free_fill_follows
+    }
+  }
+  lane 1 core 1 arena 64 {
+    block 0 {
+      recv 0
+      acquire 1
+      run @add.2 tiles 0..1 (r channel0+0:64, w channel1+0:16)
+      send 1
+      copy (r channel0+0:16, w output0+0:16)
+      release 0
+      barrier
+    }
+  }
+  lane 2 host arena 0 {
+    block 0 {
+      recv 1
+      host 3 (r channel1+0:16 f32[4], r input1+0:0 string[2]) -> (w slot0)
+      release 1
+      host 4 (r slot0) -> (w output1+0:0 i64[-1])
+    }
+  }
+}
+)";
+
+std::string replaced(std::string text, std::string_view from, std::string_view to) {
+  const size_t at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+std::string sound_text() {
+  return replaced(std::string(kText), "barrier_free_fill_follows", "fill (w arena+32:8) 0x7:1");
+}
+
+Plan parsed(std::string_view text) {
+  auto plan = parse_plan(text);
+  if (!plan) FAIL(plan.error().reason);
+  return *plan;
+}
+
+std::vector<std::span<const std::byte>> spans(const std::vector<std::vector<std::byte>>& files) {
+  return {files.begin(), files.end()};
+}
+
+}  // namespace
+
+TEST_CASE("text and binary forms round-trip") {
+  const Plan plan = parsed(sound_text());
+  CHECK(to_text(plan) == sound_text());
+  CHECK(plan.model_name == "a \"b\" \x01");
+  const auto files = encode(plan);
+  REQUIRE(files.size() == 3);
+  const auto decoded = decode(spans(files));
+  REQUIRE(decoded);
+  CHECK(*decoded == plan);
+  CHECK(encode(*decoded) == files);
+  CHECK(num_cores(plan) == 2);
+}
+
+TEST_CASE("a sound plan verifies") {
+  for (const std::string& error : verify(parsed(sound_text()))) FAIL(error);
+}
+
+TEST_CASE("text errors name the line") {
+  const auto error = parse_plan("plan \"x\" {\n  lane 0 core 0 arena 0 {\n block 0 { jump }\n");
+  REQUIRE_FALSE(error);
+  CHECK(error.error().reason == "line 3: expected a step");
+  CHECK_FALSE(parse_plan(""));
+  CHECK_FALSE(parse_plan(replaced(sound_text(), "f32[4]", "f99[4]")));
+  CHECK_FALSE(parse_plan(replaced(sound_text(), "run @scale", "run @nothing")));
+}
+
+TEST_CASE("every rule of the verifier fires") {
+  struct Row {
+    std::string_view from, to, error;
+  };
+  const Row rows[] = {
+      {"\"s\" string[2]", "\"x\" string[2]", "is there twice"},
+      {"f32[4] bytes 16", "f32[4] bytes 12", "size that is not that of its dims"},
+      {"i64[-1] bytes 0", "i64[-1] bytes 8", "states a size"},
+      {"offset 128", "offset 129", "wrong offset"},
+      {"lane 1 core 1", "lane 1 core 2", "out of order"},
+      {"depth 2", "depth 0", "depth outside"},
+      {"-> 0, 1", "-> 1, 0", "do not ascend"},
+      {"lane 1 -> 2", "lane 7 -> 2", "producer that is no lane"},
+      {"r expanded+0:64", "r expanded+8:64", "lies outside its space"},
+      {"r expanded+0:64", "w expanded+0:64", "may only be read"},
+      {"r input0+0:16", "r input5+0:16", "does not exist"},
+      {"run @scale tiles 0..4 (r input0+0:16, ", "run @scale tiles 0..4 (", "takes 3 buffers"},
+      {"tiles 0..4", "tiles 0..9", "has 8 tiles"},
+      {"alloc \"halo\" 64:64", "alloc \"halo\" 32:64", "does not start on 64 bytes"},
+      {"alloc \"halo\" 64:64", "alloc \"halo\" 0:128", "live together"},
+      {"steps 5..10", "steps 4..10", "live together"},
+      {"steps 5..10", "steps 5..40", "steps that are not there"},
+      {"steps 0..4", "steps 1..4", "lies in no live allocation"},
+      {"fill (w arena+64:64) 0xff800000:4", "", "read before it is written"},
+      {"fill (w channel0+16:48) 0x0:1", "", "read before it is written"},
+      {"copy (r arena+0:16, w channel0+0:16)", "", "read before it is written"},
+      {"      acquire 0\n", "", "outside its acquire and send"},
+      {"send 0\n", "acquire 0\n", "acquired twice"},
+      {"send 1\n", "", "waits for ever"},
+      {"acquire 1\n", "acquire 0\n", "not the channel's producer"},
+      {"recv 0\n      acquire 1", "acquire 1", "outside its acquire and send"},
+      {"      release 1\n", "", "does not receive and release channel 1"},
+      {"w output0+0:16", "w arena+0:16", "lies in no live allocation"},
+      {"copy (r channel0+0:16, w output0+0:16)", "", "`y` is not written as a whole"},
+      {" -> (w output1+0:0 i64[-1])", " -> (w slot0)", "`z` is not written as a whole"},
+      {"      release 0\n      barrier\n    }\n    block 1", "      release 0\n    }\n    block 1",
+       "does not end with a barrier"},
+      {"release 0\n      barrier\n    }\n  }\n  lane 2",
+       "copy (r channel0+0:16, w shared+0:16) release 0 barrier\n    }\n  }\n  lane 2",
+       "same shared memory between barriers"},
+      {"r slot0", "r slot4", "does not exist"},
+      {"      recv 1\n", "      recv 1\n barrier\n", "takes no part in barriers"},
+      {"else 2", "else 0", "does not exist later"},
+      {"else 2", "else 1", "belongs to two steps"},
+      {"fill (w arena+32:8) 0x7:1", "recv 0", "block 0 only"},
+      {"fill (w arena+32:8) 0x7:1", "fill (w arena+32:8) 0x7:3", "1, 2, 4 or 8"},
+      {"copy (r arena+0:16,", "copy (r arena+0:8,", "differ in size"},
+      {"r channel1+0:16 f32[4]", "r channel1+0:16 f32[5]", "size of its dims and dtype"},
+      {"r constant0+0:64, w expanded+0:64", "r input0+0:16, w expanded+0:64", "init has none"},
+      // A value written in one branch only is not there afterwards.
+      {"run @add.2 tiles 0..0 (r constant0+0:64, w arena+16:16)\n    }\n    block 3 {\n      ",
+       "}\n    block 3 {\n      copy (r arena+16:8, w arena+40:8) ", "read before it is written"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.from << " -> " << row.to);
+    const auto errors = verify(parsed(replaced(sound_text(), row.from, row.to)));
+    std::string all;
+    for (const std::string& error : errors) all += error + "\n";
+    INFO(all);
+    CHECK(all.find(row.error) != std::string::npos);
+  }
+}
+
+TEST_CASE("lanes that wait for each other are refused") {
+  const auto errors = verify(parsed(R"(plan "deadlock" {
+    channel 0 "a" bytes 0 depth 1 lane 0 -> 1
+    channel 1 "b" bytes 0 depth 1 lane 1 -> 0
+    lane 0 core 0 arena 0 { block 0 { recv 1 release 1 acquire 0 send 0 } }
+    lane 1 core 1 arena 0 { block 0 { recv 0 release 0 acquire 1 send 1 } }
+  })"));
+  REQUIRE(errors.size() == 2);
+  CHECK(errors[0] == "lane 0 step 0 (`recv 1`): waits for ever");
+}
+
+TEST_CASE("a damaged plan is refused or differs, and never crashes") {
+  const auto files = encode(parsed(sound_text()));
+  std::mt19937 random(7);
+  for (int round = 0; round < 20000; ++round) {
+    auto damaged = files;
+    auto& file = damaged[random() % damaged.size()];
+    if (round % 4 == 0) {
+      file.resize(random() % file.size());
+    } else {
+      for (unsigned n = 0; n <= random() % 3; ++n) {
+        file[random() % file.size()] ^= std::byte(1u << (random() % 8));
+      }
+    }
+    const auto plan = decode(spans(damaged));
+    if (plan) verify(*plan);
+  }
+  auto newer = files;
+  newer[0][4] = std::byte{2};
+  const auto refused = decode(spans(newer));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().reason.find("format version 2.0") != std::string::npos);
+  auto newer_minor = files;
+  newer_minor[0][6] = std::byte{9};
+  CHECK(decode(spans(newer_minor)));
+}
