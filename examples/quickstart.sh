@@ -15,7 +15,7 @@ say() {
 
 # Shows the command as one would type it, then runs it.
 run() {
-  printf '$ %s\n' "${*/#"$root"\//}"
+  printf '$ %s\n' "${*/"$root"\//}"
   "$@"
 }
 
