@@ -2,7 +2,8 @@
 // formula, and the templates here make the evaluators. A formula is a lambda from the operator's
 // attributes to a function of elements, so that attributes are read once:
 //   [](const OpView& op) { return [a = op.f64("alpha")](double x) { return x < 0 ? a * x : x; }; }
-// A function of `auto` elements is called with f64, i64 or (for u64) u64.
+// A function of `auto` elements is called with f64, i64 or (for u64) u64; one of `integers`, bool
+// included, always with i64.
 #pragma once
 
 #include <type_traits>
@@ -11,7 +12,7 @@
 
 namespace neuronc::ops {
 
-enum class Elements : uint8_t { floats, numbers };
+enum class Elements : uint8_t { floats, integers, numbers };
 
 // Stores what formulas return: numbers of any kind, bool included.
 template <class T>
@@ -42,11 +43,15 @@ Values evaluate_unary(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
   const Tensor& x = input.tensor(0);
   const auto f = kFormula(input.op);
-  if constexpr (kElements == Elements::numbers) {
+  if constexpr (kElements == Elements::integers) {
+    return one(map<int64_t>(x, type.dtype, ints(x), f));
+  } else if constexpr (kElements == Elements::numbers) {
     if (x.dtype() == DType::u64) return one(map<uint64_t>(x, type.dtype, ints(x), f));
     if (!is_float(x.dtype())) return one(map<int64_t>(x, type.dtype, ints(x), f));
   }
-  return one(map<double>(x, type.dtype, doubles(x), f));
+  if constexpr (kElements != Elements::integers) {
+    return one(map<double>(x, type.dtype, doubles(x), f));
+  }
 }
 
 template <class X, class F>
@@ -74,7 +79,9 @@ Values evaluate_binary(const EvaluateInput& input) {
   const Tensor& a = input.tensor(0);
   const Tensor& b = input.tensor(1);
   const auto f = kFormula(input.op);
-  if constexpr (kElements == Elements::numbers) {
+  if constexpr (kElements == Elements::integers) {
+    return one(map_pairs<int64_t>(type, a.shape(), ints(a), b.shape(), ints(b), f));
+  } else if constexpr (kElements == Elements::numbers) {
     if (a.dtype() == DType::u64) {
       return one(map_pairs<uint64_t>(type, a.shape(), ints(a), b.shape(), ints(b), f));
     }
@@ -82,7 +89,9 @@ Values evaluate_binary(const EvaluateInput& input) {
       return one(map_pairs<int64_t>(type, a.shape(), ints(a), b.shape(), ints(b), f));
     }
   }
-  return one(map_pairs<double>(type, a.shape(), doubles(a), b.shape(), doubles(b), f));
+  if constexpr (kElements != Elements::integers) {
+    return one(map_pairs<double>(type, a.shape(), doubles(a), b.shape(), doubles(b), f));
+  }
 }
 
 inline constexpr OperandSpec kFloatX[] = {{"x", kFloats, 'T'}};

@@ -85,7 +85,7 @@ Values evaluate_shift(const EvaluateInput& input) {
   NEURONC_OP(op_name) = {#op_name, text, onnx, operand_specs, kNoAttributes, result_specs,   \
                          Trait::elementwise | Trait::commutative, Precision::fixed,          \
                          infer_broadcast,                                                    \
-                         evaluate_binary<Elements::numbers, (NEURONC_FORMULA(__VA_ARGS__))>,   \
+                         evaluate_binary<Elements::integers, (NEURONC_FORMULA(__VA_ARGS__))>,   \
                          flops_per_result<1>};
 
 // Comparisons of numbers, with broadcasting: y = text. Comparing with NaN gives false.
@@ -114,7 +114,7 @@ NEURONC_OP(equal) = {"equal", "a = b", "ONNX Equal-19", kComparable, kNoAttribut
 NEURONC_OP(logical_not) = {"logical_not", "not x", "ONNX Not-1", kBoolX, kNoAttributes, kBoolY,
                            Trait::elementwise | Trait::involution, Precision::fixed,
                            infer_as_first,
-                           evaluate_unary<Elements::numbers,
+                           evaluate_unary<Elements::integers,
                                           NEURONC_FORMULA([](auto x) { return x == 0; })>,
                            flops_per_result<1>};
 
@@ -122,7 +122,7 @@ NEURONC_OP(logical_not) = {"logical_not", "not x", "ONNX Not-1", kBoolX, kNoAttr
 NEURONC_OP(bitwise_not) = {"bitwise_not", "all bits of x inverted", "ONNX BitwiseNot-18",
                            kIntX, kNoAttributes, kIntY, Trait::elementwise | Trait::involution,
                            Precision::fixed, infer_as_first,
-                           evaluate_unary<Elements::numbers,
+                           evaluate_unary<Elements::integers,
                                           NEURONC_FORMULA([](auto x) { return ~x; })>,
                            flops_per_result<1>};
 
