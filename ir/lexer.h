@@ -33,6 +33,7 @@ class Lexer {
  public:
   explicit Lexer(std::string_view text) : text_(text) {}
   Token next();
+  size_t position() const { return position_; }  // bytes taken so far
 
  private:
   void skip_blanks();

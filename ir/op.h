@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -138,11 +139,16 @@ struct InferInput {
   const Tensor* constant(size_t i) const { return i < constants.size() ? constants[i] : nullptr; }
 };
 
+// Evaluates body `body` of the node at hand; given by the graph evaluator (evaluate_graph.h).
+using BodyEvaluator = std::function<OrRefusal<std::vector<HostValue>>(
+    size_t body, std::span<const HostValue> inputs)>;
+
 struct EvaluateInput {
   OpView op;
   std::span<const HostValue* const> operands;  // nullptr: an absent optional operand
   std::span<const Type> results;               // as inferred; dims may be unknown
   size_t num_results = 1;
+  const BodyEvaluator* evaluate_body = nullptr;  // for control flow
 
   bool has(size_t i) const { return i < operands.size() && operands[i] != nullptr; }
   const Tensor& tensor(size_t i) const { return operands[i]->tensor(); }

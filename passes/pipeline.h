@@ -27,7 +27,6 @@ struct PipelineItem {
 };
 
 struct Pipeline {
-  std::string text;  // as given, for the location of messages
   std::vector<PipelineItem> items;
 };
 

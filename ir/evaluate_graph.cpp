@@ -1,0 +1,131 @@
+// Implements evaluate_graph.h.
+#include "ir/evaluate_graph.h"
+
+#include <fmt/format.h>
+
+namespace neuronc {
+namespace {
+
+// The values of one graph while it runs.
+class Frame {
+ public:
+  explicit Frame(const Graph& graph)
+      : graph_(graph), values_(graph.num_value_slots()), num_uses_left_(graph.num_value_slots()) {
+    for (NodeId node : graph.nodes()) {
+      for (ValueId operand : graph.node(node).operands) {
+        if (operand) ++num_uses_left_[operand.index];
+      }
+    }
+    for (ValueId output : graph.outputs()) ++num_uses_left_[output.index];
+  }
+
+  HostValue& operator[](ValueId id) { return values_[id.index]; }
+  void set(ValueId id, HostValue value) {
+    if (num_uses_left_[id.index] > 0) values_[id.index] = std::move(value);
+  }
+  void release_operands(const Node& node) {
+    for (ValueId operand : node.operands) {
+      if (operand && --num_uses_left_[operand.index] == 0) values_[operand.index] = HostValue();
+    }
+  }
+
+ private:
+  const Graph& graph_;
+  std::vector<HostValue> values_;
+  std::vector<size_t> num_uses_left_;
+};
+
+std::string_view kind_text(Type::Kind kind) {
+  constexpr std::string_view kNames[] = {"nothing", "a tensor", "a sequence", "an optional",
+                                         "an optional sequence"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+OrRefusal<void> check_tensor(const Tensor& tensor, const Type& type, const Module& module) {
+  bool fits = tensor.dtype() == type.dtype;
+  if (type.is_ranked) {
+    fits = fits && tensor.shape().size() == type.dims.size();
+    for (size_t d = 0; fits && d < type.dims.size(); ++d) {
+      fits = !type.dims[d].is_number() || type.dims[d].number() == tensor.shape()[d];
+    }
+  }
+  if (fits) return {};
+  return refuse(fmt::format("it is {}, not {}", to_text(tensor.type()), to_text(type, &module)));
+}
+
+}  // namespace
+
+OrRefusal<void> check_value(const HostValue& value, const Type& type, const Module& module) {
+  if (value.kind != type.kind) {
+    return refuse(fmt::format("it is {}, not {}", kind_text(value.kind), kind_text(type.kind)));
+  }
+  if (value.kind == Type::Kind::tensor && value.elements.size() != 1) {
+    return refuse("it holds no tensor");
+  }
+  for (const Tensor& tensor : value.elements) NEURONC_TRY(check_tensor(tensor, type, module));
+  return {};
+}
+
+OrRefusal<std::vector<HostValue>> evaluate_node(const Module& module, const Graph& graph, NodeId id,
+                                                std::span<const HostValue* const> operands) {
+  const Node& node = graph.node(id);
+  if (node.op == Op::constant) {
+    return std::vector<HostValue>{module.constant(std::get<ConstantId>(node.attributes[0]))};
+  }
+  const BodyEvaluator evaluate_body = [&](size_t body, std::span<const HostValue> inputs) {
+    return evaluate_graph(module, *node.bodies[body], inputs);
+  };
+  if (node.op == Op::group) {
+    std::vector<HostValue> inputs;
+    for (const HostValue* operand : operands) {
+      if (operand == nullptr || node.bodies.size() != 1) return refuse("the group is malformed");
+      inputs.push_back(*operand);
+    }
+    return evaluate_body(0, inputs);
+  }
+  std::vector<Type> types;
+  for (ValueId result : node.results) types.push_back(graph.type(result));
+  EvaluateInput input{node.view(), operands, types, node.results.size()};
+  input.evaluate_body = &evaluate_body;
+  return node.def().evaluate(input);
+}
+
+OrRefusal<std::vector<HostValue>> evaluate_graph(const Module& module, const Graph& graph,
+                                                 std::span<const HostValue> inputs) {
+  if (inputs.size() != graph.inputs().size()) {
+    return refuse(
+        fmt::format("the graph takes {} inputs, not {}", graph.inputs().size(), inputs.size()));
+  }
+  Frame frame(graph);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const ValueId input = graph.inputs()[i];
+    if (const auto checked = check_value(inputs[i], graph.type(input), module); !checked) {
+      return refuse(
+          fmt::format("input {} `{}`: {}", i, graph.value(input).name, checked.error().reason));
+    }
+    frame.set(input, inputs[i]);
+  }
+  std::vector<const HostValue*> operands;
+  for (NodeId id : graph.nodes()) {
+    const Node& node = graph.node(id);
+    operands.clear();
+    for (ValueId operand : node.operands) {
+      operands.push_back(operand ? &frame[operand] : nullptr);
+    }
+    auto results = evaluate_node(module, graph, id, operands);
+    if (!results || results->size() < node.results.size()) {
+      const std::string node_name = node.source ? module.source(node.source).node : "";
+      return refuse(fmt::format("{} \"{}\": {}", node.def().name, node_name,
+                                results ? "it gave too few results" : results.error().reason));
+    }
+    frame.release_operands(node);
+    for (size_t i = 0; i < node.results.size(); ++i) {
+      frame.set(node.results[i], std::move((*results)[i]));
+    }
+  }
+  std::vector<HostValue> outputs;
+  for (ValueId output : graph.outputs()) outputs.push_back(frame[output]);
+  return outputs;
+}
+
+}  // namespace neuronc
