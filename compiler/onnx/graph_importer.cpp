@@ -1,0 +1,329 @@
+// Implements the node half of graph_importer.h: nodes, functions and bodies.
+#include "compiler/onnx/graph_importer.h"
+
+#include <fmt/format.h>
+
+#include "compiler/onnx/rules.h"
+#include "ir/edit.h"
+
+namespace neuronc::onnx {
+namespace {
+constexpr int kDeepestFunction = 64;
+}
+
+std::string display_name(const std::string& domain, const std::string& op_type) {
+  return domain.empty() ? op_type : domain + "::" + op_type;
+}
+
+Location GraphImporter::location_of(const NodeProto& node, const Scope& scope) const {
+  Location location;
+  location.file = file_;
+  location.node = scope.prefix + node.name();
+  const std::string domain = normalised_domain(node.domain());
+  location.op = display_name(domain, node.op_type());
+  location.opset = version_of(domain, *scope.opsets);
+  for (const std::string& output : node.output()) {
+    if (output.empty()) continue;
+    location.tensor = fmt::format("output \"{}{}\"", scope.prefix, output);
+    break;
+  }
+  return location;
+}
+
+int64_t GraphImporter::version_of(const std::string& domain, const OpsetVersions& opsets) const {
+  const auto it = opsets.find(domain);
+  if (it != opsets.end()) return it->second;
+  const auto of_model = opsets_.find(domain);
+  return of_model == opsets_.end() ? 0 : of_model->second;
+}
+
+void GraphImporter::define(Scope& scope, const std::string& name, Binding binding,
+                           const Location& location) {
+  if (name.empty()) return;
+  const auto [it, is_new] = scope.names.emplace(name, std::move(binding));
+  if (is_new) return;
+  reports_.count_problem();
+  diagnostics_.report(diag::duplicate_name, location, scope.prefix + name);
+}
+
+Binding* GraphImporter::lookup(const std::string& name, Scope& scope, const Location& location) {
+  const auto it = scope.names.find(name);
+  if (it != scope.names.end()) return &it->second;
+  reports_.count_problem();
+  if (undefined_names_.insert(scope.prefix + name).second) {
+    diagnostics_.report(diag::undefined_name, location, scope.prefix + name);
+  }
+  return &(scope.names[name] = Binding::failed());
+}
+
+ValueId GraphImporter::value_of(const std::string& name, Binding& binding, Scope& scope) {
+  if (binding.kind != Binding::Kind::tensor) return binding.value;
+  const ValueId value = scope.builder->constant(std::move(binding.tensor), SourceId());
+  GraphEditor(scope.builder->graph()).set_name(value, scope.prefix + name);
+  binding = Binding::of(value);
+  return value;
+}
+
+const Tensor* GraphImporter::content_of(const Binding& binding, const Scope& scope) const {
+  if (binding.kind == Binding::Kind::tensor) return &binding.tensor;
+  if (binding.kind == Binding::Kind::value) return scope.builder->known(binding.value);
+  return nullptr;
+}
+
+void GraphImporter::import_nodes(const NodeList& nodes, Scope& scope) {
+  const NodeOrder order = sort_nodes(nodes);
+  if (!order.cycle.empty()) {
+    std::string path;
+    for (int i : order.cycle) {
+      path += fmt::format("\"{}\" ({}) -> ", scope.prefix + nodes[i].name(), nodes[i].op_type());
+    }
+    path += fmt::format("\"{}\"", scope.prefix + nodes[order.cycle[0]].name());
+    reports_.count_problem();
+    diagnostics_.report(diag::graph_cycle, location_of(nodes[order.cycle[0]], scope), path);
+    for (const NodeProto& node : nodes) fail_outputs(node, scope);
+    return;
+  }
+  for (int i : order.order) import_node(nodes[i], scope);
+}
+
+void GraphImporter::import_node(const NodeProto& node, Scope& scope) {
+  if (const FunctionProto* function = find_function(node)) {
+    inline_function(node, *function, scope);
+    return;
+  }
+  if (node.op_type() != "Constant") ++module_.num_model_ops;
+  import_by_rule(node, scope);
+}
+
+std::optional<std::vector<ValueId>> GraphImporter::inputs_of(const NodeProto& node, Scope& scope) {
+  std::vector<ValueId> inputs;
+  bool is_complete = true;
+  for (const std::string& name : node.input()) {
+    if (name.empty()) {
+      inputs.emplace_back();
+      continue;
+    }
+    Binding* binding = lookup(name, scope, location_of(node, scope));
+    if (binding->kind == Binding::Kind::failed) is_complete = false;
+    inputs.push_back(value_of(name, *binding, scope));
+  }
+  if (!is_complete) return std::nullopt;
+  return inputs;
+}
+
+void GraphImporter::import_by_rule(const NodeProto& node, Scope& scope) {
+  const Location location = location_of(node, scope);
+  const std::string domain = normalised_domain(node.domain());
+  const Rule* rule = find_rule(domain, node.op_type(), location.opset);
+  if (rule == nullptr) {
+    reports_.unknown_operator(&node, location, why_no_rule(domain, node.op_type(), location.opset));
+    return fail_outputs(node, scope);
+  }
+  auto inputs = inputs_of(node, scope);
+  auto attributes = attributes_of(node, scope);
+  if (!inputs || !attributes) return fail_outputs(node, scope);
+
+  NodeContext::Description description;
+  description.op_type = node.op_type();
+  description.version = location.opset;
+  description.inputs = std::move(*inputs);
+  description.attributes = std::move(*attributes);
+  for (const std::string& output : node.output()) {
+    description.output_is_wanted.push_back(!output.empty());
+  }
+  description.source = module_.add_source({location.node, location.op, location.opset});
+  NodeContext context(*scope.builder, *this, std::move(description));
+  Scope* const outer = std::exchange(scope_, &scope);
+  rule->import(context, *rule);
+  scope_ = outer;
+
+  for (size_t i = 0; i < context.num_outputs() && !context.failed(); ++i) {
+    if (context.wants_output(i) && !context.outputs()[i] && !context.failed_quietly()) {
+      context.invalid(fmt::format("it has no output {}", i));
+    }
+  }
+  if (context.failed()) {
+    const RuleError& error = *context.error();
+    if (error.kind == RuleError::Kind::unsupported) {
+      reports_.unsupported_use(&node, location, error.reason);
+    } else {
+      reports_.invalid(&node, location, error.reason);
+    }
+  }
+  if (context.failed() || context.failed_quietly()) return fail_outputs(node, scope);
+  std::vector<Binding> outputs;
+  for (ValueId value : context.outputs()) outputs.push_back(Binding::of(value));
+  bind_outputs(node, outputs, scope);
+}
+
+void GraphImporter::bind_outputs(const NodeProto& node, const std::vector<Binding>& outputs,
+                                 Scope& scope) {
+  Graph& graph = scope.builder->graph();
+  for (int i = 0; i < node.output_size(); ++i) {
+    const std::string& name = node.output(i);
+    if (name.empty()) continue;
+    const Binding& binding = outputs[static_cast<size_t>(i)];
+    if (binding.kind == Binding::Kind::value && graph.value(binding.value).name.empty()) {
+      GraphEditor(graph).set_name(binding.value, scope.prefix + name);
+    }
+    define(scope, name, binding, location_of(node, scope));
+  }
+}
+
+void GraphImporter::fail_outputs(const NodeProto& node, Scope& scope) {
+  reports_.count_problem();
+  for (const std::string& name : node.output()) {
+    if (!name.empty()) scope.names.emplace(name, Binding::failed());
+  }
+}
+
+const FunctionProto* GraphImporter::find_function(const NodeProto& node) const {
+  if (functions_.empty()) return nullptr;
+  const auto it = functions_.find({normalised_domain(node.domain()), node.op_type()});
+  return it == functions_.end() ? nullptr : it->second;
+}
+
+void GraphImporter::inline_function(const NodeProto& node, const FunctionProto& function,
+                                    Scope& scope) {
+  const Location location = location_of(node, scope);
+  const auto fail = [&](std::string_view reason) {
+    reports_.count_problem();
+    diagnostics_.report(diag::invalid_function, location, location.op, reason);
+    fail_outputs(node, scope);
+  };
+  if (scope.function_depth >= kDeepestFunction) return fail("it calls itself, or nests too deeply");
+  if (node.input_size() > function.input_size()) return fail("the call has too many inputs");
+  if (node.output_size() > function.output_size()) return fail("the call has too many outputs");
+
+  Scope inner;
+  inner.builder = scope.builder;
+  inner.opsets = &function_opsets_.at(&function);
+  inner.prefix = fmt::format(
+      "{}{}/", scope.prefix,
+      !node.name().empty() || node.output_size() == 0 ? node.name() : node.output(0));
+  inner.function_depth = scope.function_depth + 1;
+  auto attributes = attributes_of(node, scope);
+  if (!attributes) return fail_outputs(node, scope);
+  for (OnnxAttribute& fallback : default_attributes(function)) {
+    bool is_given = false;
+    for (const OnnxAttribute& given : *attributes) is_given |= given.name == fallback.name;
+    if (!is_given) attributes->push_back(std::move(fallback));
+  }
+  inner.call_attributes = &*attributes;
+  for (int i = 0; i < function.input_size(); ++i) {
+    const bool is_given = i < node.input_size() && !node.input(i).empty();
+    Binding binding = Binding::absent();
+    if (is_given) {
+      Binding* outer = lookup(node.input(i), scope, location);
+      value_of(node.input(i), *outer, scope);
+      binding = *outer;
+    }
+    define(inner, function.input(i), binding, location);
+  }
+  import_nodes(function.node(), inner);
+  std::vector<Binding> outputs;
+  for (int i = 0; i < node.output_size(); ++i) {
+    Binding* result = lookup(function.output(i), inner, location);
+    outputs.push_back(*result);
+  }
+  bind_outputs(node, outputs, scope);
+}
+
+std::vector<ValueId> GraphImporter::captures(NodeContext& node,
+                                             const std::vector<BodyHandle>& bodies) {
+  std::vector<ValueId> values;
+  for (BodyHandle body : bodies) {
+    for (const std::string& name : outer_names(*static_cast<const GraphProto*>(body.graph))) {
+      Binding* binding = lookup(name, *scope_, {file_});
+      if (binding->kind == Binding::Kind::failed) {
+        reports_.count_problem();
+        node.fail_quietly();
+      }
+      if (binding->kind != Binding::Kind::value || content_of(*binding, *scope_)) continue;
+      const bool is_new = std::find(values.begin(), values.end(), binding->value) == values.end();
+      if (is_new) values.push_back(binding->value);
+    }
+  }
+  return values;
+}
+
+std::unique_ptr<Graph> GraphImporter::import_body(NodeContext& node, BodyHandle body,
+                                                  const std::vector<Type>& formals,
+                                                  const std::vector<ValueId>& captures) {
+  const auto& proto = *static_cast<const GraphProto*>(body.graph);
+  const size_t num_problems = reports_.num_problems();
+  auto graph = std::make_unique<Graph>();
+  GraphBuilder builder(module_, *graph);
+  GraphEditor edit(*graph);
+  Scope inner;
+  inner.builder = &builder;
+  inner.opsets = scope_->opsets;
+  inner.call_attributes = scope_->call_attributes;
+  inner.prefix = scope_->prefix;
+  inner.function_depth = scope_->function_depth;
+  for (int i = 0; i < proto.input_size() && static_cast<size_t>(i) < formals.size(); ++i) {
+    const std::string& name = proto.input(i).name();
+    const ValueId input = edit.add_input(formals[static_cast<size_t>(i)], inner.prefix + name);
+    define(inner, name, Binding::of(input), {file_});
+  }
+  std::vector<ValueId> captured;
+  for (ValueId value : captures) {
+    captured.push_back(edit.add_input(node.type(value), node.builder().graph().value(value).name));
+  }
+  for (const std::string& name : outer_names(proto)) {
+    Binding* outer = lookup(name, *scope_, {file_});
+    if (const Tensor* content = content_of(*outer, *scope_)) {
+      inner.names[name] = Binding::of(*content);
+    } else if (outer->kind == Binding::Kind::value) {
+      const auto it = std::find(captures.begin(), captures.end(), outer->value);
+      inner.names[name] = Binding::of(captured[static_cast<size_t>(it - captures.begin())]);
+    } else {
+      inner.names[name] = *outer;
+    }
+  }
+  define_initializers(proto, inner);
+  import_nodes(proto.node(), inner);
+  for (const auto& output : proto.output()) {
+    Binding* binding = lookup(output.name(), inner, {file_});
+    const ValueId value = value_of(output.name(), *binding, inner);
+    if (value) edit.add_output(value, output.name());
+  }
+  if (reports_.num_problems() != num_problems) {
+    node.fail_quietly();
+    return nullptr;
+  }
+  return graph;
+}
+
+std::vector<ValueId> GraphImporter::inline_body(NodeContext& node, BodyHandle body) {
+  const auto& proto = *static_cast<const GraphProto*>(body.graph);
+  Scope inner;
+  inner.builder = scope_->builder;
+  inner.opsets = scope_->opsets;
+  inner.call_attributes = scope_->call_attributes;
+  inner.prefix = scope_->prefix;
+  inner.function_depth = scope_->function_depth;
+  for (const std::string& name : outer_names(proto)) {
+    Binding* outer = lookup(name, *scope_, {file_});
+    value_of(name, *outer, *scope_);
+    inner.names[name] = *outer;
+  }
+  define_initializers(proto, inner);
+  import_nodes(proto.node(), inner);
+  std::vector<ValueId> outputs;
+  for (const auto& output : proto.output()) {
+    Binding* binding = lookup(output.name(), inner, {file_});
+    outputs.push_back(value_of(output.name(), *binding, inner));
+    if (binding->kind == Binding::Kind::failed) node.fail_quietly();
+  }
+  return outputs;
+}
+
+size_t GraphImporter::num_body_inputs(BodyHandle body) {
+  return static_cast<size_t>(static_cast<const GraphProto*>(body.graph)->input_size());
+}
+size_t GraphImporter::num_body_outputs(BodyHandle body) {
+  return static_cast<size_t>(static_cast<const GraphProto*>(body.graph)->output_size());
+}
+
+}  // namespace neuronc::onnx

@@ -1,0 +1,58 @@
+// The way in: an ONNX file becomes a module of stage `imported`. Free of protobuf.
+//
+// Opsets 1 to 27 and IR versions 3 to 13 are read; version knowledge ends in this folder. Model
+// local functions are inlined, bodies of If, Loop and Scan are isolated (what they use of the
+// outside comes in as operands), symbolic dims are bound. All problems of a model are reported in
+// one run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ir/base/diagnostics.h"
+#include "ir/base/expected.h"
+#include "ir/base/hash.h"
+#include "ir/graph.h"
+
+namespace neuronc::onnx {
+
+struct ImportOptions {
+  std::map<std::string, int64_t> dims;                        // --dim NAME=N
+  std::map<std::string, std::vector<int64_t>> input_shapes;   // --input-shape NAME=D,D
+};
+
+struct ImportedModel {
+  Module module;
+  Hash128 hash;              // of the file's bytes
+  int64_t size_bytes = 0;    // of the file
+  int64_t ir_version = 0;
+  int64_t opset = 0;         // of ai.onnx; 0 where none is used
+  std::string producer;
+};
+
+// Errors: NEU0001 and the codes NEU02xx.
+Expected<ImportedModel> import_file(const std::string& path, const ImportOptions& options,
+                                    Diagnostics& diagnostics);
+
+// The same for a model in memory; `name` stands for the file in diagnostics. External data is
+// looked for in `folder`; empty: there may be none.
+Expected<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std::string& name,
+                                     const std::string& folder, const ImportOptions& options,
+                                     Diagnostics& diagnostics);
+
+// What a model declares, without importing it.
+struct DeclaredValue {
+  std::string name;
+  std::string type;   // "f32[batch,3,?,?]"
+};
+struct ModelSignature {
+  std::vector<DeclaredValue> inputs;   // without those that are initializers
+  std::vector<DeclaredValue> outputs;
+};
+Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& diagnostics);
+
+}  // namespace neuronc::onnx

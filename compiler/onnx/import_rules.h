@@ -1,0 +1,62 @@
+// The rule functions, by the file that holds them. Names follow import_<operator>[_<version>];
+// a rule without version takes every version from the one in rules.def on.
+#pragma once
+
+#include "compiler/onnx/rules.h"
+
+namespace neuronc::onnx {
+
+// rule_tools.cpp: operands in order, attributes by name, as the IR operator's schema has them.
+void import_direct(NodeContext& node, const Rule& rule);
+
+#define NEURONC_IMPORT(name) void import_##name(NodeContext& node, const Rule& rule);
+// import_elementwise.cpp
+NEURONC_IMPORT(binary_1)
+NEURONC_IMPORT(cast)
+NEURONC_IMPORT(cast_like)
+NEURONC_IMPORT(celu)
+NEURONC_IMPORT(clip_1)
+NEURONC_IMPORT(dropout)
+NEURONC_IMPORT(mean)
+NEURONC_IMPORT(n_ary)
+NEURONC_IMPORT(pow_1)
+NEURONC_IMPORT(prelu_1)
+// import_convolution.cpp
+NEURONC_IMPORT(conv)
+NEURONC_IMPORT(conv_transpose)
+NEURONC_IMPORT(pool)
+// import_matrix.cpp
+NEURONC_IMPORT(gemm)
+// import_normalization.cpp
+NEURONC_IMPORT(batch_normalization)
+NEURONC_IMPORT(lp_normalization)
+NEURONC_IMPORT(mean_variance_normalization)
+NEURONC_IMPORT(softmax)
+NEURONC_IMPORT(softmax_1)
+// import_reduction.cpp
+NEURONC_IMPORT(reduce)
+NEURONC_IMPORT(reduce_l1)
+NEURONC_IMPORT(reduce_l2)
+NEURONC_IMPORT(reduce_log_sum)
+NEURONC_IMPORT(reduce_log_sum_exp)
+NEURONC_IMPORT(reduce_sum_square)
+NEURONC_IMPORT(top_k_1)
+// import_resize.cpp
+NEURONC_IMPORT(resize)
+NEURONC_IMPORT(resize_10)
+NEURONC_IMPORT(upsample)
+// import_shape.cpp
+NEURONC_IMPORT(concat_1)
+NEURONC_IMPORT(constant)
+NEURONC_IMPORT(constant_of_shape)
+NEURONC_IMPORT(flatten)
+NEURONC_IMPORT(pad_1)
+NEURONC_IMPORT(reshape_1)
+NEURONC_IMPORT(shape)
+NEURONC_IMPORT(slice_1)
+NEURONC_IMPORT(split)
+NEURONC_IMPORT(squeeze_1)
+NEURONC_IMPORT(tile_1)
+#undef NEURONC_IMPORT
+
+}  // namespace neuronc::onnx

@@ -1,0 +1,254 @@
+// Implements the model half of graph_importer.h: versions, functions, inputs, initializers and
+// outputs, and the entry points of import.h.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "compiler/onnx/dim_binding.h"
+#include "compiler/onnx/graph_importer.h"
+#include "compiler/onnx/mapped_file.h"
+#include "compiler/onnx/rules.h"
+#include "ir/edit.h"
+
+namespace neuronc::onnx {
+namespace {
+
+std::set<std::string> initializer_names(const GraphProto& graph) {
+  std::set<std::string> names;
+  for (const auto& tensor : graph.initializer()) names.insert(tensor.name());
+  for (const auto& tensor : graph.sparse_initializer()) names.insert(tensor.values().name());
+  return names;
+}
+
+OpsetVersions versions_from(
+    const google::protobuf::RepeatedPtrField<::onnx::OperatorSetIdProto>& imports) {
+  OpsetVersions versions;
+  for (const auto& import : imports) versions[normalised_domain(import.domain())] = import.version();
+  return versions;
+}
+
+}  // namespace
+
+GraphImporter::GraphImporter(std::shared_ptr<ModelProto> model, std::string file,
+                             std::string folder, const ImportOptions& options,
+                             Diagnostics& diagnostics)
+    : model_(std::move(model)),
+      file_(std::move(file)),
+      source_{std::move(folder), model_},
+      options_(options),
+      diagnostics_(diagnostics),
+      reports_(diagnostics) {}
+
+void GraphImporter::read_versions() {
+  const auto check = [&](std::string_view what, int64_t version, int64_t oldest, int64_t newest) {
+    if (version >= oldest && version <= newest) return;
+    reports_.count_problem();
+    diagnostics_.report(diag::unsupported_model_version, Location{file_}, what, version, oldest,
+                        newest);
+  };
+  check("IR version", model_->ir_version(), kOldestIrVersion, kNewestIrVersion);
+  opsets_ = versions_from(model_->opset_import());
+  if (opsets_.contains("")) {
+    check("opset", opsets_[""], kOldestOpset, kNewestOpset);
+  } else if (opsets_.empty()) {
+    reports_.count_problem();
+    diagnostics_.report(diag::damaged_model, Location{file_}, "it does not state its opset");
+  }
+}
+
+void GraphImporter::read_functions() {
+  for (const FunctionProto& function : model_->functions()) {
+    functions_[{normalised_domain(function.domain()), function.name()}] = &function;
+    function_opsets_[&function] = versions_from(function.opset_import());
+  }
+}
+
+void GraphImporter::define_initializers(const GraphProto& graph, Scope& scope) {
+  const auto add = [&](const std::string& name, OrRefusal<Tensor> tensor) {
+    if (tensor) {
+      define(scope, name, Binding::of(std::move(*tensor)), {file_});
+      return;
+    }
+    reports_.count_problem();
+    diagnostics_.report(diag::invalid_tensor, Location{file_}, scope.prefix + name,
+                        tensor.error().reason);
+    define(scope, name, Binding::failed(), {file_});
+  };
+  for (const auto& proto : graph.initializer()) {
+    add(proto.name(), tensor_from_proto(proto, source_));
+  }
+  for (const auto& proto : graph.sparse_initializer()) {
+    add(proto.values().name(), tensor_from_sparse_proto(proto, source_));
+  }
+}
+
+void GraphImporter::define_inputs(Scope& scope) {
+  const GraphProto& graph = model_->graph();
+  const auto initializers = initializer_names(graph);
+  std::vector<DeclaredInput> inputs;
+  for (const auto& input : graph.input()) {
+    if (initializers.contains(input.name())) {
+      // Before IR version 4 every initializer had to be listed as an input.
+      if (model_->ir_version() >= 4) {
+        diagnostics_.report(diag::input_becomes_constant, Location{file_}, input.name());
+      }
+      continue;
+    }
+    auto type = type_from_proto(input.type());
+    if (!type) {
+      reports_.count_problem();
+      diagnostics_.report(diag::unsupported_type, Location{file_}, input.name(),
+                          type.error().reason);
+      define(scope, input.name(), Binding::failed(), {file_});
+      continue;
+    }
+    inputs.push_back({input.name(), std::move(*type)});
+  }
+  const auto types = bind_inputs(inputs, options_, file_, diagnostics_);
+  if (!types) {
+    reports_.count_problem();
+    return;
+  }
+  GraphEditor edit(module_.graph());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const ValueId value = edit.add_input((*types)[i], inputs[i].name);
+    define(scope, inputs[i].name, Binding::of(value), {file_});
+  }
+}
+
+void GraphImporter::check_output_type(const ValueInfoProto& declared, ValueId value) {
+  if (!declared.has_type()) return;
+  const Type& type = module_.graph().type(value);
+  auto expected = type_from_proto(declared.type());
+  if (!expected) {
+    reports_.count_problem();
+    diagnostics_.report(diag::unsupported_type, Location{file_}, declared.name(),
+                        expected.error().reason);
+    return;
+  }
+  if (expected->kind != type.kind || expected->dtype != type.dtype) {
+    reports_.count_problem();
+    diagnostics_.report(diag::output_type_mismatch, Location{file_}, declared.name(),
+                        to_text(*expected), to_text(type, &module_));
+    return;
+  }
+  if (!expected->is_ranked || !type.is_ranked || !type.is_tensor()) return;
+  bool agrees = expected->dims.size() == type.dims.size();
+  for (size_t i = 0; agrees && i < type.dims.size(); ++i) {
+    const int64_t number = expected->dims[i].number;
+    agrees = number < 0 || !type.dims[i].is_number() || type.dims[i].number() == number;
+  }
+  if (agrees) return;
+  diagnostics_.report(diag::output_shape_mismatch, Location{file_}, declared.name(),
+                      to_text(*expected), to_text(type, &module_));
+}
+
+void GraphImporter::define_outputs(Scope& scope) {
+  const GraphProto& graph = model_->graph();
+  if (graph.output_size() == 0) {
+    reports_.count_problem();
+    diagnostics_.report(diag::damaged_model, Location{file_}, "its graph has no outputs");
+  }
+  for (const auto& output : graph.output()) {
+    Location location{file_};
+    location.tensor = fmt::format("output \"{}\"", output.name());
+    Binding* binding = lookup(output.name(), scope, location);
+    const ValueId value = value_of(output.name(), *binding, scope);
+    if (!value) continue;
+    check_output_type(output, value);
+    GraphEditor(module_.graph()).add_output(value, output.name());
+  }
+}
+
+void GraphImporter::check_operators_exist(const NodeList& nodes, const OpsetVersions& opsets) {
+  Scope scope;
+  scope.opsets = &opsets;
+  for (const NodeProto& node : nodes) {
+    ++module_.num_model_ops;
+    const std::string domain = normalised_domain(node.domain());
+    const Location location = location_of(node, scope);
+    for (const AttributeProto& attribute : node.attribute()) {
+      if (attribute.has_g()) check_operators_exist(attribute.g().node(), opsets);
+    }
+    if (find_function(node) || find_rule(domain, node.op_type(), location.opset)) continue;
+    reports_.unknown_operator(&node, location, why_no_rule(domain, node.op_type(), location.opset));
+  }
+}
+
+Expected<Module> GraphImporter::run() {
+  module_.name = model_->graph().name();
+  read_versions();
+  if (reports_.num_problems() > 0) return reported();
+  read_functions();
+  GraphBuilder builder(module_, module_.graph());
+  Scope scope;
+  scope.builder = &builder;
+  scope.opsets = &opsets_;
+  define_inputs(scope);
+  if (reports_.num_problems() > 0) {
+    // Without types for the inputs nothing can be inferred, but missing operators can be listed.
+    check_operators_exist(model_->graph().node(), opsets_);
+    for (const FunctionProto& f : model_->functions()) {
+      check_operators_exist(f.node(), function_opsets_.at(&f));
+    }
+  } else {
+    define_initializers(model_->graph(), scope);
+    import_nodes(model_->graph().node(), scope);
+    define_outputs(scope);
+  }
+  reports_.finish(module_.num_model_ops, file_);
+  if (reports_.num_problems() > 0) return reported();
+  return std::move(module_);
+}
+
+Expected<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std::string& name,
+                                     const std::string& folder, const ImportOptions& options,
+                                     Diagnostics& diagnostics) {
+  NEURONC_ASSIGN(auto model, parse_model(bytes, name, diagnostics));
+  ImportedModel imported;
+  imported.hash = hash_bytes(bytes);
+  imported.size_bytes = static_cast<int64_t>(bytes.size());
+  imported.ir_version = model->ir_version();
+  imported.producer = model->producer_name();
+  if (!model->producer_version().empty()) imported.producer += " " + model->producer_version();
+  const OpsetVersions versions = versions_from(model->opset_import());
+  if (const auto it = versions.find(""); it != versions.end()) imported.opset = it->second;
+  NEURONC_ASSIGN(imported.module,
+                 GraphImporter(std::move(model), name, folder, options, diagnostics).run());
+  return imported;
+}
+
+Expected<ImportedModel> import_file(const std::string& path, const ImportOptions& options,
+                                    Diagnostics& diagnostics) {
+  auto file = MappedFile::open(path);
+  if (!file) {
+    diagnostics.report(diag::cannot_read_file, {}, path, file.error().reason);
+    return reported();
+  }
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  return import_bytes((*file)->bytes(), path, folder.empty() ? "." : folder.string(), options,
+                      diagnostics);
+}
+
+Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& diagnostics) {
+  auto file = MappedFile::open(path);
+  if (!file) {
+    diagnostics.report(diag::cannot_read_file, {}, path, file.error().reason);
+    return reported();
+  }
+  NEURONC_ASSIGN(const auto model, parse_model((*file)->bytes(), path, diagnostics));
+  const auto describe = [](const ValueInfoProto& value) {
+    const auto type = type_from_proto(value.type());
+    return DeclaredValue{value.name(), type ? to_text(*type) : "unsupported"};
+  };
+  ModelSignature signature;
+  const auto initializers = initializer_names(model->graph());
+  for (const auto& input : model->graph().input()) {
+    if (!initializers.contains(input.name())) signature.inputs.push_back(describe(input));
+  }
+  for (const auto& output : model->graph().output()) signature.outputs.push_back(describe(output));
+  return signature;
+}
+
+}  // namespace neuronc::onnx
