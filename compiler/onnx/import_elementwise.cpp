@@ -1,7 +1,10 @@
 // Import rules of elementwise operators.
 #include <fmt/format.h>
 
+#include <cctype>
+
 #include "compiler/onnx/import_rules.h"
+#include "compiler/onnx/onnx_dtype.h"
 #include "compiler/onnx/rule_tools.h"
 
 namespace neuronc::onnx {
@@ -62,19 +65,6 @@ void import_prelu_1(NodeContext& node, const Rule&) {
                               node.type(slope).dims[0] != Dim(1);
   if (is_per_channel) slope = align_to_axis(node, x, slope, 1);
   node.set_output(0, node.emit(Op::prelu, {x, slope}));
-}
-
-// celu(x) = max(0, x) + min(0, alpha * (exp(x / alpha) - 1))
-void import_celu(NodeContext& node, const Rule&) {
-  const ValueId x = node.input(0);
-  const double alpha = node.f64("alpha", 1.0);
-  const ValueId zero = node.scalar_like(x, 0);
-  const ValueId scaled = node.emit(Op::div, {x, node.scalar_like(x, alpha)});
-  const ValueId grown =
-      node.emit(Op::sub, {node.emit(Op::exp, {scaled}), node.scalar_like(x, 1)});
-  const ValueId negative =
-      node.emit(Op::min, {zero, node.emit(Op::mul, {node.scalar_like(x, alpha), grown})});
-  node.set_output(0, node.emit(Op::add, {node.emit(Op::max, {x, zero}), negative}));
 }
 
 // Before opset 6 the target type was spelled as a string.

@@ -51,7 +51,7 @@ void import_constant_of_shape(NodeContext& node, const Rule&) {
   if (!value) value = Tensor::scalar(DType::f32, 0);
   if (value.num_elements() != 1) return node.invalid("attribute `value` has not one element");
   const ValueId scalar = node.constant(value.with_shape({}));
-  node.set_output(0, node.emit(Op::expand, {scalar, node.input(0)}));
+  node.set_output(0, node.emit(Op::constant_of_shape, {node.input(0), scalar}));
 }
 
 void import_flatten(NodeContext& node, const Rule&) {

@@ -4,5 +4,5 @@
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-#include <onnx/onnx-ml.pb.h>
+#include <onnx/onnx_pb.h>
 #pragma GCC diagnostic pop

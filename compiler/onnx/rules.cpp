@@ -15,7 +15,7 @@ constexpr std::string_view kAi = "";
 constexpr std::string_view kMl = "ai.onnx.ml";
 
 constexpr Rule kRules[] = {
-#define RULE(domain, op_type, since, function) {domain, #op_type, since, function},
+#define RULE(domain, op_type, since, function, op) {domain, #op_type, since, function, Op::op},
 #define DIRECT(domain, op_type, since, op) {domain, #op_type, since, import_direct, Op::op},
 #include "compiler/onnx/rules.def"
 #undef DIRECT
