@@ -1,0 +1,201 @@
+// The way from kernels to an ELF: module, passes, machine code, link.
+#include "backend/llvm/codegen.h"
+
+#include <llvm/Analysis/AliasAnalysis.h>
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/IR/Verifier.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/ErrorHandling.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/Support/raw_ostream.h>
+#include <llvm/Target/TargetMachine.h>
+#include <llvm/Target/TargetOptions.h>
+#include <llvm/Transforms/InstCombine/InstCombine.h>
+#include <llvm/Transforms/Scalar/ADCE.h>
+#include <llvm/Transforms/Scalar/EarlyCSE.h>
+#include <llvm/Transforms/Scalar/IndVarSimplify.h>
+#include <llvm/Transforms/Scalar/LICM.h>
+#include <llvm/Transforms/Scalar/LoopPassManager.h>
+#include <llvm/Transforms/Scalar/LoopUnrollPass.h>
+#include <llvm/Transforms/Scalar/SimplifyCFG.h>
+#include <llvm/Transforms/Utils/LCSSA.h>
+#include <llvm/Transforms/Utils/LoopSimplify.h>
+
+#include <mutex>
+
+#include "backend/llvm/emit.h"
+#include "backend/llvm/link.h"
+
+namespace neuronc {
+namespace llvm_backend {
+namespace {
+
+struct FatalError {
+  std::string reason;
+};
+
+// LLVM is built with unwind tables, so an exception leaves it; nothing of it is used afterwards.
+void on_fatal_error(void*, const char* reason, bool) { throw FatalError{reason}; }
+
+void initialise_llvm() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    llvm::install_fatal_error_handler(on_fatal_error, nullptr);
+  });
+}
+
+OrRefusal<std::unique_ptr<llvm::TargetMachine>> make_machine(const TargetIsa& isa, int opt_level) {
+  const char* triple = "x86_64-unknown-linux-gnu";
+  std::string error;
+  const llvm::Target* target = llvm::TargetRegistry::lookupTarget(triple, error);
+  if (target == nullptr) return refuse("LLVM has no x86-64: " + error);
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
+  options.UnsafeFPMath = false;
+  const llvm::CodeGenOptLevel level =
+      opt_level == 0 ? llvm::CodeGenOptLevel::None : llvm::CodeGenOptLevel::Default;
+  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
+      triple, isa.cpu, isa.features, options, llvm::Reloc::PIC_, llvm::CodeModel::Small, level));
+  if (machine == nullptr) return refuse("LLVM cannot make code for " + isa.cpu);
+  return machine;
+}
+
+// No loop idioms, no vectorisers: they would make calls, or reorder what the kernel states.
+void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopVectorization = false;
+  tuning.SLPVectorization = false;
+  llvm::PassBuilder builder(&machine, tuning);
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager graphs;
+  llvm::ModuleAnalysisManager modules;
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(graphs);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, graphs, modules);
+
+  const auto licm = [] {
+    return llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()),
+                                                 /*UseMemorySSA=*/true);
+  };
+  llvm::FunctionPassManager passes;
+  passes.addPass(llvm::EarlyCSEPass(/*UseMemorySSA=*/true));
+  passes.addPass(llvm::InstCombinePass());
+  passes.addPass(llvm::SimplifyCFGPass());
+  passes.addPass(llvm::LoopSimplifyPass());
+  passes.addPass(llvm::LCSSAPass());
+  passes.addPass(licm());
+  passes.addPass(llvm::LoopUnrollPass(llvm::LoopUnrollOptions(/*OptLevel=*/2,
+                                                              /*OnlyWhenForced=*/true)));
+  passes.addPass(llvm::EarlyCSEPass(/*UseMemorySSA=*/true));
+  passes.addPass(llvm::InstCombinePass());
+  passes.addPass(llvm::SimplifyCFGPass());
+  passes.addPass(licm());
+  passes.addPass(llvm::ADCEPass());
+  llvm::ModulePassManager all;
+  all.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
+  all.run(module, modules);
+}
+
+OrRefusal<std::unique_ptr<llvm::Module>> make_module(llvm::LLVMContext& context,
+                                                     llvm::TargetMachine& machine,
+                                                     std::span<const KernelSymbol> kernels,
+                                                     const TargetIsa& isa) {
+  auto module = std::make_unique<llvm::Module>("neuronc", context);
+  module->setTargetTriple(machine.getTargetTriple().str());
+  module->setDataLayout(machine.createDataLayout());
+  module->setPICLevel(llvm::PICLevel::SmallPIC);
+  for (const KernelSymbol& symbol : kernels) {
+    if (module->getNamedValue(symbol.name) != nullptr) {
+      return refuse("two kernels have the symbol `" + symbol.name + "`");
+    }
+    llvm::Function* function = emit_kernel(*module, *symbol.kernel, symbol.name, isa);
+    for (const std::string& alias : symbol.aliases) {
+      if (module->getNamedValue(alias) != nullptr) {
+        return refuse("two kernels have the symbol `" + alias + "`");
+      }
+      llvm::GlobalAlias::create(alias, function);
+    }
+  }
+  for (llvm::Function& function : *module) {
+    if (function.isDeclaration()) continue;
+    function.addFnAttr("target-cpu", isa.cpu);
+    if (!isa.features.empty()) function.addFnAttr("target-features", isa.features);
+  }
+  std::string problem;
+  llvm::raw_string_ostream stream(problem);
+  if (llvm::verifyModule(*module, &stream)) return refuse("malformed LLVM IR: " + problem);
+  return module;
+}
+
+OrRefusal<llvm::SmallVector<char, 0>> emit_file(llvm::Module& module, llvm::TargetMachine& machine,
+                                                llvm::CodeGenFileType type) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  llvm::legacy::PassManager passes;
+  if (machine.addPassesToEmitFile(passes, stream, nullptr, type)) {
+    return refuse("LLVM cannot write this kind of file");
+  }
+  passes.run(module);
+  return bytes;
+}
+
+enum class Product { module_text, assembly, object };
+
+OrRefusal<llvm::SmallVector<char, 0>> produce(std::span<const KernelSymbol> kernels,
+                                              const CodegenOptions& options, Product product) {
+  initialise_llvm();
+  try {
+    NEURONC_ASSIGN(const TargetIsa isa, describe(options.cpu));
+    NEURONC_ASSIGN(const auto machine, make_machine(isa, options.opt_level));
+    llvm::LLVMContext context;
+    NEURONC_ASSIGN(const auto module, make_module(context, *machine, kernels, isa));
+    if (product == Product::module_text) {
+      llvm::SmallVector<char, 0> text;
+      llvm::raw_svector_ostream stream(text);
+      module->print(stream, nullptr);
+      return text;
+    }
+    if (options.opt_level > 0) optimise(*module, *machine);
+    return emit_file(*module, *machine,
+                     product == Product::object ? llvm::CodeGenFileType::ObjectFile
+                                                : llvm::CodeGenFileType::AssemblyFile);
+  } catch (const FatalError& error) {
+    return refuse("LLVM gave up: " + error.reason);
+  }
+}
+
+OrRefusal<std::string> produce_text(std::span<const KernelSymbol> kernels,
+                                    const CodegenOptions& options, Product product) {
+  NEURONC_ASSIGN(const auto text, produce(kernels, options, product));
+  return std::string(text.begin(), text.end());
+}
+
+}  // namespace
+}  // namespace llvm_backend
+
+OrRefusal<std::vector<std::byte>> compile_kernels(std::span<const KernelSymbol> kernels,
+                                                  const CodegenOptions& options) {
+  NEURONC_ASSIGN(const auto object,
+                 llvm_backend::produce(kernels, options, llvm_backend::Product::object));
+  return llvm_backend::link_shared_object({object.data(), object.size()});
+}
+
+OrRefusal<std::string> emit_llvm_text(std::span<const KernelSymbol> kernels,
+                                      const CodegenOptions& options) {
+  return llvm_backend::produce_text(kernels, options, llvm_backend::Product::module_text);
+}
+
+OrRefusal<std::string> emit_assembly(std::span<const KernelSymbol> kernels,
+                                     const CodegenOptions& options) {
+  return llvm_backend::produce_text(kernels, options, llvm_backend::Product::assembly);
+}
+
+}  // namespace neuronc
