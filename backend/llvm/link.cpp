@@ -1,4 +1,5 @@
-// lld takes its input and output by name; both are anonymous memory files here.
+// lld takes its input and output by name: here an anonymous memory file and a pipe, since lld
+// writes a regular file beside its final name first, which memory files have no place for.
 //
 // lld keeps global state, and two threads in it crash, hence one lock for the process. Its fatal
 // errors become a return code through LLVM's crash recovery, which is on only while lld runs.
@@ -9,58 +10,56 @@
 #include <llvm/Support/CrashRecoveryContext.h>
 #include <llvm/Support/raw_ostream.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <string>
+#include <thread>
 
 LLD_HAS_DRIVER(elf)
 
 namespace neuronc::llvm_backend {
 namespace {
 
-class MemoryFile {
+bool write_all(int descriptor, std::span<const char> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(descriptor, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+  return true;
+}
+
+bool read_to_end(int descriptor, std::vector<std::byte>& bytes) {
+  std::array<std::byte, 65536> part;
+  for (;;) {
+    const ssize_t n = ::read(descriptor, part.data(), part.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return n == 0;
+    bytes.insert(bytes.end(), part.begin(), part.begin() + n);
+  }
+}
+
+class Descriptor {
  public:
-  explicit MemoryFile(const char* name) : descriptor_(memfd_create(name, MFD_CLOEXEC)) {}
-  ~MemoryFile() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() { reset(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
 
-  bool is_open() const { return descriptor_ >= 0; }
-  std::string path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
-
-  bool write_all(std::span<const char> bytes) {
-    while (!bytes.empty()) {
-      const ssize_t n = ::write(descriptor_, bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) return false;
-      bytes = bytes.subspan(static_cast<size_t>(n));
-    }
-    return true;
-  }
-
-  bool read_all(std::vector<std::byte>& bytes) {
-    struct stat info{};
-    if (fstat(descriptor_, &info) != 0) return false;
-    bytes.resize(static_cast<size_t>(info.st_size));
-    size_t done = 0;
-    while (done < bytes.size()) {
-      const ssize_t n =
-          pread(descriptor_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) return false;
-      done += static_cast<size_t>(n);
-    }
-    return true;
+  int number() const { return number_; }
+  std::string path() const { return "/proc/self/fd/" + std::to_string(number_); }
+  void reset() {
+    if (number_ >= 0) close(number_);
+    number_ = -1;
   }
 
  private:
-  int descriptor_;
+  int number_;
 };
 
 std::mutex& lld_lock() {
@@ -71,11 +70,16 @@ std::mutex& lld_lock() {
 }  // namespace
 
 OrRefusal<std::vector<std::byte>> link_shared_object(std::span<const char> object) {
-  MemoryFile input("neuronc-object"), output("neuronc-code");
-  if (!input.is_open() || !output.is_open() || !input.write_all(object)) {
+  Descriptor input(memfd_create("neuronc-object", MFD_CLOEXEC));
+  int ends[2] = {-1, -1};
+  if (input.number() < 0 || pipe2(ends, O_CLOEXEC) != 0 || !write_all(input.number(), object)) {
     return refuse(std::string("no memory file for the linker: ") + std::strerror(errno));
   }
-  const std::string input_path = input.path(), output_path = output.path();
+  Descriptor output(ends[0]), sink(ends[1]);
+  const std::string input_path = input.path(), output_path = sink.path();
+  std::vector<std::byte> bytes;
+  bool is_read = false;
+  std::thread reader([&] { is_read = read_to_end(output.number(), bytes); });
   const char* arguments[] = {"ld.lld",
                              "-shared",
                              "-Bsymbolic",
@@ -107,9 +111,10 @@ OrRefusal<std::vector<std::byte>> link_shared_object(std::span<const char> objec
     llvm::CrashRecoveryContext::Disable();
     code = result.retCode;
   }
+  sink.reset();
+  reader.join();
   if (code != 0) return refuse("the linker failed: " + error_text);
-  std::vector<std::byte> bytes;
-  if (!output.read_all(bytes) || bytes.empty()) return refuse("the linker wrote nothing");
+  if (!is_read || bytes.empty()) return refuse("the linker wrote nothing");
   return bytes;
 }
 

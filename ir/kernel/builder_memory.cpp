@@ -186,8 +186,8 @@ Values Builder::for_loop(const Range& range, const Values& initial,
     interval.hi = lower.lo + floor_div(upper.lo - 1 - lower.lo, range.step) * range.step;
   }
   const size_t number = indices().num_variables();
-  std::string name =
-      options.name.empty() ? "i" + std::to_string(number) : std::string(options.name);
+  std::string name(options.name);
+  if (name.empty()) name.append("i").append(std::to_string(number));
   op.variable = indices().add_variable(std::move(name), interval);
   op.indices = {indices().intern(range.lower), indices().intern(range.upper)};
   op.immediates = {range.step, options.unroll};
