@@ -1,0 +1,89 @@
+// Implements list.h.
+#include "compiler/commands/list.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+
+#include "ir/base/diagnostics.h"
+#include "ir/op.h"
+#include "passes/pipeline.h"
+
+namespace neuronc {
+namespace {
+
+void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
+
+int usage(const std::string& text) {
+  Diagnostics diagnostics;
+  diagnostics.report(diag::usage_error, {}, text);
+  std::fputs(diagnostics.to_text().c_str(), stderr);
+  return exit_code(diagnostics.worst());
+}
+
+int refuse_arguments(std::string_view command, std::span<const std::string> args) {
+  if (args.empty()) return 0;
+  return usage(fmt::format("`{}` takes no arguments, not `{}`", command, args[0]));
+}
+
+std::string severity_name(Severity severity) {
+  return severity == Severity::error ? "error" : severity == Severity::warning ? "warning" : "note";
+}
+
+}  // namespace
+
+int run_list_operators(std::span<const std::string> args) {
+  if (const int code = refuse_arguments("list-operators", args)) return code;
+  for (size_t i = 0; i < kNumOps; ++i) {
+    const OpDef& def = op_def(static_cast<Op>(i));
+    print(fmt::format("{:<24} {:<28} {}\n", def.name, def.source, def.summary));
+  }
+  return 0;
+}
+
+int run_list_passes(std::span<const std::string> args) {
+  if (const int code = refuse_arguments("list-passes", args)) return code;
+  for (const PassInfo& info : all_passes()) {
+    const std::string effect =
+        info.establishes ? fmt::format(", establishes {}", name(*info.establishes)) : "";
+    print(fmt::format("{}: {}\n  stages: {} to {}{}\n", info.name, info.summary,
+                      name(info.earliest), name(info.latest), effect));
+    for (const PassOption& option : info.create()->options()) {
+      print(fmt::format(
+          "  {{{}}}: {}{}\n", option.name, option.summary,
+          option.choices.empty() ? "" : fmt::format(" ({})", fmt::join(option.choices, ", "))));
+    }
+  }
+  for (const OptimizationLevel& level : optimization_levels()) {
+    print(fmt::format("-{}: {}\n  {}\n", level.name, level.summary, level.pipeline));
+  }
+  return 0;
+}
+
+int run_list_errors(std::span<const std::string> args) {
+  if (const int code = refuse_arguments("list-errors", args)) return code;
+  for (const DiagnosticInfo& info : all_diagnostics()) {
+    print(fmt::format("{} {:<7} {:>2} {}\n", info.code, severity_name(info.severity),
+                      exit_code(info.error_class), info.format));
+  }
+  return 0;
+}
+
+int run_explain(std::span<const std::string> args) {
+  if (args.size() != 1) return usage("`explain` takes one code, for example NEU0204");
+  std::string code = args[0];
+  std::transform(code.begin(), code.end(), code.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  for (const DiagnosticInfo& info : all_diagnostics()) {
+    if (info.code != code) continue;
+    print(fmt::format("{} ({}, exit code {})\n  {}\n\n{}\n", info.code,
+                      severity_name(info.severity), exit_code(info.error_class), info.format,
+                      info.explain));
+    return 0;
+  }
+  return usage(fmt::format("there is no code `{}`; `neuronc list-errors` lists all", args[0]));
+}
+
+}  // namespace neuronc

@@ -1,0 +1,98 @@
+// Implements opt.h.
+#include "compiler/commands/opt.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "ir/module_file.h"
+#include "ir/printer.h"
+#include "ir/verifier.h"
+#include "passes/pipeline.h"
+#include "passes/reference_target.h"
+#include "passes/runner.h"
+
+namespace neuronc {
+namespace {
+
+struct OptOptions {
+  std::string file;
+  std::string passes;
+  std::string output;
+  bool shows_remarks = false;
+  bool shows_times = false;
+  bool is_quiet = false;
+  RunnerOptions runner;
+};
+
+void declare_options(CLI::App& app, OptOptions& options, bool& verifies_each,
+                     bool (&has_level)[4]) {
+  app.add_option("file", options.file, "the module (.nir)")->required();
+  app.add_option("--passes", options.passes, "the pipeline; `neuronc list-passes` lists passes");
+  app.add_option("-o,--output", options.output, "write the module here instead of to stdout");
+  app.add_option("--print-after", options.runner.print_after, "a pass, or `all`");
+  app.add_flag("--print-changed", options.runner.print_changed, "print after each change");
+  app.add_option("--stop-after", options.runner.stop_after, "end the pipeline behind this pass");
+  app.add_option("--dump-dir", options.runner.dump_dir, "a file here after each change");
+  app.add_option("--crash-dir", options.runner.crash_dir, "where reproductions of failures go");
+  app.add_flag("--time-passes", options.shows_times, "print how long each pass took");
+  app.add_flag("--remarks", options.shows_remarks, "print what was done, and what not and why");
+  app.add_flag("--verify-each", verifies_each, "verify the module after each change");
+  app.add_flag("-q,--quiet", options.is_quiet, "do not print the module");
+  const std::span<const OptimizationLevel> levels = optimization_levels();
+  for (size_t i = 0; i < levels.size(); ++i) {
+    app.add_flag("--" + std::string(levels[i].name), has_level[i], std::string(levels[i].summary));
+  }
+}
+
+Expected<void> run(const OptOptions& options, Diagnostics& diagnostics) {
+  NEURONC_ASSIGN(const Pipeline pipeline, parse_pipeline(options.passes, diagnostics));
+  NEURONC_ASSIGN(Module module, read_module_file(options.file, diagnostics));
+  NEURONC_TRY(verify(module, diagnostics, options.file));
+  const ReferenceTarget target;
+  Remarks remarks;
+  PassContext context{target, diagnostics, remarks};
+  const auto result = run_pipeline(module, pipeline, context, options.runner);
+  if (options.shows_remarks) std::fputs(remarks.to_text().c_str(), stderr);
+  if (!result) return reported();
+  if (options.shows_times) std::fputs(to_text(result->times).c_str(), stderr);
+  NEURONC_TRY(verify(module, diagnostics, options.file));
+  if (!options.output.empty()) return write_module_file(module, options.output, diagnostics);
+  if (!options.is_quiet) std::fputs(to_text(module).c_str(), stdout);
+  return {};
+}
+
+}  // namespace
+
+int run_opt(std::span<const std::string> args) {
+  CLI::App app("Runs passes over a module in text form.", "neuronc opt");
+  OptOptions options;
+  bool verifies_each = false;
+  bool has_level[4] = {};
+  declare_options(app, options, verifies_each, has_level);
+  std::vector<std::string> reversed;
+  for (const std::string& arg : args) {
+    const bool is_level = arg.size() == 3 && arg.starts_with("-O");
+    reversed.insert(reversed.begin(), is_level ? "-" + arg : arg);
+  }
+  Diagnostics diagnostics;
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    diagnostics.report(diag::usage_error, {}, error.what());
+  }
+  if (!diagnostics.has_errors()) {
+    if (verifies_each) options.runner.verify_each = VerifyEach::yes;
+    for (size_t i = 0; i < optimization_levels().size(); ++i) {
+      if (has_level[i]) options.passes = optimization_levels()[i].pipeline;
+    }
+    if (!run(options, diagnostics) && !diagnostics.has_errors()) {
+      return exit_code(ErrorClass::internal);
+    }
+  }
+  std::fputs(diagnostics.to_text().c_str(), stderr);
+  return exit_code(diagnostics.worst());
+}
+
+}  // namespace neuronc
