@@ -1,8 +1,10 @@
 // The table of passes.def, and the helpers every pass uses.
 #include <fmt/format.h>
 
+#include "passes/cast.h"
 #include "passes/eliminate_dead.h"
 #include "passes/pass.h"
+#include "passes/place.h"
 
 namespace neuronc {
 namespace {
@@ -38,7 +40,7 @@ const std::vector<PassInfo>& all_passes() {
   static const std::vector<PassInfo> kPasses = {
 #define PASS(text, function, Options, earliest, latest, effect, summary) \
   {text,   Stage::earliest, Stage::latest,                               \
-   effect, summary,         &BoundPass<Options, &function, kPass_##function>::create},
+   effect, summary,         &BoundPass<Options, &neuronc::function, kPass_##function>::create},
 #include "passes/passes.def"
 #undef PASS
   };

@@ -102,6 +102,23 @@ std::optional<int64_t> known_length(const InferInput& input, size_t i) {
   return type.dims[0].number();
 }
 
+Types with_result_type(const InferInput& input, Types types, size_t addend) {
+  if (!types) return types;
+  const DType own = input.operands[0].dtype;
+  const DType dtype = input.op.has("result_type") ? input.op.dtype("result_type") : own;
+  if (dtype != own && (!kFloats.contains(own) || !kFloats.contains(dtype))) {
+    return refuse(fmt::format("`result_type` is {}, the operands are {}", name(dtype), name(own)));
+  }
+  if (input.has(addend)) {
+    const DType given = input.operands[addend].dtype;
+    if (given != own && given != dtype) {
+      return refuse(fmt::format("the addend is {}, but {} is needed", name(given), name(dtype)));
+    }
+  }
+  (*types)[0].dtype = dtype;
+  return types;
+}
+
 Type ranked(DType dtype, std::vector<Dim> dims) { return Type::tensor(dtype, std::move(dims)); }
 
 Type unknown_dims(DType dtype, int64_t rank) {

@@ -11,16 +11,17 @@ using namespace ops;
 namespace {
 
 constexpr OperandSpec kConvOperands[] = {
-    {"x", kFloats, 'T'}, {"w", kFloats, 'T'}, {"b", kFloats, 'T', Arity::optional}};
-constexpr ResultSpec kConvResults[] = {{"y", kFloats, 'T'}};
+    {"x", kFloats, 'T'}, {"w", kFloats, 'T'}, {"b", kFloats, 0, Arity::optional}};
+constexpr ResultSpec kConvResults[] = {{"y", kFloats}};
 constexpr AttributeSpec kConvAttributes[] = {{"dilations", AttributeKind::ints, "[]"},
                                              {"group", AttributeKind::i64, "1"},
                                              {"pads", AttributeKind::ints, "[]"},
+                                             kResultType,
                                              {"strides", AttributeKind::ints, "[]"}};
 constexpr AttributeSpec kConvTransposeAttributes[] = {
     {"dilations", AttributeKind::ints, "[]"},  {"group", AttributeKind::i64, "1"},
     {"output_padding", AttributeKind::ints, "[]"}, {"pads", AttributeKind::ints, "[]"},
-    {"strides", AttributeKind::ints, "[]"}};
+    kResultType, {"strides", AttributeKind::ints, "[]"}};
 
 // The kernel's spatial extents; no value where the weight's shape is not known.
 std::optional<Shape> kernel_of(const Type& w) {
@@ -52,7 +53,7 @@ OrRefusal<void> check_bias(const InferInput& input, size_t i, int64_t channels) 
   return refuse(fmt::format("the bias is not of shape [{}]", channels));
 }
 
-Types infer_conv(const InferInput& input) {
+Types infer_conv_shape(const InferInput& input) {
   const Type& x = input.operands[0];
   const Type& w = input.operands[1];
   if (!x.is_ranked || !w.is_ranked) return std::vector<Type>{Type::unranked(x.dtype)};
@@ -73,6 +74,10 @@ Types infer_conv(const InferInput& input) {
     dims.push_back(dim);
   }
   return std::vector<Type>{ranked(x.dtype, std::move(dims))};
+}
+
+Types infer_conv(const InferInput& input) {
+  return with_result_type(input, infer_conv_shape(input), 2);
 }
 
 Shape spatial(const Shape& shape) { return {shape.begin() + 2, shape.end()}; }
@@ -161,7 +166,7 @@ OrRefusal<Dim> transposed_dim(const Window& window, size_t axis, Dim input, int6
   return Dim(extent);
 }
 
-Types infer_conv_transpose(const InferInput& input) {
+Types infer_conv_transpose_shape(const InferInput& input) {
   const Type& x = input.operands[0];
   const Type& w = input.operands[1];
   if (!x.is_ranked || !w.is_ranked) return std::vector<Type>{Type::unranked(x.dtype)};
@@ -189,6 +194,10 @@ Types infer_conv_transpose(const InferInput& input) {
 }
 
 // Scatters one input pixel: adds x * kernel into the result planes of its group.
+Types infer_conv_transpose(const InferInput& input) {
+  return with_result_type(input, infer_conv_transpose_shape(input), 2);
+}
+
 Values evaluate_conv_transpose(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
   const Shape shape = type.shape();
@@ -246,8 +255,8 @@ double conv_transpose_flops(const OpView&, std::span<const Type> operands,
 ///   y[n,m,p..] = b[m] + sum over c,r.. of x[n, g*C/group + c, p*stride + r*dilation - pad ..]
 ///                                       * w[m,c,r..], where g = m / (M/group)
 /// Shapes: x [N,C,D...], w [M,C/group,R...], b [M] optional, y [N,M,P...], 0 or more spatial axes.
-/// Types: floats; accumulates in f32 or more.   Attributes: see ir/ops/window.h; pads are all
-/// begins, then all ends.   Source: ONNX Conv-22.
+/// Types: floats; accumulates in f32 or more, and rounds once to `result_type`.   Attributes: see
+/// ir/ops/window.h; pads are all begins, then all ends.   Source: ONNX Conv-22.
 NEURONC_OP(conv) = {"conv", "convolution with groups, strides and dilations", "ONNX Conv-22",
                     kConvOperands, kConvAttributes, kConvResults,
                     Trait::matmul_like | Trait::anchor, Precision::matmul, infer_conv,

@@ -11,8 +11,9 @@ namespace {
 
 constexpr OperandSpec kMatmulOperands[] = {{"a", kNumeric, 'T'}, {"b", kNumeric, 'T'}};
 constexpr OperandSpec kGemmOperands[] = {
-    {"a", kNumeric, 'T'}, {"b", kNumeric, 'T'}, {"c", kNumeric, 'T', Arity::optional}};
-constexpr ResultSpec kProduct[] = {{"y", kNumeric, 'T'}};
+    {"a", kNumeric, 'T'}, {"b", kNumeric, 'T'}, {"c", kNumeric, 0, Arity::optional}};
+constexpr ResultSpec kProduct[] = {{"y", kNumeric}};
+constexpr AttributeSpec kMatmulAttributes[] = {kResultType};
 constexpr AttributeSpec kGemmAttributes[] = {{"alpha", AttributeKind::f64, "1"},
                                              {"beta", AttributeKind::f64, "1"},
                                              {"transA", AttributeKind::i64, "0"},
@@ -20,7 +21,7 @@ constexpr AttributeSpec kGemmAttributes[] = {{"alpha", AttributeKind::f64, "1"},
 
 Types infer_matmul(const InferInput& input) {
   NEURONC_ASSIGN(Type type, matmul_type(input.operands[0], input.operands[1]));
-  return std::vector<Type>{std::move(type)};
+  return with_result_type(input, std::vector<Type>{std::move(type)}, 2);
 }
 
 // Integers wrap, floats accumulate in f64.
@@ -68,7 +69,7 @@ double matmul_flops(const OpView&, std::span<const Type> operands, std::span<con
   return 2 * static_cast<double>(operands[0].dims.back().number()) * num_elements_of(results[0]);
 }
 
-Types infer_gemm(const InferInput& input) {
+Types infer_gemm_shape(const InferInput& input) {
   const Type& a = input.operands[0];
   const Type& b = input.operands[1];
   for (const Type* type : {&a, &b}) {
@@ -90,6 +91,10 @@ Types infer_gemm(const InferInput& input) {
     }
   }
   return std::vector<Type>{std::move(type)};
+}
+
+Types infer_gemm(const InferInput& input) {
+  return with_result_type(input, infer_gemm_shape(input), 2);
 }
 
 Tensor transposed(const Tensor& matrix) {
@@ -173,10 +178,10 @@ Product product_of(Shape a, Shape b) {
 /// The matrix product of the last two axes, numpy broadcasting over the others; an operand of rank 1
 /// is a row on the left and a column on the right, and its axis vanishes from the result.
 ///   y[..,i,j] = sum over k of a[..,i,k] * b[..,k,j]
-/// Shapes: a [..,M,K], b [..,K,N], y [..,M,N].   Types: numbers; floats accumulate in f32 or more,
-/// integers wrap.   Source: ONNX MatMul-13.
+/// Shapes: a [..,M,K], b [..,K,N], y [..,M,N].   Types: numbers; floats accumulate in f32 or more
+/// and are rounded once to `result_type`, integers wrap.   Source: ONNX MatMul-13.
 NEURONC_OP(matmul) = {"matmul", "matrix product with broadcasting", "ONNX MatMul-13",
-                      kMatmulOperands, {}, kProduct, Trait::matmul_like | Trait::anchor,
+                      kMatmulOperands, kMatmulAttributes, kProduct, Trait::matmul_like | Trait::anchor,
                       Precision::matmul, infer_matmul, evaluate_matmul, matmul_flops};
 
 /// y = alpha * a' * b' + beta * c, where ' transposes if the attribute says so.
