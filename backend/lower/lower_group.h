@@ -2,7 +2,7 @@
 #pragma once
 
 #include "backend/lower/lowered.h"
-#include "backend/llvm/target_isa.h"
+#include "backend/llvm/codegen.h"
 #include "ir/base/expected.h"
 
 namespace neuronc {

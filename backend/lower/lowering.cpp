@@ -1,0 +1,22 @@
+// Implements lowering.h.
+#include "backend/lower/lowering.h"
+
+namespace neuronc {
+
+const Lowering& lowering_of(Op op) {
+  static const LoweringTable kTable = [] {
+    LoweringTable table{};
+    add_elementwise_lowerings(table);
+    add_data_movement_lowerings(table);
+    add_indexing_lowerings(table);
+    add_reduction_lowerings(table);
+    add_pooling_lowerings(table);
+    add_convolution_lowerings(table);
+    add_matmul_lowerings(table);
+    add_normalization_lowerings(table);
+    return table;
+  }();
+  return kTable[static_cast<size_t>(op)];
+}
+
+}  // namespace neuronc
