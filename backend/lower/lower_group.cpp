@@ -1,0 +1,90 @@
+// Implements lower_group.h: the group's variant if it names one, otherwise the default nest.
+#include "backend/lower/lower_group.h"
+
+#include <algorithm>
+
+#include "backend/lower/default_nest.h"
+#include "backend/lower/lowering.h"
+#include "backend/variants/variant.h"
+
+namespace neuronc {
+namespace {
+
+OrRefusal<void> check_lowerings(const Graph& body) {
+  for (NodeId id : body.nodes()) {
+    const Node& node = body.node(id);
+    if (node.op != Op::constant && !lowering_of(node.op)) {
+      return refuse("`" + std::string(node.def().name) + "` has no lowering");
+    }
+  }
+  return {};
+}
+
+// Lanes for the widest element that the group computes with.
+int default_lanes(const Graph& body, const TargetIsa& isa) {
+  int widest = 4;
+  for (NodeId id : body.nodes()) {
+    for (ValueId result : body.node(id).results) {
+      if (body.node(id).op == Op::constant) continue;
+      widest = std::max(widest, size_bytes(carrier_of(body.type(result).dtype)));
+    }
+  }
+  return std::max(1, isa.vector_bytes / widest);
+}
+
+LoweredKernel lower_by_nest(const GroupContext& context, const Lowering& lowering) {
+  const Node& anchor = context.anchor_node();
+  GroupEmitter e(context.module, context.graph, context.group, context.isa, kernel_name(context),
+                 lowering.num_tiles(context.body, anchor));
+  lowering.nest(e, anchor);
+  return std::move(e).finish();
+}
+
+LoweredKernel lower_by_elements(const GroupContext& context) {
+  const Node& group = context.graph.node(context.group);
+  const ValueId result = group.results[0];
+  const NestShape nest =
+      plan_nest(context.graph.type(result).shape(), context.graph.value(result).storage,
+                default_lanes(context.body, context.isa));
+  GroupEmitter e(context.module, context.graph, context.group, context.isa, kernel_name(context),
+                 nest.num_tiles);
+  emit_nest(e, nest, [&](const LaneIndex& at) { e.store_results(at); });
+  return std::move(e).finish();
+}
+
+LoweredKernel lower_reorder(const Module& module, const Graph& graph, NodeId node,
+                            const TargetIsa& isa) {
+  const ValueId result = graph.node(node).results[0];
+  const std::vector<int64_t> shape = graph.type(result).shape();
+  const int lanes = std::max(1, isa.vector_bytes / std::max(4, size_bytes(graph.type(result).dtype)));
+  const NestShape nest = plan_nest(shape, graph.value(result).storage, lanes);
+  std::string name = "reorder";
+  for (int64_t extent : shape) name += "_" + std::to_string(extent);
+  GroupEmitter e(module, graph, node, isa, std::move(name), nest.num_tiles);
+  emit_nest(e, nest, [&](const LaneIndex& at) { e.store_results(at); });
+  return std::move(e).finish();
+}
+
+}  // namespace
+
+OrRefusal<LoweredKernel> lower_group(const Module& module, const Graph& graph, NodeId node,
+                                     const TargetIsa& isa) {
+  if (graph.node(node).op != Op::group) return lower_reorder(module, graph, node, isa);
+  const Graph& body = *graph.node(node).bodies[0];
+  NEURONC_TRY(check_lowerings(body));
+  const GroupContext context{module, graph, node, body, find_anchor(body), isa};
+  const std::string& chosen = graph.node(node).view().string("variant");
+  if (context.anchor) {
+    const Op op = context.anchor_node().op;
+    for (const Variant* variant : variants_of(op)) {
+      if (variant->name != chosen) continue;
+      NEURONC_TRY(variant->accepts(context));
+      return variant->lower(context);
+    }
+    if (lowering_of(op).nest != nullptr) return lower_by_nest(context, lowering_of(op));
+  }
+  if (!chosen.empty() && chosen != "default") return refuse("there is no variant `" + chosen + "`");
+  return lower_by_elements(context);
+}
+
+}  // namespace neuronc

@@ -1,0 +1,108 @@
+// Implements problem.h.
+#include "backend/variants/matmul/problem.h"
+
+namespace neuronc {
+
+using kernel::Index;
+using kernel::Value;
+
+OrRefusal<MatmulProblem> matmul_problem(const GroupContext& context) {
+  MatmulProblem problem;
+  const Node& node = context.anchor_node();
+  problem.a_shape = context.operand_shape(0);
+  problem.b_shape = context.operand_shape(1);
+  if (problem.a_shape.size() < 2 || problem.b_shape.size() < 2) {
+    return refuse("an operand has fewer than two dims");
+  }
+  if (node.op == Op::gemm) {
+    const OpView op = node.view();
+    problem.transpose_a = op.i64("trans_a") != 0;
+    problem.transpose_b = op.i64("trans_b") != 0;
+    problem.alpha = op.f64("alpha");
+    problem.beta = op.f64("beta");
+  }
+  const std::vector<int64_t> y = context.result_shape();
+  problem.batch.assign(y.begin(), y.end() - 2);
+  problem.m = y[y.size() - 2];
+  problem.n = y[y.size() - 1];
+  problem.k = problem.a_shape[problem.a_shape.size() - (problem.transpose_a ? 2 : 1)];
+  if (num_elements(y) == 0 || problem.k == 0) return refuse("it has no elements");
+  const DType dtype = context.body.type(node.operands[0]).dtype;
+  if (carrier_of(dtype) != DType::f32) return refuse("it is not f32, bf16 or f16");
+  return problem;
+}
+
+std::vector<Index> MatmulProblem::batch_index(Index number) const {
+  std::vector<Index> indices(batch.size(), Index(0));
+  for (size_t d = batch.size(); d-- > 0;) {
+    if (batch[d] == 1) continue;
+    indices[d] = d == 0 ? number : kernel::mod(number, batch[d]);
+    number = kernel::floor_div(number, batch[d]);
+  }
+  return indices;
+}
+
+namespace {
+
+std::vector<Index> operand_at(const std::vector<int64_t>& shape, const std::vector<Index>& batch,
+                              Index row, Index column) {
+  std::vector<Index> at;
+  const size_t lead = shape.size() - 2;
+  for (size_t d = 0; d < lead; ++d) {
+    at.push_back(shape[d] == 1 ? Index(0) : batch[batch.size() - lead + d]);
+  }
+  at.push_back(row);
+  at.push_back(column);
+  return at;
+}
+
+}  // namespace
+
+std::vector<Index> MatmulProblem::a_at(const std::vector<Index>& at, Index row, Index i) const {
+  return transpose_a ? operand_at(a_shape, at, i, row) : operand_at(a_shape, at, row, i);
+}
+
+std::vector<Index> MatmulProblem::b_at(const std::vector<Index>& at, Index i, Index column) const {
+  return transpose_b ? operand_at(b_shape, at, column, i) : operand_at(b_shape, at, i, column);
+}
+
+void store_matmul_result(GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem,
+                         const std::vector<Index>& batch, Index m, Index n, int active, Value sum) {
+  kernel::Builder& b = emitter.builder();
+  const int lanes = sum.type.lanes;
+  std::vector<Index> dims = batch;
+  dims.push_back(m);
+  dims.push_back(n);
+  const LaneIndex at = LaneIndex::along(dims, dims.size() - 1, lanes, active);
+  if (problem.alpha != 1) sum = b.mul(sum, b.f32(static_cast<float>(problem.alpha), lanes));
+  if (anchor.has_operand(2)) {
+    Value c = emitter.pull_broadcast(anchor.operands[2], at);
+    if (problem.beta != 1) c = b.mul(c, b.f32(static_cast<float>(problem.beta), lanes));
+    sum = b.add(sum, c);
+  }
+  emitter.provide(anchor.results[0], at, sum);
+  emitter.store_results(at);
+}
+
+void copy_rows(GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem,
+               kernel::BufferId block,
+               const std::function<std::vector<Index>(Index row, Index k)>& at, Index first,
+               int64_t rows, int64_t end, int lanes) {
+  const ValueId a = anchor.operands[0];
+  const size_t k_dim = problem.a_shape.size() - (problem.transpose_a ? 2 : 1);
+  const int64_t whole = problem.k / lanes * lanes;
+  const auto copy = [&](Index i, Index k, int n) {
+    const Value value = emitter.pull(a, LaneIndex::along(at(first + i, k), k_dim, n));
+    emitter.builder().store(block, {i, k}, value);
+  };
+  emitter.loop({0, rows, 1}, [&](Index i) {
+    emitter.when({{first + i, 0, end}}, [&] {
+      if (whole > 0) emitter.loop({0, whole, lanes}, [&](Index k) { copy(i, k, lanes); });
+      if (whole < problem.k) {
+        emitter.loop({whole, problem.k, 1}, [&](Index k) { copy(i, k, 1); });
+      }
+    });
+  });
+}
+
+}  // namespace neuronc
