@@ -62,7 +62,7 @@ void emit_rows(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int 
   if (tail == 0) return;
   // The last rows belong to the block that reaches the end.
   const int64_t last = whole_tiles * rows;
-  emitter.when({{loops.first_row, last - loops.block_rows + 1, last + 1}},
+  emitter.when({{loops.first_row, loops.num_rows - loops.block_rows, last + 1}},
                [&] { emit_tile(emitter, loops, panel, active, Index(last), tail); });
 }
 
