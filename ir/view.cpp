@@ -148,14 +148,18 @@ std::optional<Storage> view_of(const Module& module, const Graph& graph, NodeId 
       view.strides = std::move(*strides);
       return view;
     }
-    case Op::transpose: return view_of_transpose(node, std::move(view));
-    case Op::slice: return view_of_slice(module, graph, id, std::move(view));
-    case Op::split: return view_of_split(graph, id, result_index, std::move(view));
+    case Op::transpose:
+      return view_of_transpose(node, std::move(view));
+    case Op::slice:
+      return view_of_slice(module, graph, id, std::move(view));
+    case Op::split:
+      return view_of_split(graph, id, result_index, std::move(view));
     case Op::expand:
       // Numpy broadcasting may also keep a larger operand.
       return to.size() < from.size() ? std::nullopt
                                      : std::optional(view_of_expand(from, to, std::move(view)));
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 

@@ -47,12 +47,12 @@ namespace {
 constexpr int64_t kBeforeAll = -1;
 
 struct Cluster {
-  std::vector<NodeId> nodes;       // in execution order
+  std::vector<NodeId> nodes;  // in execution order
   int64_t position = 0;
-  std::vector<int64_t> domain;     // shape of what it computes, elementwise consumers included
-  NodeId anchor;                   // none: elementwise only
-  bool is_open = true;             // consumers may join
-  bool is_absorbed = false;        // moved into its consumer
+  std::vector<int64_t> domain;  // shape of what it computes, elementwise consumers included
+  NodeId anchor;                // none: elementwise only
+  bool is_open = true;          // consumers may join
+  bool is_absorbed = false;     // moved into its consumer
 };
 
 class Fuser {
@@ -69,8 +69,8 @@ class Fuser {
  private:
   bool is_clustered(NodeId id) const {
     const Node& node = graph_.node(id);
-    return node.placement == Placement::core && node.op != Op::constant &&
-           node.op != Op::group && !is_view_candidate(module_, graph_, id);
+    return node.placement == Placement::core && node.op != Op::constant && node.op != Op::group &&
+           !is_view_candidate(module_, graph_, id);
   }
   bool is_element(NodeId id) const {
     return graph_.node(id).has(Trait::elementwise) &&
@@ -238,7 +238,7 @@ void Fuser::absorb_producers() {
 // Clusters and single nodes in an order that respects all dependences: Kahn's algorithm, the
 // earliest position first. A cluster is named by its first node.
 std::vector<std::pair<int64_t, NodeId>> Fuser::order_items() {
-  std::unordered_map<NodeId, NodeId> item_of;   // node -> name of its item
+  std::unordered_map<NodeId, NodeId> item_of;  // node -> name of its item
   std::unordered_map<NodeId, int64_t> position;
   std::unordered_map<NodeId, int64_t> num_waiting;
   std::unordered_map<NodeId, std::set<NodeId>> users;
@@ -298,12 +298,11 @@ std::vector<ValueId> Fuser::escaping_results(const Cluster& cluster, size_t self
   for (NodeId id : cluster.nodes) {
     for (ValueId result : graph_.node(id).results) {
       const Value& value = graph_.value(result);
-      const bool escapes =
-          value.num_output_uses > 0 ||
-          std::any_of(value.uses.begin(), value.uses.end(), [&](const Use& use) {
-            const auto it = cluster_of_.find(use.node);
-            return it == cluster_of_.end() || it->second != self;
-          });
+      const bool escapes = value.num_output_uses > 0 ||
+                           std::any_of(value.uses.begin(), value.uses.end(), [&](const Use& use) {
+                             const auto it = cluster_of_.find(use.node);
+                             return it == cluster_of_.end() || it->second != self;
+                           });
       if (escapes) results.push_back(result);
     }
   }

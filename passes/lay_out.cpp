@@ -187,12 +187,12 @@ ValueId Layouter::insert_reorder(NodeId before, ValueId value, const DimOrder& o
   spec.placement = Placement::core;
   const NodeId producer = graph_.producer(value);
   if (producer) spec.source = graph_.node(producer).source;
-  const NodeId id = before ? edit_.insert_before(before, std::move(spec))
-                           : edit_.append(std::move(spec));
+  const NodeId id =
+      before ? edit_.insert_before(before, std::move(spec)) : edit_.append(std::move(spec));
   const ValueId copy = graph_.node(id).results[0];
   const Type& type = graph_.type(value);
-  edit_.set_storage(copy, Storage::dense(context_.target.storage_dtype(type.dtype), type.shape(),
-                                         order));
+  edit_.set_storage(copy,
+                    Storage::dense(context_.target.storage_dtype(type.dtype), type.shape(), order));
   context_.remarks.missed(node_label(module_, graph_, id), "a copy remains: memory order changes");
   return copy;
 }
@@ -211,8 +211,8 @@ void Layouter::assign_storages() {
     for (ValueId result : graph_.node(id).results) {
       const Type& type = graph_.type(result);
       if (graph_.value(result).storage || !type.is_static()) continue;
-      edit_.set_storage(result, is_raw ? Storage::dense(type.dtype, type.shape())
-                                       : base_storage(result));
+      edit_.set_storage(result,
+                        is_raw ? Storage::dense(type.dtype, type.shape()) : base_storage(result));
     }
   }
 }
@@ -250,8 +250,8 @@ void Layouter::settle_outputs() {
     const bool is_own = maker && is_on_core(maker) && graph_.node(maker).op != Op::constant &&
                         graph_.value(base).storage.num_elements == value.type.num_elements() &&
                         graph_.value(base).storage.dtype == value.type.dtype;
-    const bool fits = is_own && value.storage.offset == 0 &&
-                      value.storage.is_row_major(value.type.shape());
+    const bool fits =
+        is_own && value.storage.offset == 0 && value.storage.is_row_major(value.type.shape());
     if (fits && taken.insert(base).second) continue;
     const ValueId copy = insert_reorder(NodeId(), output, {});
     edit_.set_storage(copy, Storage::dense(value.type.dtype, graph_.type(copy).shape()));

@@ -3,6 +3,8 @@
 
 #include "passes/cast.h"
 #include "passes/eliminate_dead.h"
+#include "passes/fuse.h"
+#include "passes/lay_out.h"
 #include "passes/pass.h"
 #include "passes/place.h"
 

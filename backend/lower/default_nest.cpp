@@ -74,8 +74,8 @@ void emit_lanes(GroupEmitter& emitter, const NestShape& nest, std::vector<Index>
   }
 }
 
-void emit_loops(GroupEmitter& emitter, const NestShape& nest, size_t depth,
-                std::vector<Index> dims, const std::function<void(const LaneIndex&)>& body) {
+void emit_loops(GroupEmitter& emitter, const NestShape& nest, size_t depth, std::vector<Index> dims,
+                const std::function<void(const LaneIndex&)>& body) {
   if (depth + 1 >= nest.order.size()) {
     emit_lanes(emitter, nest, std::move(dims), body);
     return;

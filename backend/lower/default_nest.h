@@ -12,10 +12,10 @@ namespace neuronc {
 // has the lanes.
 struct NestShape {
   std::vector<int64_t> extents;
-  std::vector<int> order;      // dims from outermost to innermost, extent-1 dims first
-  size_t num_tile_dims = 0;    // leading dims of `order` that the tile index runs over
+  std::vector<int> order;    // dims from outermost to innermost, extent-1 dims first
+  size_t num_tile_dims = 0;  // leading dims of `order` that the tile index runs over
   int64_t num_tiles = 1;
-  int lanes = 1;               // along order.back()
+  int lanes = 1;  // along order.back()
 };
 
 // `storage` says the memory order; `max_tiles` bounds how finely tiles are cut.

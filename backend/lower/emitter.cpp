@@ -13,7 +13,6 @@ namespace neuronc {
 using kernel::BufferId;
 using kernel::Builder;
 using kernel::Index;
-using kernel::Value;
 using kernel::Values;
 
 LaneIndex LaneIndex::scalar(std::vector<Index> dims) {
@@ -233,20 +232,20 @@ BufferId GroupEmitter::workspace(std::string name, DType dtype, std::vector<int6
   return builder_.parameter(std::move(buffer));
 }
 
-const Value* GroupEmitter::find_known(ValueId value, const LaneIndex& at) const {
+const Register* GroupEmitter::find_known(ValueId value, const LaneIndex& at) const {
   for (size_t i = known_.size(); i-- > 0;) {
     if (known_[i].value == value && same_lanes(known_[i].at, at)) return &known_[i].result;
   }
   return nullptr;
 }
 
-void GroupEmitter::provide(ValueId value, const LaneIndex& at, Value result) {
+void GroupEmitter::provide(ValueId value, const LaneIndex& at, Register result) {
   known_.push_back({value, at, result});
 }
 
-Value GroupEmitter::pull(ValueId value, const LaneIndex& at) {
-  if (const Value* known = find_known(value, at)) return *known;
-  Value result;
+Register GroupEmitter::pull(ValueId value, const LaneIndex& at) {
+  if (const Register* known = find_known(value, at)) return *known;
+  Register result;
   const NodeId node = body_.producer(value);
   if (at.lanes > 1 && !varies_at_all(at)) {
     result = builder_.splat(pull(value, LaneIndex::scalar(at.dims)), at.lanes);
@@ -264,7 +263,7 @@ Value GroupEmitter::pull(ValueId value, const LaneIndex& at) {
   return result;
 }
 
-Value GroupEmitter::pull_broadcast(ValueId value, const LaneIndex& at) {
+Register GroupEmitter::pull_broadcast(ValueId value, const LaneIndex& at) {
   const std::vector<int64_t> extents = shape(value);
   NEURONC_CHECK(extents.size() <= at.dims.size());
   const size_t lead = at.dims.size() - extents.size();
@@ -278,7 +277,7 @@ Value GroupEmitter::pull_broadcast(ValueId value, const LaneIndex& at) {
   return pull(value, at.with_dims(std::move(dims), std::move(steps)));
 }
 
-Value GroupEmitter::load(ValueId input, const LaneIndex& at) {
+Register GroupEmitter::load(ValueId input, const LaneIndex& at) {
   const ValueId outer = outer_of(input);
   const Tensor* constant = module_.constant_of(graph_, outer);
   if (constant != nullptr && constant->num_elements() == 1) {
@@ -288,8 +287,8 @@ Value GroupEmitter::load(ValueId input, const LaneIndex& at) {
   return load_from(memory.buffer, memory.dtype, memory.strides, at);
 }
 
-Value GroupEmitter::load_from(BufferId buffer, DType dtype, const std::vector<int64_t>& strides,
-                              const LaneIndex& at) {
+Register GroupEmitter::load_from(BufferId buffer, DType dtype, const std::vector<int64_t>& strides,
+                                 const LaneIndex& at) {
   const DType carrier = carrier_of(dtype);
   if (at.is_scalar()) return builder_.convert(builder_.load(buffer, at.dims), carrier);
   bool moves = false;
@@ -300,19 +299,19 @@ Value GroupEmitter::load_from(BufferId buffer, DType dtype, const std::vector<in
   const int dim = consecutive_dim(at, strides);
   if (dim >= 0) {
     const kernel::Lanes lanes{at.lanes, dim};
-    const Value raw = at.active == at.lanes
-                          ? builder_.load(buffer, at.dims, lanes)
-                          : builder_.load_partial(buffer, at.dims, lanes, Index(at.active));
+    const Register raw = at.active == at.lanes
+                             ? builder_.load(buffer, at.dims, lanes)
+                             : builder_.load_partial(buffer, at.dims, lanes, Index(at.active));
     return builder_.convert(raw, carrier);
   }
-  Value gathered = builder_.zero({dtype, at.lanes});
+  Register gathered = builder_.zero({dtype, at.lanes});
   for (int l = 0; l < at.active; ++l) {
     gathered = builder_.insert(gathered, builder_.load(buffer, at.lane(l).dims), l);
   }
   return builder_.convert(gathered, carrier);
 }
 
-Value GroupEmitter::constant_element(ValueId value, const Tensor& tensor, const LaneIndex& at) {
+Register GroupEmitter::constant_element(ValueId value, const Tensor& tensor, const LaneIndex& at) {
   if (tensor.num_elements() == 1) {
     const DType carrier = carrier_of(tensor.dtype());
     const kernel::ValueType type{carrier, at.lanes};
@@ -326,12 +325,12 @@ Value GroupEmitter::constant_element(ValueId value, const Tensor& tensor, const 
 
 void GroupEmitter::store_results(const LaneIndex& at) {
   // All are computed before the first is stored: a result may lie over an operand.
-  std::vector<Value> values;
+  std::vector<Register> values;
   for (ValueId output : body_.outputs()) values.push_back(pull(output, at));
   for (size_t i = 0; i < values.size(); ++i) store_result(i, at, values[i]);
 }
 
-void GroupEmitter::store_result(size_t i, const LaneIndex& at, Value value) {
+void GroupEmitter::store_result(size_t i, const LaneIndex& at, Register value) {
   const BufferId buffer = result_buffer(i);
   const Storage& storage = graph_.value(graph_.node(group_).results[i]).storage;
   value = builder_.convert(value, storage.dtype);
@@ -364,11 +363,11 @@ void GroupEmitter::loop(const kernel::Range& range, const std::function<void(Ind
 }
 
 Values GroupEmitter::loop(const kernel::Range& range, const Values& initial,
-                          const std::function<Values(Index, std::span<const Value>)>& body,
+                          const std::function<Values(Index, std::span<const Register>)>& body,
                           const kernel::ForOptions& options) {
   return builder_.for_loop(
       range, initial,
-      [&](Index i, std::span<const Value> carried) {
+      [&](Index i, std::span<const Register> carried) {
         const size_t mark = known_.size();
         Values next = body(i, carried);
         known_.erase(known_.begin() + static_cast<std::ptrdiff_t>(mark), known_.end());

@@ -22,6 +22,9 @@
 
 namespace neuronc {
 
+// Lanes of one element type, as kernel code holds them.
+using Register = kernel::Value;
+
 // Some consecutive elements of a tensor: the index of the first lane, and by how much each lane
 // advances it along every dim. Lanes from `active` on are not to be read or written.
 struct LaneIndex {
@@ -58,24 +61,24 @@ class GroupEmitter {
   std::vector<int64_t> shape(ValueId value) const { return body_.type(value).shape(); }
 
   // The elements of body value `value` at `at`.
-  kernel::Value pull(ValueId value, const LaneIndex& at);
+  Register pull(ValueId value, const LaneIndex& at);
   // Operand `i` of `node` at the index of a broadcasting consumer.
-  kernel::Value pull_broadcast(ValueId value, const LaneIndex& at);
+  Register pull_broadcast(ValueId value, const LaneIndex& at);
 
   // Within the current scope, `value` at `at` is `result`.
-  void provide(ValueId value, const LaneIndex& at, kernel::Value result);
+  void provide(ValueId value, const LaneIndex& at, Register result);
 
   // Pulls every result of the group at `at` (all have the same shape) and stores it.
   void store_results(const LaneIndex& at);
-  void store_result(size_t result_index, const LaneIndex& at, kernel::Value value);
+  void store_result(size_t result_index, const LaneIndex& at, Register value);
 
   // Loops whose pulls are forgotten behind them. All loops around pulls go through these.
   void loop(const kernel::Range& range, const std::function<void(kernel::Index)>& body,
             const kernel::ForOptions& options = {});
-  kernel::Values loop(const kernel::Range& range, const kernel::Values& initial,
-                      const std::function<kernel::Values(kernel::Index,
-                                                         std::span<const kernel::Value>)>& body,
-                      const kernel::ForOptions& options = {});
+  kernel::Values loop(
+      const kernel::Range& range, const kernel::Values& initial,
+      const std::function<kernel::Values(kernel::Index, std::span<const Register>)>& body,
+      const kernel::ForOptions& options = {});
   void when(const std::vector<kernel::GuardRange>& guards, const std::function<void()>& then);
   kernel::Values choose(const std::vector<kernel::GuardRange>& guards,
                         const std::function<kernel::Values()>& then,
@@ -101,19 +104,19 @@ class GroupEmitter {
   LoweredKernel finish() &&;
 
  private:
-  kernel::Value load(ValueId input, const LaneIndex& at);
-  kernel::Value load_from(kernel::BufferId buffer, DType dtype,
-                          const std::vector<int64_t>& strides, const LaneIndex& at);
-  kernel::Value constant_element(ValueId value, const Tensor& tensor, const LaneIndex& at);
+  Register load(ValueId input, const LaneIndex& at);
+  Register load_from(kernel::BufferId buffer, DType dtype, const std::vector<int64_t>& strides,
+                     const LaneIndex& at);
+  Register constant_element(ValueId value, const Tensor& tensor, const LaneIndex& at);
   kernel::BufferId operand_buffer(size_t operand_index);
   kernel::BufferId result_buffer(size_t result_index);
   void find_in_place();
-  const kernel::Value* find_known(ValueId value, const LaneIndex& at) const;
+  const Register* find_known(ValueId value, const LaneIndex& at) const;
 
   struct Known {
     ValueId value;
     LaneIndex at;
-    kernel::Value result;
+    Register result;
   };
 
   const Module& module_;

@@ -56,7 +56,8 @@ LoweredKernel lower_reorder(const Module& module, const Graph& graph, NodeId nod
                             const TargetIsa& isa) {
   const ValueId result = graph.node(node).results[0];
   const std::vector<int64_t> shape = graph.type(result).shape();
-  const int lanes = std::max(1, isa.vector_bytes / std::max(4, size_bytes(graph.type(result).dtype)));
+  const int lanes =
+      std::max(1, isa.vector_bytes / std::max(4, size_bytes(graph.type(result).dtype)));
   const NestShape nest = plan_nest(shape, graph.value(result).storage, lanes);
   std::string name = "reorder";
   for (int64_t extent : shape) name += "_" + std::to_string(extent);

@@ -1,8 +1,8 @@
 // Lowers one fused group, or one reorder, to a kernel.
 #pragma once
 
-#include "backend/lower/lowered.h"
 #include "backend/llvm/codegen.h"
+#include "backend/lower/lowered.h"
 #include "ir/base/expected.h"
 
 namespace neuronc {

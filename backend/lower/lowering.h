@@ -13,8 +13,7 @@
 
 namespace neuronc {
 
-using ElementFn = kernel::Value (*)(GroupEmitter&, const Node&, size_t result_index,
-                                    const LaneIndex&);
+using ElementFn = Register (*)(GroupEmitter&, const Node&, size_t result_index, const LaneIndex&);
 // Builds the loops; `tile` decomposition is the nest's own. `num_tiles` was asked before.
 using NestFn = void (*)(GroupEmitter&, const Node&);
 using NumTilesFn = int64_t (*)(const Graph& body, const Node&);

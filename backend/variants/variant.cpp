@@ -9,10 +9,13 @@ namespace neuronc {
 
 std::vector<const Variant*> variants_of(Op op) {
   switch (op) {
-    case Op::conv: return {&kConvDepthwise, &kConvDirect};
+    case Op::conv:
+      return {&kConvDepthwise, &kConvDirect};
     case Op::matmul:
-    case Op::gemm: return {&kMatmulPacked, &kMatmulDynamic};
-    default: return {};
+    case Op::gemm:
+      return {&kMatmulPacked, &kMatmulDynamic};
+    default:
+      return {};
   }
 }
 

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "backend/lower/lowered.h"
 #include "backend/llvm/codegen.h"
+#include "backend/lower/lowered.h"
 #include "ir/base/expected.h"
 #include "ir/graph.h"
 #include "ir/target.h"
@@ -30,9 +30,7 @@ struct GroupContext {
   std::vector<int64_t> operand_shape(size_t i) const {
     return body.type(anchor_node().operands[i]).shape();
   }
-  std::vector<int64_t> result_shape() const {
-    return body.type(anchor_node().results[0]).shape();
-  }
+  std::vector<int64_t> result_shape() const { return body.type(anchor_node().results[0]).shape(); }
   // The tensor behind operand `i` of the anchor, where it is a constant.
   const Tensor* constant_operand(size_t i) const;
 };

@@ -16,10 +16,9 @@ namespace {
 
 using kernel::BufferId;
 using kernel::Index;
-using kernel::Value;
 using kernel::Values;
 
-constexpr int kRun = 4;          // result columns per run
+constexpr int kRun = 4;  // result columns per run
 constexpr int64_t kMaxTaps = 49;
 
 struct Depthwise {
@@ -56,19 +55,19 @@ Tensor pack(const ConvGeometry& g, const Tensor& weights) {
   return packed;
 }
 
-Value load_weight(const Depthwise& d, int64_t r, int64_t s, Index channel, int active) {
+Register load_weight(const Depthwise& d, int64_t r, int64_t s, Index channel, int active) {
   kernel::Builder& b = d.e.builder();
   const kernel::Lanes lanes{d.lanes, 2};
   if (active == d.lanes) return b.load(d.weights, {Index(r), Index(s), channel}, lanes);
   return b.load_partial(d.weights, {Index(r), Index(s), channel}, lanes, Index(active));
 }
 
-Value load_input(const Depthwise& d, Index row, Index column, Index channel, int active) {
+Register load_input(const Depthwise& d, Index row, Index column, Index channel, int active) {
   return d.e.pull(d.conv.operands[0],
                   LaneIndex::along(d.g.at(d.image, channel, row, column), 1, d.lanes, active));
 }
 
-void store(const Depthwise& d, Index column, Index channel, int active, Value sum) {
+void store(const Depthwise& d, Index column, Index channel, int active, Register sum) {
   const LaneIndex at =
       LaneIndex::along(d.g.at(d.image, channel, d.row, column), 1, d.lanes, active);
   if (d.conv.has_operand(2)) {
@@ -92,14 +91,14 @@ void emit_run(const Depthwise& d, Index column, int run, Index channel, int acti
       Values taps;
       for (int64_t s = 0; s < g.s; ++s) taps.push_back(load_weight(d, r, s, channel, active));
       for (int64_t j = 0; j < span; ++j) {
-        Value x;
+        Register x;
         for (int64_t s = 0; s < g.s; ++s) {
           const int64_t t = (j - s * g.dilation_w) / g.stride_w;
           if (t < 0 || t >= run || t * g.stride_w + s * g.dilation_w != j) continue;
           if (!x.id) {
             x = load_input(d, row, column * g.stride_w + Index(j - g.pad_left), channel, active);
           }
-          Value& sum = next[static_cast<size_t>(t)];
+          Register& sum = next[static_cast<size_t>(t)];
           sum = b.fma(x, taps[static_cast<size_t>(s)], sum);
         }
       }

@@ -20,7 +20,6 @@ namespace {
 
 using kernel::BufferId;
 using kernel::Index;
-using kernel::Value;
 using kernel::Values;
 
 // Half of a small second-level cache: the block of the input that is read for every panel.
@@ -30,12 +29,12 @@ constexpr int64_t kMinTiles = 8;
 struct Plan {
   ConvGeometry g;
   bool uses_slab = false;
-  int64_t channels = 0;         // input channels of a group
-  int64_t columns = 0;          // result channels of a group
+  int64_t channels = 0;  // input channels of a group
+  int64_t columns = 0;   // result channels of a group
   RegisterTile tile;
-  int64_t block_rows = 0;       // result pixels in a block
-  int64_t num_blocks = 0;       // of one image and group
-  int64_t block_height = 0;     // with a slab: result rows in a block
+  int64_t block_rows = 0;    // result pixels in a block
+  int64_t num_blocks = 0;    // of one image and group
+  int64_t block_height = 0;  // with a slab: result rows in a block
   int64_t slab_height = 0, slab_width = 0;
 
   int64_t num_tiles() const { return g.n * g.groups * num_blocks; }
@@ -59,9 +58,9 @@ void choose_slab_block(Plan& plan) {
   for (int64_t rows = 1; rows <= g.p; ++rows) {
     if (g.p % rows != 0) continue;
     const bool fits = slab_height(rows) * row_bytes <= kBlockBytes || rows * g.q <= 64;
-    const bool leaves_tiles =
-        g.n * g.groups * (g.p / rows) >= kMinTiles || rows * g.q <= 4 * plan.tile.rows ||
-        slab_height(rows) * row_bytes <= kBlockBytes / 4;
+    const bool leaves_tiles = g.n * g.groups * (g.p / rows) >= kMinTiles ||
+                              rows * g.q <= 4 * plan.tile.rows ||
+                              slab_height(rows) * row_bytes <= kBlockBytes / 4;
     if (fits && leaves_tiles) best = rows;
   }
   plan.block_height = best;
@@ -166,7 +165,7 @@ void emit_slab(GroupEmitter& e, const Plan& plan, ValueId input, BufferId slab, 
     const int64_t from = begin * c, to = end * c;
     const int step = plan.tile.lanes;
     const int64_t vectors_end = from + (to - from) / step * step;
-    const Value zeros = b.f32(0.0f, step), zero = b.f32(0.0f);
+    const Register zeros = b.f32(0.0f, step), zero = b.f32(0.0f);
     if (vectors_end > from) {
       e.loop({from, vectors_end, step}, [&](Index i) { b.store(slab, {row, i}, zeros); });
     }
@@ -175,8 +174,7 @@ void emit_slab(GroupEmitter& e, const Plan& plan, ValueId input, BufferId slab, 
     }
   };
   const auto copy_run = [&](Index row, Index column, Index channel, int n) {
-    const std::vector<Index> at =
-        g.at(image, group * c + channel, first_row + row, column);
+    const std::vector<Index> at = g.at(image, group * c + channel, first_row + row, column);
     const LaneIndex index = LaneIndex::along(at, 1, n);
     b.store(slab, {row, (column + Index(left)) * c + channel}, e.pull(input, index));
   };
@@ -216,8 +214,8 @@ void read_slab(GroupEmitter& e, const Plan& plan, BufferId slab, BlockLoops& loo
   const int64_t c = plan.channels;
   const auto load = [&e, &g, slab, c](Index pixel, Index r, Index in_row) {
     const Index p = kernel::floor_div(pixel, g.q), q = kernel::mod(pixel, g.q);
-    return e.builder().load(slab, {p * g.stride_h + r * g.dilation_h,
-                                   q * (g.stride_w * c) + in_row});
+    return e.builder().load(slab,
+                            {p * g.stride_h + r * g.dilation_h, q * (g.stride_w * c) + in_row});
   };
   if (g.dilation_w == 1) {
     loops.k_extents = {g.r, g.s * c};
@@ -262,8 +260,8 @@ LoweredKernel lower(const GroupContext& context) {
   loops.block_rows = plan.block_rows;
   loops.num_panels = panels.num_panels;
   if (plan.uses_slab) {
-    const BufferId slab = e.workspace("slab", DType::f32,
-                                      {plan.slab_height, plan.slab_width * plan.channels});
+    const BufferId slab =
+        e.workspace("slab", DType::f32, {plan.slab_height, plan.slab_width * plan.channels});
     const Index first = at.block * (plan.block_height * g.stride_h) - Index(g.pad_top);
     emit_slab(e, plan, input, slab, at.image, at.group, first);
     loops.num_rows = plan.block_rows;
@@ -281,15 +279,15 @@ LoweredKernel lower(const GroupContext& context) {
         columns.size(), static_cast<size_t>((active + plan.tile.lanes - 1) / plan.tile.lanes)));
     return columns;
   };
-  loops.store = [&](Index row, Index column, int active, Value sum) {
+  loops.store = [&](Index row, Index column, int active, Register sum) {
     // Rows of a slab count from its block.
     const Index pixel_row = kernel::floor_div(row, g.q);
     const Index p = plan.uses_slab ? at.block * plan.block_height + pixel_row : pixel_row;
     const Index channel = at.group * plan.columns + column;
-    const LaneIndex index = LaneIndex::along(
-        g.at(at.image, channel, p, kernel::mod(row, g.q)), 1, plan.tile.lanes, active);
+    const LaneIndex index = LaneIndex::along(g.at(at.image, channel, p, kernel::mod(row, g.q)), 1,
+                                             plan.tile.lanes, active);
     if (conv.has_operand(2)) {
-      const Value bias =
+      const Register bias =
           e.pull(conv.operands[2], LaneIndex::along({channel}, 0, plan.tile.lanes, active));
       sum = e.builder().add(sum, bias);
     }

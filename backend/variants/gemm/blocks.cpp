@@ -6,7 +6,6 @@
 namespace neuronc {
 
 using kernel::Index;
-using kernel::Value;
 using kernel::Values;
 
 namespace {

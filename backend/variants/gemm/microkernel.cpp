@@ -6,7 +6,6 @@
 namespace neuronc {
 
 using kernel::Index;
-using kernel::Value;
 using kernel::Values;
 
 RegisterTile choose_register_tile(const TargetIsa& isa, int64_t m, int64_t n) {
@@ -46,7 +45,7 @@ Values emit_k_loops(GroupEmitter& emitter, const MicroKernel& micro, size_t dept
     const Values columns = micro.load_b(flat);
     Values next = accumulators;
     for (int i = 0; i < micro.rows; ++i) {
-      const Value a = b.splat(micro.load_a(i, k), micro.lanes);
+      const Register a = b.splat(micro.load_a(i, k), micro.lanes);
       for (int v = 0; v < micro.vectors; ++v) {
         const auto at = static_cast<size_t>(i * micro.vectors + v);
         next[at] = b.fma(a, columns[static_cast<size_t>(v)], next[at]);
@@ -55,7 +54,7 @@ Values emit_k_loops(GroupEmitter& emitter, const MicroKernel& micro, size_t dept
     return next;
   }
   const int64_t extent = micro.k_extents[depth];
-  const auto step = [&](Index i, std::span<const Value> carried) {
+  const auto step = [&](Index i, std::span<const Register> carried) {
     std::vector<Index> inner = k;
     inner.push_back(i);
     return emit_k_loops(emitter, micro, depth + 1, std::move(inner), flat * extent + i,
@@ -71,7 +70,7 @@ Values emit_k_loops(GroupEmitter& emitter, const MicroKernel& micro, size_t dept
 }  // namespace
 
 Values emit_micro_kernel(GroupEmitter& emitter, const MicroKernel& micro) {
-  const Value zero = emitter.builder().f32(0.0f, micro.lanes);
+  const Register zero = emitter.builder().f32(0.0f, micro.lanes);
   const Values accumulators(static_cast<size_t>(micro.rows * micro.vectors), zero);
   return emit_k_loops(emitter, micro, 0, {}, Index(0), accumulators);
 }

@@ -29,7 +29,7 @@ struct MicroKernel {
   int lanes = 0;
   std::vector<int64_t> k_extents;  // loops over k, outermost first; their product addresses b
   // One f32 of a; `k` has one index per loop.
-  std::function<kernel::Value(int row, std::span<const kernel::Index> k)> load_a;
+  std::function<Register(int row, std::span<const kernel::Index> k)> load_a;
   // `vectors` registers of f32 at flat `k`.
   std::function<kernel::Values(kernel::Index k)> load_b;
 };

@@ -8,7 +8,6 @@
 namespace neuronc {
 
 using kernel::Index;
-using kernel::Value;
 using kernel::Values;
 
 namespace {
@@ -86,14 +85,14 @@ Values load_panel(GroupEmitter& emitter, kernel::BufferId buffer, const PackedPa
   Values registers;
   if (panels.is_interleaved) {
     for (int pair = 0; pair < tile.vectors / 2; ++pair) {
-      const Value words = b.load(buffer, {panel, k, Index(pair * tile.lanes)}, tile.lanes);
+      const Register words = b.load(buffer, {panel, k, Index(pair * tile.lanes)}, tile.lanes);
       registers.push_back(b.bf16_low_to_f32(words));
       registers.push_back(b.bf16_high_to_f32(words));
     }
     return registers;
   }
   for (int v = 0; v < tile.vectors; ++v) {
-    const Value raw = b.load(buffer, {panel, k, Index(v * tile.lanes)}, tile.lanes);
+    const Register raw = b.load(buffer, {panel, k, Index(v * tile.lanes)}, tile.lanes);
     registers.push_back(b.convert(raw, DType::f32));
   }
   return registers;

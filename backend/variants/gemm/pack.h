@@ -29,7 +29,7 @@ PackedPanels pack_panels(const Tensor& weights, int64_t k, int64_t n, const Regi
 
 // The registers of panel `panel` at `k`.
 kernel::Values load_panel(GroupEmitter& emitter, kernel::BufferId buffer,
-                          const PackedPanels& panels, const RegisterTile& tile,
-                          kernel::Index panel, kernel::Index k);
+                          const PackedPanels& panels, const RegisterTile& tile, kernel::Index panel,
+                          kernel::Index k);
 
 }  // namespace neuronc

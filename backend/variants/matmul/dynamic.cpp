@@ -13,7 +13,6 @@ namespace {
 
 using kernel::BufferId;
 using kernel::Index;
-using kernel::Value;
 using kernel::Values;
 
 struct Plan {
@@ -45,10 +44,10 @@ void read_columns(GroupEmitter& e, const Plan& plan, const std::vector<Index>& b
     Values columns;
     for (int v = 0; v < active_vectors(plan.tile, active); ++v) {
       const Index column = panel * plan.tile.columns() + Index(v * plan.tile.lanes);
-      columns.push_back(e.pull(
-          b, LaneIndex::along(plan.problem.b_at(batch, k, column), plan.problem.b_column_dim(),
-                              plan.tile.lanes,
-                              std::min(plan.tile.lanes, active - v * plan.tile.lanes))));
+      columns.push_back(
+          e.pull(b, LaneIndex::along(plan.problem.b_at(batch, k, column),
+                                     plan.problem.b_column_dim(), plan.tile.lanes,
+                                     std::min(plan.tile.lanes, active - v * plan.tile.lanes))));
     }
     return columns;
   };
@@ -66,8 +65,7 @@ void gather_columns(GroupEmitter& e, const Plan& plan, const std::vector<Index>&
     const int lanes = plan.tile.lanes;
     // The last, partial panel is emitted on its own with a constant index.
     const bool is_tail = panel.is_constant() && panel.constant() == whole;
-    const int active =
-        is_tail ? static_cast<int>(p.n % plan.tile.columns()) : plan.tile.columns();
+    const int active = is_tail ? static_cast<int>(p.n % plan.tile.columns()) : plan.tile.columns();
     e.loop({0, p.k, 1}, [&](Index k) {
       for (int v = 0; v < active_vectors(plan.tile, active); ++v) {
         const Index column = panel * plan.tile.columns() + Index(v * lanes);
@@ -105,13 +103,10 @@ LoweredKernel lower(const GroupContext& context) {
   loops.block_rows = problem.m;
   loops.num_panels = (problem.n + plan.tile.columns() - 1) / plan.tile.columns();
   loops.k_extents = {problem.k};
-  const auto at_row = [&problem, batch](Index row, Index k) {
-    return problem.a_at(batch, row, k);
-  };
+  const auto at_row = [&problem, batch](Index row, Index k) { return problem.a_at(batch, row, k); };
   if (e.producer(a)) {
     const BufferId block = e.workspace("a", DType::f32, {problem.m, problem.k});
-    copy_rows(e, anchor, problem, block, at_row, Index(0), problem.m, problem.m,
-              plan.tile.lanes);
+    copy_rows(e, anchor, problem, block, at_row, Index(0), problem.m, problem.m, plan.tile.lanes);
     loops.load_a = [&e, block](Index row, std::span<const Index> k) {
       return e.builder().load(block, {row, k[0]});
     };
@@ -127,7 +122,7 @@ LoweredKernel lower(const GroupContext& context) {
   } else {
     gather_columns(e, plan, batch, b, loops);
   }
-  loops.store = [&](Index row, Index column, int active, Value sum) {
+  loops.store = [&](Index row, Index column, int active, Register sum) {
     store_matmul_result(e, anchor, problem, batch, row, column, active, sum);
   };
   emit_blocks(e, loops);
@@ -136,7 +131,6 @@ LoweredKernel lower(const GroupContext& context) {
 
 }  // namespace
 
-const Variant kMatmulDynamic = {"matmul.dynamic", accepts,         lower,
-                                no_order,         no_result_order, 0.6};
+const Variant kMatmulDynamic = {"matmul.dynamic", accepts, lower, no_order, no_result_order, 0.6};
 
 }  // namespace neuronc

@@ -14,7 +14,6 @@ namespace {
 
 using kernel::BufferId;
 using kernel::Index;
-using kernel::Value;
 using kernel::Values;
 
 constexpr int64_t kBlockBytes = 192 * 1024;
@@ -23,7 +22,7 @@ constexpr int64_t kMinTiles = 8;
 struct Plan {
   MatmulProblem problem;
   RegisterTile tile;
-  int64_t rows = 0;          // of all batches
+  int64_t rows = 0;  // of all batches
   int64_t block_rows = 0;
   int64_t num_blocks = 1;
   int64_t panels = 0;
@@ -71,8 +70,7 @@ LoweredKernel lower(const GroupContext& context) {
                  num_tiles);
   const Node& anchor = context.anchor_node();
   const PackedPanels panels = pack_panels(
-      *context.constant_operand(1), problem.k, problem.n, plan.tile,
-      [&](int64_t k, int64_t n) {
+      *context.constant_operand(1), problem.k, problem.n, plan.tile, [&](int64_t k, int64_t n) {
         return problem.transpose_b ? n * problem.k + k : k * problem.n + n;
       });
   const BufferId weights = e.packed_buffer("w", panels.tensor);
@@ -111,9 +109,8 @@ LoweredKernel lower(const GroupContext& context) {
         columns.size(), static_cast<size_t>((active + plan.tile.lanes - 1) / plan.tile.lanes)));
     return columns;
   };
-  loops.store = [&](Index row, Index column, int active, Value sum) {
-    store_matmul_result(e, anchor, problem,
-                        problem.batch_index(kernel::floor_div(row, problem.m)),
+  loops.store = [&](Index row, Index column, int active, Register sum) {
+    store_matmul_result(e, anchor, problem, problem.batch_index(kernel::floor_div(row, problem.m)),
                         kernel::mod(row, problem.m), column, active, sum);
   };
   emit_blocks(e, loops);
@@ -122,7 +119,6 @@ LoweredKernel lower(const GroupContext& context) {
 
 }  // namespace
 
-const Variant kMatmulPacked = {"matmul.packed", accepts,         lower,
-                               no_order,        no_result_order, 0.8};
+const Variant kMatmulPacked = {"matmul.packed", accepts, lower, no_order, no_result_order, 0.8};
 
 }  // namespace neuronc

@@ -4,7 +4,6 @@
 namespace neuronc {
 
 using kernel::Index;
-using kernel::Value;
 
 OrRefusal<MatmulProblem> matmul_problem(const GroupContext& context) {
   MatmulProblem problem;
@@ -67,7 +66,8 @@ std::vector<Index> MatmulProblem::b_at(const std::vector<Index>& at, Index i, In
 }
 
 void store_matmul_result(GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem,
-                         const std::vector<Index>& batch, Index m, Index n, int active, Value sum) {
+                         const std::vector<Index>& batch, Index m, Index n, int active,
+                         Register sum) {
   kernel::Builder& b = emitter.builder();
   const int lanes = sum.type.lanes;
   std::vector<Index> dims = batch;
@@ -76,7 +76,7 @@ void store_matmul_result(GroupEmitter& emitter, const Node& anchor, const Matmul
   const LaneIndex at = LaneIndex::along(dims, dims.size() - 1, lanes, active);
   if (problem.alpha != 1) sum = b.mul(sum, b.f32(static_cast<float>(problem.alpha), lanes));
   if (anchor.has_operand(2)) {
-    Value c = emitter.pull_broadcast(anchor.operands[2], at);
+    Register c = emitter.pull_broadcast(anchor.operands[2], at);
     if (problem.beta != 1) c = b.mul(c, b.f32(static_cast<float>(problem.beta), lanes));
     sum = b.add(sum, c);
   }
@@ -92,7 +92,7 @@ void copy_rows(GroupEmitter& emitter, const Node& anchor, const MatmulProblem& p
   const size_t k_dim = problem.a_shape.size() - (problem.transpose_a ? 2 : 1);
   const int64_t whole = problem.k / lanes * lanes;
   const auto copy = [&](Index i, Index k, int n) {
-    const Value value = emitter.pull(a, LaneIndex::along(at(first + i, k), k_dim, n));
+    const Register value = emitter.pull(a, LaneIndex::along(at(first + i, k), k_dim, n));
     emitter.builder().store(block, {i, k}, value);
   };
   emitter.loop({0, rows, 1}, [&](Index i) {

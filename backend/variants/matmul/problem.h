@@ -33,13 +33,13 @@ OrRefusal<MatmulProblem> matmul_problem(const GroupContext& context);
 
 // Scales, adds `c`, and hands `lanes` columns of the result to the rest of the group.
 void store_matmul_result(GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem,
-                         const std::vector<kernel::Index>& batch, kernel::Index m,
-                         kernel::Index n, int active, kernel::Value sum);
+                         const std::vector<kernel::Index>& batch, kernel::Index m, kernel::Index n,
+                         int active, Register sum);
 
 // Copies rows [first, first + rows) of a into `block` [rows, k]; rows past `end` are left alone.
-void copy_rows(GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem,
-               kernel::BufferId block, const std::function<std::vector<kernel::Index>(
-                   kernel::Index row, kernel::Index k)>& at,
-               kernel::Index first, int64_t rows, int64_t end, int lanes);
+void copy_rows(
+    GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem, kernel::BufferId block,
+    const std::function<std::vector<kernel::Index>(kernel::Index row, kernel::Index k)>& at,
+    kernel::Index first, int64_t rows, int64_t end, int lanes);
 
 }  // namespace neuronc
