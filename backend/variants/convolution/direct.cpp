@@ -25,6 +25,7 @@ using kernel::Values;
 // Half of a small second-level cache: the block of the input that is read for every panel.
 constexpr int64_t kBlockBytes = 192 * 1024;
 constexpr int64_t kMinTiles = 8;
+constexpr int64_t kSmallWeightBytes = 256 * 1024;
 
 struct Plan {
   ConvGeometry g;
@@ -53,15 +54,19 @@ void choose_slab_block(Plan& plan) {
   const auto slab_height = [&](int64_t rows) {
     return (rows - 1) * g.stride_h + (g.r - 1) * g.dilation_h + 1;
   };
-  // The largest divisor of the height whose slab fits and leaves tiles to share among cores.
+  // The largest divisor of the height whose slab fits. Small weights stay cached whatever the
+  // number of blocks, so there tiles are left to share among cores; large ones are read once per
+  // block, so the slab may grow with them.
+  const int64_t weight_bytes = g.m * plan.channels * g.r * g.s * 2;
   int64_t best = 1;
   for (int64_t rows = 1; rows <= g.p; ++rows) {
     if (g.p % rows != 0) continue;
-    const bool fits = slab_height(rows) * row_bytes <= kBlockBytes || rows * g.q <= 64;
-    const bool leaves_tiles = g.n * g.groups * (g.p / rows) >= kMinTiles ||
-                              rows * g.q <= 4 * plan.tile.rows ||
-                              slab_height(rows) * row_bytes <= kBlockBytes / 4;
-    if (fits && leaves_tiles) best = rows;
+    const int64_t bytes = slab_height(rows) * row_bytes;
+    const bool leaves_tiles = g.n * g.groups * (g.p / rows) >= kMinTiles;
+    if (bytes <= std::max(kBlockBytes, weight_bytes / 4) &&
+        (leaves_tiles || weight_bytes > kSmallWeightBytes || bytes <= kBlockBytes / 8)) {
+      best = rows;
+    }
   }
   plan.block_height = best;
   plan.slab_height = slab_height(best);
