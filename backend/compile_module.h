@@ -1,0 +1,55 @@
+// From a partitioned module to everything a NEFF holds: lowers each group, makes native code of the
+// kernels, plans memory and steps. The bytes depend on the module and the options alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/kernel_report.h"
+#include "backend/plan/lower_module.h"
+#include "ir/base/diagnostics.h"
+#include "ir/base/expected.h"
+#include "ir/graph.h"
+#include "ir/hardware_model.h"
+#include "ir/plan/plan.h"
+#include "ir/tensor.h"
+
+namespace neuronc {
+
+struct CompileModuleOptions {
+  std::string cpu = "x86-64-v3";  // as backend/llvm/codegen.h takes it
+  int opt_level = 2;              // of code generation: 0 or 2
+  // For the costs in the kernel report; none: the report has no costs.
+  const HardwareModel* hardware = nullptr;
+};
+
+struct PhaseTime {
+  std::string_view phase;  // "lower", "plan-memory", "codegen"
+  int64_t time_ns = 0;
+};
+
+struct CompiledModel {
+  std::string isa;  // the processor the code is for, "x86-64-v3" or "x86-64-v4,+avx512vnni"
+  std::vector<std::byte> code;    // an ELF shared object
+  plan::Plan plan;                // offsets of constants are for the NEFF writer to fill in
+  std::vector<Tensor> constants;  // the bytes of plan.constants, in their order
+  std::string host_nir;           // the graph of host nodes; empty without any
+  std::string host_nirc;          // its sidecar of constants; empty where it needs none
+  std::string kernel_text;        // the kernels in text form, for the interpreter
+  std::vector<KernelReport> kernels;  // one per group or reorder, in execution order
+  std::vector<PhaseTime> phases;
+  uint64_t peak_arena_bytes = 0;    // the largest arena of a lane
+  uint64_t total_arena_bytes = 0;   // of all lanes
+  uint64_t channel_bytes = 0;       // of all channels, every slot
+};
+
+// `module` is at stage `partitioned`. Errors: NEU0701 (no lowering), NEU0702 (code generation),
+// NEU0703 (a plan that does not verify), NEU0704 (unknown processor), NEU0705 (an output that no
+// tensor can hold).
+Expected<CompiledModel> compile_module(const Module& module, const CompileModuleOptions& options,
+                                       Diagnostics& diagnostics);
+
+}  // namespace neuronc

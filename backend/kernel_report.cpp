@@ -1,0 +1,39 @@
+// Implements kernel_report.h.
+#include "backend/kernel_report.h"
+
+#include <set>
+
+#include "ir/cost.h"
+
+namespace neuronc {
+namespace {
+
+// Sources of `graph`'s nodes, bodies included, each once.
+void add_sources(const Module& module, const Graph& graph, std::set<SourceId>& seen,
+                 std::vector<Source>& sources) {
+  for (NodeId id : graph.nodes()) {
+    const Node& node = graph.node(id);
+    if (node.op == Op::constant) continue;
+    if (node.source && seen.insert(node.source).second) {
+      sources.push_back(module.source(node.source));
+    }
+    for (const auto& body : node.bodies) add_sources(module, *body, seen, sources);
+  }
+}
+
+}  // namespace
+
+KernelReport report_kernel(const Module& module, const Graph& graph, NodeId id,
+                           const HardwareModel* hardware) {
+  const Node& node = graph.node(id);
+  KernelReport report;
+  report.core = node.core;
+  if (node.op == Op::group) report.variant = node.view().string("variant");
+  std::set<SourceId> seen;
+  for (const auto& body : node.bodies) add_sources(module, *body, seen, report.nodes);
+  if (report.nodes.empty() && node.source) report.nodes.push_back(module.source(node.source));
+  if (hardware != nullptr) report.cost = predict_cost(module, graph, id, *hardware);
+  return report;
+}
+
+}  // namespace neuronc

@@ -1,0 +1,26 @@
+// What became of the model's nodes: one row per fused group, for neff.json and --report.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+#include "ir/hardware_model.h"
+#include "ir/target.h"
+
+namespace neuronc {
+
+struct KernelReport {
+  std::string symbol;   // of the ELF; several rows may share one
+  std::string variant;  // the kernel variant that lay-out chose; empty for copies
+  int32_t core = 0;
+  std::vector<Source> nodes;  // the model's nodes behind it, in execution order, each once
+  GroupCost cost;             // predicted; zeros without a hardware model
+};
+
+// The row of `node`, a group or a reorder; `symbol` is left empty.
+KernelReport report_kernel(const Module& module, const Graph& graph, NodeId node,
+                           const HardwareModel* hardware);
+
+}  // namespace neuronc

@@ -1,0 +1,112 @@
+// Implements lower_module.h.
+#include "backend/plan/lower_module.h"
+
+#include <algorithm>
+
+#include "ir/base/hash.h"
+
+namespace neuronc {
+namespace {
+
+bool is_symbol_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '.' || c == '$';
+}
+
+bool is_lowered(const Node& node) { return node.op == Op::group || node.op == Op::reorder; }
+
+Location location_of(const Module& module, const Node& node) {
+  Location location;
+  location.file = module.name;
+  location.op = std::string(name(node.op));
+  if (!node.source) return location;
+  const Source& source = module.source(node.source);
+  location.node = source.node;
+  location.op = source.op;
+  location.opset = source.opset;
+  return location;
+}
+
+}  // namespace
+
+uint32_t ConstantTable::add(const Tensor& tensor, std::string name) {
+  const Hash128 hash = hash_bytes(tensor.bytes());
+  const auto [it, is_new] = index_of_.emplace(hash, static_cast<uint32_t>(entries_.size()));
+  if (is_new) {
+    plan::Constant entry;
+    entry.hash = hash;
+    entry.size_bytes = static_cast<uint64_t>(tensor.size_bytes());
+    entry.name = std::move(name);
+    entries_.push_back(std::move(entry));
+    tensors_.push_back(tensor);
+  }
+  return it->second;
+}
+
+std::string to_symbol(std::string_view text) {
+  std::string symbol(text);
+  std::replace_if(symbol.begin(), symbol.end(), [](char c) { return !is_symbol_char(c); }, '_');
+  return symbol;
+}
+
+plan::KernelId KernelTable::add(kernel::Kernel kernel, uint32_t num_buffers) {
+  const Hash128 hash = structural_hash(kernel);
+  const plan::KernelId id(entries_.size());
+  const auto [it, is_new] = id_of_.emplace(hash, id);
+  if (!is_new) return it->second;
+  Entry entry;
+  std::string base = to_symbol(kernel.name);
+  if (base.empty() || (base[0] >= '0' && base[0] <= '9')) base.insert(0, "k_");
+  entry.symbol = base;
+  for (int suffix = 2; !symbols_.emplace(entry.symbol, id).second; ++suffix) {
+    entry.symbol = base + "." + std::to_string(suffix);
+  }
+  kernel.name = entry.symbol;
+  entry.kernel = std::move(kernel);
+  entry.num_buffers = num_buffers;
+  entries_.push_back(std::move(entry));
+  return id;
+}
+
+void KernelTable::add_alias(plan::KernelId kernel, std::string_view model_node) {
+  if (model_node.empty()) return;
+  std::string alias = "node." + to_symbol(model_node);
+  if (symbols_.emplace(alias, kernel).second) {
+    entries_[kernel.index].aliases.push_back(std::move(alias));
+  }
+}
+
+Expected<LoweredModule> lower_module(const Module& module, const LowerFunction& lower,
+                                     Diagnostics& diagnostics) {
+  LoweredModule result;
+  bool is_good = true;
+  const Graph& graph = module.graph();
+  for (NodeId id : graph.nodes()) {
+    const Node& node = graph.node(id);
+    if (node.placement != Placement::core || !is_lowered(node)) continue;
+    OrRefusal<LoweredKernel> lowered = lower(module, graph, id);
+    if (!lowered) {
+      diagnostics.report(diag::cannot_lower, location_of(module, node), lowered.error().reason);
+      is_good = false;
+      continue;
+    }
+    LoweredNode entry;
+    entry.node = id;
+    entry.num_tiles = lowered->kernel.num_tiles;
+    for (KernelBuffer& buffer : lowered->buffers) {
+      const bool is_packed = buffer.kind == KernelBuffer::Kind::packed;
+      const std::string label = node.source ? module.source(node.source).node : std::string();
+      entry.packed_constants.push_back(is_packed ? result.constants.add(buffer.packed, label) : 0);
+      buffer.packed = Tensor();
+      entry.buffers.push_back(std::move(buffer));
+    }
+    const auto num_buffers = static_cast<uint32_t>(entry.buffers.size());
+    entry.kernel = result.kernels.add(std::move(lowered->kernel), num_buffers);
+    if (node.source) result.kernels.add_alias(entry.kernel, module.source(node.source).node);
+    result.nodes.push_back(std::move(entry));
+  }
+  if (!is_good) return reported();
+  return result;
+}
+
+}  // namespace neuronc

@@ -1,0 +1,201 @@
+// Implements value_flow.h.
+#include "backend/plan/value_flow.h"
+
+#include <algorithm>
+
+#include "backend/plan/host_graph.h"
+#include "backend/plan/separate_lanes.h"
+#include "ir/base/check.h"
+
+namespace neuronc {
+namespace {
+
+class Tracer {
+ public:
+  Tracer(const Module& module, LoweredModule& lowered)
+      : module_(module), graph_(module.graph()), lowered_(lowered) {}
+
+  ValueFlow run() {
+    count_lanes();
+    collect_works();
+    for (uint32_t i = 0; i < flow_.works.size(); ++i) note_touches(i);
+    choose_homes();
+    return std::move(flow_);
+  }
+
+ private:
+  void count_lanes();
+  void collect_works();
+  void add_kernel(const LoweredNode& lowered);
+  void add_host_node(NodeId id, uint32_t host_node);
+  Touch touch(ValueId value, plan::Access access, uint64_t size_bytes) const;
+  uint64_t dense_bytes(ValueId value) const;
+  void note_touches(uint32_t work_index);
+  Base& base_of(ValueId base);
+  void choose_homes();
+
+  const Module& module_;
+  const Graph& graph_;
+  LoweredModule& lowered_;
+  ValueFlow flow_;
+  std::map<ValueId, plan::ByteRanges> written_;
+};
+
+void Tracer::count_lanes() {
+  for (NodeId id : graph_.nodes()) {
+    const Node& node = graph_.node(id);
+    if (is_host_item(module_, graph_, id)) {
+      flow_.has_host_lane = true;
+    } else if (node.core >= 0) {
+      flow_.num_core_lanes =
+          std::max(flow_.num_core_lanes, static_cast<uint32_t>(node.core) + 1);
+    }
+  }
+}
+
+void Tracer::collect_works() {
+  size_t next_lowered = 0;
+  uint32_t next_host_node = 0;
+  for (NodeId id : graph_.nodes()) {
+    if (is_host_item(module_, graph_, id)) {
+      add_host_node(id, next_host_node++);
+    } else if (next_lowered < lowered_.nodes.size() && lowered_.nodes[next_lowered].node == id) {
+      add_kernel(lowered_.nodes[next_lowered++]);
+    }
+  }
+  NEURONC_CHECK(next_lowered == lowered_.nodes.size());
+}
+
+Touch Tracer::touch(ValueId value, plan::Access access, uint64_t size_bytes) const {
+  Touch touch;
+  touch.value = value;
+  touch.access = access;
+  touch.size_bytes = size_bytes;
+  const Storage& storage = graph_.value(value).storage;
+  touch.base = storage.is_view() ? storage.base : value;
+  if (storage) {
+    touch.offset_bytes =
+        static_cast<uint64_t>(storage.offset) * static_cast<uint64_t>(neuronc::size_bytes(storage.dtype));
+  }
+  return touch;
+}
+
+void Tracer::add_kernel(const LoweredNode& lowered) {
+  const Node& node = graph_.node(lowered.node);
+  Work work;
+  work.node = lowered.node;
+  work.lane = static_cast<uint32_t>(std::max(node.core, 0));
+  work.lowered = &lowered;
+  for (const KernelBuffer& buffer : lowered.buffers) {
+    const auto size = static_cast<uint64_t>(buffer.size_bytes);
+    if (buffer.kind == KernelBuffer::Kind::operand) {
+      work.touches.push_back(touch(node.operands[buffer.index], plan::Access::read, size));
+    } else if (buffer.kind == KernelBuffer::Kind::result) {
+      work.touches.push_back(touch(node.results[buffer.index], plan::Access::write, size));
+    } else {
+      work.touches.emplace_back();
+    }
+  }
+  flow_.works.push_back(std::move(work));
+}
+
+// Bytes of a dense tensor; 0 where they are known only at run time.
+uint64_t Tracer::dense_bytes(ValueId value) const {
+  const Type& type = graph_.type(value);
+  const bool is_known = type.is_static() && type.dtype != DType::string;
+  return is_known ? static_cast<uint64_t>(type.size_bytes()) : 0;
+}
+
+void Tracer::add_host_node(NodeId id, uint32_t host_node) {
+  const Node& node = graph_.node(id);
+  Work work;
+  work.node = id;
+  work.lane = flow_.host_lane();
+  work.host_node = host_node;
+  for (ValueId operand : node.operands) {
+    work.touches.push_back(
+        operand ? touch(operand, plan::Access::read, dense_bytes(operand)) : Touch());
+  }
+  for (ValueId result : node.results) {
+    work.touches.push_back(touch(result, plan::Access::write, dense_bytes(result)));
+  }
+  flow_.works.push_back(std::move(work));
+}
+
+// The entry of `base`; a constant's or an input's home is known at once.
+Base& Tracer::base_of(ValueId value) {
+  const auto [it, is_new] = flow_.bases.try_emplace(value);
+  Base& base = it->second;
+  if (!is_new) return base;
+  base.value = value;
+  const Value& info = graph_.value(value);
+  base.size_bytes = info.storage ? static_cast<uint64_t>(info.storage.size_bytes())
+                                 : dense_bytes(value);
+  if (info.is_input()) {
+    base.home = Home::input;
+    base.index = info.result_index;
+  } else if (const Tensor* constant = module_.constant_of(graph_, value);
+             constant != nullptr && constant->dtype() != DType::string) {
+    base.home = Home::constant;
+    base.index = lowered_.constants.add(*constant, info.name);
+  }
+  return base;
+}
+
+void Tracer::note_touches(uint32_t work_index) {
+  const Work& work = flow_.works[work_index];
+  for (const Touch& touch : work.touches) {
+    if (!touch.base) continue;
+    Base& base = base_of(touch.base);
+    if (base.home == Home::input || base.home == Home::constant) continue;
+    const uint64_t end = touch.offset_bytes + touch.size_bytes;
+    base.size_bytes = std::max(base.size_bytes, end);
+    if (touch.access == plan::Access::write) {
+      NEURONC_CHECK(!base.is_written || base.lane == work.lane);
+      if (!base.is_written) base.writes.first = work_index;
+      base.writes.last = work_index;
+      base.is_written = true;
+      base.lane = work.lane;
+      continue;
+    }
+    const auto [it, is_new] = base.reads.try_emplace(work.lane, Span{work_index, work_index});
+    it->second.last = work_index;
+    if (!written_[touch.base].contains(touch.offset_bytes, end)) base.needs_clearing = true;
+    if (work.lowered == nullptr && touch.value != touch.base) base.is_viewed_on_host = true;
+  }
+  // A step reads before it writes.
+  for (const Touch& touch : work.touches) {
+    if (!touch.base || touch.access != plan::Access::write) continue;
+    written_[touch.base].add(touch.offset_bytes, touch.offset_bytes + touch.size_bytes);
+  }
+}
+
+void Tracer::choose_homes() {
+  for (auto& [value, base] : flow_.bases) {
+    if (base.home == Home::input || base.home == Home::constant) continue;
+    const bool is_of_host = flow_.has_host_lane && base.lane == flow_.host_lane();
+    if (base.is_read_by_others()) {
+      base.home = Home::channel;
+    } else if (is_of_host && !base.is_viewed_on_host) {
+      base.home = Home::host_slot;
+    } else {
+      base.home = Home::arena;
+    }
+  }
+  for (size_t i = 0; i < graph_.outputs().size(); ++i) {
+    const ValueId output = graph_.outputs()[i];
+    const Storage& storage = graph_.value(output).storage;
+    const auto it = flow_.bases.find(storage.is_view() ? storage.base : output);
+    NEURONC_CHECK(it != flow_.bases.end());
+    it->second.home = Home::output;
+    it->second.index = static_cast<uint32_t>(i);
+  }
+}
+
+}  // namespace
+
+ValueFlow trace_values(const Module& module, LoweredModule& lowered) {
+  return Tracer(module, lowered).run();
+}
+
+}  // namespace neuronc
