@@ -33,17 +33,16 @@ struct PhaseTime {
 
 struct CompiledModel {
   std::string isa;  // the processor the code is for, "x86-64-v3" or "x86-64-v4,+avx512vnni"
-  std::vector<std::byte> code;    // an ELF shared object
-  plan::Plan plan;                // offsets of constants are for the NEFF writer to fill in
-  std::vector<Tensor> constants;  // the bytes of plan.constants, in their order
-  std::string host_nir;           // the graph of host nodes; empty without any
-  std::string host_nirc;          // its sidecar of constants; empty where it needs none
-  std::string kernel_text;        // the kernels in text form, for the interpreter
+  std::vector<std::byte> code;        // an ELF shared object
+  plan::Plan plan;                    // offsets of constants are for the NEFF writer to fill in
+  std::vector<Tensor> constants;      // the bytes of plan.constants, in their order
+  std::string host_nir;               // the graph of host nodes; empty without any
+  std::string host_nirc;              // its sidecar of constants; empty where it needs none
   std::vector<KernelReport> kernels;  // one per group or reorder, in execution order
   std::vector<PhaseTime> phases;
-  uint64_t peak_arena_bytes = 0;    // the largest arena of a lane
-  uint64_t total_arena_bytes = 0;   // of all lanes
-  uint64_t channel_bytes = 0;       // of all channels, every slot
+  uint64_t peak_arena_bytes = 0;   // the largest arena of a lane
+  uint64_t total_arena_bytes = 0;  // of all lanes
+  uint64_t channel_bytes = 0;      // of all channels, every slot
 };
 
 // `module` is at stage `partitioned`. Errors: NEU0701 (no lowering), NEU0702 (code generation),

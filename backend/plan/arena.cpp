@@ -22,9 +22,8 @@ bool meet(const LiveRange& a, const LiveRange& b) {
 ArenaLayout lay_out_arena(std::span<const LiveRange> ranges) {
   std::vector<size_t> order(ranges.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return ranges[a].size_bytes > ranges[b].size_bytes;
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return ranges[a].size_bytes > ranges[b].size_bytes; });
   ArenaLayout layout;
   layout.offsets_bytes.resize(ranges.size());
   std::vector<size_t> placed;  // by offset
@@ -46,9 +45,9 @@ ArenaLayout lay_out_arena(std::span<const LiveRange> ranges) {
     const uint64_t offset = has_gap ? best_offset : end;
     layout.offsets_bytes[i] = offset;
     layout.size_bytes = std::max(layout.size_bytes, offset + size);
-    const auto position = std::upper_bound(
-        placed.begin(), placed.end(), offset,
-        [&](uint64_t at, size_t p) { return at < layout.offsets_bytes[p]; });
+    const auto position =
+        std::upper_bound(placed.begin(), placed.end(), offset,
+                         [&](uint64_t at, size_t p) { return at < layout.offsets_bytes[p]; });
     placed.insert(position, i);
   }
   return layout;

@@ -64,9 +64,9 @@ class PlanBuilder {
   plan::Plan plan_;
   ValueFlow flow_;
   std::vector<LaneBuilder> lanes_;
-  std::map<ValueId, uint32_t> allocation_of_;  // of bases at home in an arena
+  std::map<ValueId, uint32_t> allocation_of_;                // of bases at home in an arena
   std::set<std::pair<uint32_t, plan::ChannelId>> received_;  // by lane
-  std::map<ValueId, uint32_t> slot_of_;        // of bases at home in a host slot
+  std::map<ValueId, uint32_t> slot_of_;                      // of bases at home in a host slot
   std::set<uint32_t> free_slots_;
 };
 
@@ -140,9 +140,8 @@ void PlanBuilder::add_channels() {
     const bool is_made = base.home == Home::channel || base.home == Home::output;
     if (is_made && base.is_read_by_others()) shared.push_back(&base);
   }
-  std::stable_sort(shared.begin(), shared.end(), [](const Base* a, const Base* b) {
-    return a->writes.first < b->writes.first;
-  });
+  std::stable_sort(shared.begin(), shared.end(),
+                   [](const Base* a, const Base* b) { return a->writes.first < b->writes.first; });
   for (Base* base : shared) {
     plan::Channel channel;
     channel.name = graph_.value(base->value).name;
@@ -234,8 +233,8 @@ void PlanBuilder::send_output(const Base& base) {
 
 // --- Steps ---------------------------------------------------------------------------------------
 
-BufferRef PlanBuilder::ref_to(const Base& base, uint32_t lane, Access access,
-                              uint64_t offset_bytes, uint64_t size_bytes) {
+BufferRef PlanBuilder::ref_to(const Base& base, uint32_t lane, Access access, uint64_t offset_bytes,
+                              uint64_t size_bytes) {
   switch (base.home) {
     case Home::input:
       return {Space::input, access, base.index, offset_bytes, size_bytes};
@@ -296,7 +295,8 @@ void PlanBuilder::run_kernel(const Work& work) {
   lane.add(std::move(step));
 }
 
-// --- Results over operands -------------------------------------------------------------------------
+// --- Results over operands
+// -------------------------------------------------------------------------
 
 void PlanBuilder::take_in_place(const Work& work, uint32_t index) {
   std::set<ValueId> taken;
@@ -345,7 +345,8 @@ bool PlanBuilder::can_take_in_place(const Work& work, uint32_t index, const Base
   return num_readers == 1;
 }
 
-// --- Host nodes --------------------------------------------------------------------------------------
+// --- Host nodes
+// --------------------------------------------------------------------------------------
 
 plan::HostOperand PlanBuilder::host_operand(const Touch& touch) {
   plan::HostOperand operand;

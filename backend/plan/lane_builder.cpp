@@ -56,8 +56,8 @@ plan::Lane LaneBuilder::finish() {
   for (size_t i = 0; i < ranges.size(); ++i) {
     if (!is_used[i] || ranges[i].size_bytes == 0) continue;
     lane_.allocations.push_back({std::move(pending_[i].name), layout.offsets_bytes[i],
-                                 ranges[i].size_bytes, plan::Lifetime::steps,
-                                 ranges[i].first_step, ranges[i].last_step});
+                                 ranges[i].size_bytes, plan::Lifetime::steps, ranges[i].first_step,
+                                 ranges[i].last_step});
   }
   lane_.arena_bytes = layout.size_bytes;
   return std::move(lane_);

@@ -17,8 +17,7 @@
 namespace neuronc {
 
 // Lowers one group or reorder; backend/lower/lower_group.h for a given processor.
-using LowerFunction =
-    std::function<OrRefusal<LoweredKernel>(const Module&, const Graph&, NodeId)>;
+using LowerFunction = std::function<OrRefusal<LoweredKernel>(const Module&, const Graph&, NodeId)>;
 
 // Tensors of weights.bin: equal bytes are kept once, in the order of their first use.
 class ConstantTable {
@@ -67,8 +66,8 @@ struct LoweredNode {
   NodeId node;
   plan::KernelId kernel;
   int64_t num_tiles = 0;
-  std::vector<KernelBuffer> buffers;         // without `packed`
-  std::vector<uint32_t> packed_constants;    // per buffer; of no meaning for the other kinds
+  std::vector<KernelBuffer> buffers;       // without `packed`
+  std::vector<uint32_t> packed_constants;  // per buffer; of no meaning for the other kinds
 };
 
 struct LoweredModule {

@@ -47,8 +47,7 @@ void Tracer::count_lanes() {
     if (is_host_item(module_, graph_, id)) {
       flow_.has_host_lane = true;
     } else if (node.core >= 0) {
-      flow_.num_core_lanes =
-          std::max(flow_.num_core_lanes, static_cast<uint32_t>(node.core) + 1);
+      flow_.num_core_lanes = std::max(flow_.num_core_lanes, static_cast<uint32_t>(node.core) + 1);
     }
   }
 }
@@ -74,8 +73,8 @@ Touch Tracer::touch(ValueId value, plan::Access access, uint64_t size_bytes) con
   const Storage& storage = graph_.value(value).storage;
   touch.base = storage.is_view() ? storage.base : value;
   if (storage) {
-    touch.offset_bytes =
-        static_cast<uint64_t>(storage.offset) * static_cast<uint64_t>(neuronc::size_bytes(storage.dtype));
+    touch.offset_bytes = static_cast<uint64_t>(storage.offset) *
+                         static_cast<uint64_t>(neuronc::size_bytes(storage.dtype));
   }
   return touch;
 }
@@ -113,8 +112,8 @@ void Tracer::add_host_node(NodeId id, uint32_t host_node) {
   work.lane = flow_.host_lane();
   work.host_node = host_node;
   for (ValueId operand : node.operands) {
-    work.touches.push_back(
-        operand ? touch(operand, plan::Access::read, dense_bytes(operand)) : Touch());
+    work.touches.push_back(operand ? touch(operand, plan::Access::read, dense_bytes(operand))
+                                   : Touch());
   }
   for (ValueId result : node.results) {
     work.touches.push_back(touch(result, plan::Access::write, dense_bytes(result)));
@@ -129,8 +128,8 @@ Base& Tracer::base_of(ValueId value) {
   if (!is_new) return base;
   base.value = value;
   const Value& info = graph_.value(value);
-  base.size_bytes = info.storage ? static_cast<uint64_t>(info.storage.size_bytes())
-                                 : dense_bytes(value);
+  base.size_bytes =
+      info.storage ? static_cast<uint64_t>(info.storage.size_bytes()) : dense_bytes(value);
   if (info.is_input()) {
     base.home = Home::input;
     base.index = info.result_index;

@@ -1,0 +1,102 @@
+// Implements compile_module.h.
+#include "backend/compile_module.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "backend/llvm/codegen.h"
+#include "backend/lower/lower_group.h"
+#include "backend/plan/build_plan.h"
+#include "backend/plan/host_graph.h"
+#include "backend/plan/separate_lanes.h"
+
+namespace neuronc {
+namespace {
+
+class PhaseClock {
+ public:
+  explicit PhaseClock(std::vector<PhaseTime>& phases) : phases_(phases) {}
+  // Ends the running phase under this name.
+  void end(std::string_view phase) {
+    const auto now = std::chrono::steady_clock::now();
+    const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(now - begin_);
+    phases_.push_back({phase, time.count()});
+    begin_ = now;
+  }
+
+ private:
+  std::vector<PhaseTime>& phases_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+std::string isa_name(const TargetIsa& isa) {
+  std::string text = isa.cpu + isa.features;
+  text.erase(std::remove(text.begin(), text.end(), ','), text.end());
+  return text;
+}
+
+Expected<std::vector<std::byte>> generate_code(const KernelTable& kernels, const TargetIsa& isa,
+                                               const CompileModuleOptions& options,
+                                               const Location& location, Diagnostics& diagnostics) {
+  std::vector<KernelSymbol> symbols;
+  for (const KernelTable::Entry& entry : kernels.entries()) {
+    symbols.push_back({&entry.kernel, entry.symbol, entry.aliases});
+  }
+  CodegenOptions codegen;
+  codegen.cpu = isa.features.empty() ? isa.cpu : isa.cpu + "," + isa.features;
+  codegen.opt_level = options.opt_level;
+  OrRefusal<std::vector<std::byte>> code = compile_kernels(symbols, codegen);
+  if (code) return std::move(*code);
+  diagnostics.report(diag::code_generation_failed, location, code.error().reason);
+  return reported();
+}
+
+void measure_memory(CompiledModel& compiled) {
+  for (const plan::Lane& lane : compiled.plan.lanes) {
+    compiled.peak_arena_bytes = std::max(compiled.peak_arena_bytes, lane.arena_bytes);
+    compiled.total_arena_bytes += lane.arena_bytes;
+  }
+  for (const plan::Channel& channel : compiled.plan.channels) {
+    compiled.channel_bytes += channel.slot_bytes * channel.depth;
+  }
+}
+
+}  // namespace
+
+Expected<CompiledModel> compile_module(const Module& partitioned,
+                                       const CompileModuleOptions& options,
+                                       Diagnostics& diagnostics) {
+  const Location location{partitioned.name};
+  const OrRefusal<TargetIsa> isa = describe(options.cpu);
+  if (!isa) {
+    diagnostics.report(diag::unknown_processor, location, options.cpu, isa.error().reason);
+    return reported();
+  }
+  CompiledModel compiled;
+  compiled.isa = isa_name(*isa);
+  PhaseClock clock(compiled.phases);
+  Module module = partitioned.clone();
+  separate_lanes(module);
+  const LowerFunction lower = [&isa](const Module& m, const Graph& graph, NodeId node) {
+    return lower_group(m, graph, node, *isa);
+  };
+  NEURONC_ASSIGN(LoweredModule lowered, lower_module(module, lower, diagnostics));
+  for (const LoweredNode& node : lowered.nodes) {
+    compiled.kernels.push_back(report_kernel(module, module.graph(), node.node, options.hardware));
+    compiled.kernels.back().symbol = lowered.kernels.entries()[node.kernel.index].symbol;
+  }
+  clock.end("lower");
+  NEURONC_ASSIGN(compiled.plan, build_plan(module, lowered, diagnostics));
+  HostGraph host = extract_host_graph(module);
+  compiled.host_nir = std::move(host.nir);
+  compiled.host_nirc = std::move(host.nirc);
+  compiled.constants = lowered.constants.take_tensors();
+  measure_memory(compiled);
+  clock.end("plan-memory");
+  NEURONC_ASSIGN(compiled.code,
+                 generate_code(lowered.kernels, *isa, options, location, diagnostics));
+  clock.end("codegen");
+  return compiled;
+}
+
+}  // namespace neuronc

@@ -1,0 +1,101 @@
+// Implements neff_json.h.
+#include "backend/neff_json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "ir/base/dtype.h"
+
+namespace neuronc {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json tensors_json(const std::vector<plan::TensorSpec>& tensors) {
+  Json list = Json::array();
+  for (const plan::TensorSpec& tensor : tensors) {
+    Json shape = Json::array();
+    for (int64_t dim : tensor.dims) shape.push_back(dim < 0 ? Json() : Json(dim));
+    list.push_back({{"name", tensor.name}, {"dtype", name(tensor.dtype)}, {"shape", shape}});
+  }
+  return list;
+}
+
+Json model_json(const CompiledModel& compiled, const NeffJsonInfo& info) {
+  return {{"name", compiled.plan.model_name},
+          {"hash", info.model_hash},
+          {"operations",
+           {{"in_model", info.num_ops_in_model},
+            {"after_optimizations", info.num_ops_after_optimizations},
+            {"on_neuroncores", info.num_ops_on_cores},
+            {"on_host", info.num_ops_on_host}}}};
+}
+
+Json compiler_json(const NeffJsonInfo& info) {
+  Json options = Json::object();
+  for (const auto& [option, value] : info.options) options[option] = value;
+  return {{"version", info.compiler_version}, {"llvm", info.llvm_version}, {"options", options}};
+}
+
+Json target_json(const CompiledModel& compiled) {
+  Json arenas = Json::array();
+  for (const plan::Lane& lane : compiled.plan.lanes) arenas.push_back(lane.arena_bytes);
+  return {{"isa", compiled.isa},
+          {"neuroncores", plan::num_cores(compiled.plan)},
+          {"code_bytes", compiled.code.size()},
+          {"arena_bytes", arenas},
+          {"channel_bytes", compiled.channel_bytes}};
+}
+
+Json kernel_json(const KernelReport& kernel) {
+  Json nodes = Json::array();
+  for (const Source& node : kernel.nodes) {
+    nodes.push_back({{"name", node.node}, {"op", node.op}, {"opset", node.opset}});
+  }
+  Json json = {{"symbol", kernel.symbol}, {"core", kernel.core}, {"nodes", nodes}};
+  if (!kernel.variant.empty()) json["variant"] = kernel.variant;
+  if (kernel.cost.time_ns > 0) {
+    json["predicted"] = {{"time_ns", kernel.cost.time_ns},
+                         {"flops", kernel.cost.flops},
+                         {"weight_bytes", kernel.cost.weight_bytes},
+                         {"bytes_read", kernel.cost.bytes_read},
+                         {"bytes_written", kernel.cost.bytes_written}};
+  }
+  return json;
+}
+
+Json constants_json(const plan::Plan& plan) {
+  Json list = Json::array();
+  for (const plan::Constant& constant : plan.constants) {
+    list.push_back(
+        {{"name", constant.name}, {"bytes", constant.size_bytes}, {"hash", to_hex(constant.hash)}});
+  }
+  return list;
+}
+
+}  // namespace
+
+std::string neff_json(const CompiledModel& compiled, const NeffJsonInfo& info) {
+  Json json;
+  json["format"] = 1;
+  json["model"] = model_json(compiled, info);
+  json["compiler"] = compiler_json(info);
+  json["inputs"] = tensors_json(compiled.plan.inputs);
+  json["outputs"] = tensors_json(compiled.plan.outputs);
+  json["target"] = target_json(compiled);
+  if (!info.partition_report.empty()) {
+    json["partition"] = Json::parse(info.partition_report, nullptr, /*allow_exceptions=*/false);
+  }
+  json["kernels"] = Json::array();
+  for (const KernelReport& kernel : compiled.kernels) {
+    json["kernels"].push_back(kernel_json(kernel));
+  }
+  json["host_nodes"] = Json::array();
+  for (const NeffJsonInfo::HostNode& node : info.host_nodes) {
+    json["host_nodes"].push_back({{"node", node.node}, {"op", node.op}, {"reason", node.reason}});
+  }
+  json["constants"] = constants_json(compiled.plan);
+  // Names come from models and need not be UTF-8.
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace neuronc
