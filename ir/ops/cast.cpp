@@ -125,17 +125,33 @@ Values evaluate_bit_cast(const EvaluateInput& input) {
 
 }  // namespace
 
-/// y = x converted to the element type `to`. Floats round to nearest even; floats become integers by
-/// truncation with saturation, NaN 0; integers wrap. With `saturate` 0, values beyond an f8 type's
-/// range become its infinity or NaN. Passes express all rounding with this operator.
+/// y = x converted to the element type `to`. Floats round to nearest even; floats become integers
+/// by truncation with saturation, NaN 0; integers wrap. With `saturate` 0, values beyond an f8
+/// type's range become its infinity or NaN. Passes express all rounding with this operator.
 ///   Shapes: any.   Types: any.   Source: ONNX Cast-19.
-NEURONC_OP(cast) = {"cast", "x converted to another element type", "ONNX Cast-19",
-                    kAnyX, kCastAttributes, kAnyY, Trait::elementwise, Precision::exact,
-                    infer_cast, evaluate_cast, flops_per_result<1>};
+NEURONC_OP(cast) = {"cast",
+                    "x converted to another element type",
+                    "ONNX Cast-19",
+                    kAnyX,
+                    kCastAttributes,
+                    kAnyY,
+                    Trait::elementwise,
+                    Precision::exact,
+                    infer_cast,
+                    evaluate_cast,
+                    flops_per_result<1>};
 
 /// y = the bits of x read as the element type `to`, of the same size.   Source: ONNX BitCast-26.
-NEURONC_OP(bit_cast) = {"bit_cast", "the bits of x as another element type", "ONNX BitCast-26",
-                        kNumericX, kBitCastAttributes, kAnyY, Trait::elementwise, Precision::fixed,
-                        infer_bit_cast, evaluate_bit_cast, no_flops};
+NEURONC_OP(bit_cast) = {"bit_cast",
+                        "the bits of x as another element type",
+                        "ONNX BitCast-26",
+                        kNumericX,
+                        kBitCastAttributes,
+                        kAnyY,
+                        Trait::elementwise,
+                        Precision::fixed,
+                        infer_bit_cast,
+                        evaluate_bit_cast,
+                        no_flops};
 
 }  // namespace neuronc

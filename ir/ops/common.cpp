@@ -36,8 +36,8 @@ OrRefusal<Dim> broadcast_dims(Dim a, Dim b) {
 
 OrRefusal<Dim> same_dim(Dim a, Dim b, const char* what) {
   if (a.is_number() && b.is_number() && a != b) {
-    return refuse(fmt::format("{} is {} in one operand, but {} in another", what, a.number(),
-                              b.number()));
+    return refuse(
+        fmt::format("{} is {} in one operand, but {} in another", what, a.number(), b.number()));
   }
   if (a.is_number()) return a;
   if (b.is_number()) return b;
@@ -53,8 +53,7 @@ OrRefusal<Type> broadcast_types(std::span<const Type> types, DType dtype) {
     result.dims.insert(result.dims.begin(), rank - result.dims.size(), Dim(1));
     const size_t shift = rank - type.dims.size();
     for (size_t i = 0; i < type.dims.size(); ++i) {
-      NEURONC_ASSIGN(result.dims[shift + i],
-                     broadcast_dims(result.dims[shift + i], type.dims[i]));
+      NEURONC_ASSIGN(result.dims[shift + i], broadcast_dims(result.dims[shift + i], type.dims[i]));
     }
   }
   return result;
@@ -276,10 +275,18 @@ Tensor take(const Tensor& source, Shape shape, std::span<const int64_t> offsets,
     return result;
   }
   switch (size_bytes(source.dtype())) {
-    case 1: take_as<uint8_t>(source, offsets, fill, result); break;
-    case 2: take_as<uint16_t>(source, offsets, fill, result); break;
-    case 4: take_as<uint32_t>(source, offsets, fill, result); break;
-    default: take_as<uint64_t>(source, offsets, fill, result); break;
+    case 1:
+      take_as<uint8_t>(source, offsets, fill, result);
+      break;
+    case 2:
+      take_as<uint16_t>(source, offsets, fill, result);
+      break;
+    case 4:
+      take_as<uint32_t>(source, offsets, fill, result);
+      break;
+    default:
+      take_as<uint64_t>(source, offsets, fill, result);
+      break;
   }
   return result;
 }

@@ -18,10 +18,12 @@ constexpr AttributeSpec kConvAttributes[] = {{"dilations", AttributeKind::ints, 
                                              {"pads", AttributeKind::ints, "[]"},
                                              kResultType,
                                              {"strides", AttributeKind::ints, "[]"}};
-constexpr AttributeSpec kConvTransposeAttributes[] = {
-    {"dilations", AttributeKind::ints, "[]"},  {"group", AttributeKind::i64, "1"},
-    {"output_padding", AttributeKind::ints, "[]"}, {"pads", AttributeKind::ints, "[]"},
-    kResultType, {"strides", AttributeKind::ints, "[]"}};
+constexpr AttributeSpec kConvTransposeAttributes[] = {{"dilations", AttributeKind::ints, "[]"},
+                                                      {"group", AttributeKind::i64, "1"},
+                                                      {"output_padding", AttributeKind::ints, "[]"},
+                                                      {"pads", AttributeKind::ints, "[]"},
+                                                      kResultType,
+                                                      {"strides", AttributeKind::ints, "[]"}};
 
 // The kernel's spatial extents; no value where the weight's shape is not known.
 std::optional<Shape> kernel_of(const Type& w) {
@@ -42,9 +44,10 @@ OrRefusal<void> check_ranks(const Type& x, const Type& w) {
 OrRefusal<void> check_channels(Dim x_channels, int64_t weight_channels, int64_t group) {
   if (group < 1) return refuse(fmt::format("`group` is {}", group));
   if (!x_channels.is_number() || x_channels.number() == weight_channels * group) return {};
-  return refuse(fmt::format("the input has {} channels, but the weights need {} ({} in each of {} "
-                            "groups)",
-                            x_channels.number(), weight_channels * group, weight_channels, group));
+  return refuse(
+      fmt::format("the input has {} channels, but the weights need {} ({} in each of {} "
+                  "groups)",
+                  x_channels.number(), weight_channels * group, weight_channels, group));
 }
 
 OrRefusal<void> check_bias(const InferInput& input, size_t i, int64_t channels) {
@@ -97,8 +100,8 @@ void taps_at(const Window& window, const Shape& x_shape, const Shape& position,
     int64_t x_offset = 0;
     bool is_inside = true;
     for (size_t i = 0; i < tap.size(); ++i) {
-      const int64_t at = position[i] * window.strides[i] + tap[i] * window.dilations[i] -
-                         window.pads_begin[i];
+      const int64_t at =
+          position[i] * window.strides[i] + tap[i] * window.dilations[i] - window.pads_begin[i];
       is_inside = is_inside && at >= 0 && at < x_shape[i];
       x_offset += at * x_strides[i];
     }
@@ -175,8 +178,8 @@ Types infer_conv_transpose_shape(const InferInput& input) {
   if (!kernel) return std::vector<Type>{unknown_dims(x.dtype, x.rank())};
   const int64_t group = input.op.i64("group");
   if (group < 1 || w.dims[0].number() % group != 0) {
-    return refuse(fmt::format("{} input channels do not divide into {} groups",
-                              w.dims[0].number(), group));
+    return refuse(
+        fmt::format("{} input channels do not divide into {} groups", w.dims[0].number(), group));
   }
   NEURONC_TRY(check_channels(x.dims[1], w.dims[0].number(), 1));
   const int64_t channels = w.dims[1].number() * group;
@@ -241,8 +244,7 @@ Values evaluate_conv_transpose(const EvaluateInput& input) {
   return one(from_doubles(type.dtype, shape, y));
 }
 
-double conv_transpose_flops(const OpView&, std::span<const Type> operands,
-                            std::span<const Type>) {
+double conv_transpose_flops(const OpView&, std::span<const Type> operands, std::span<const Type>) {
   if (!operands[1].is_static() || operands[1].rank() < 2) return 0;
   const double per_input = num_elements_of(operands[1]) /
                            static_cast<double>(std::max<int64_t>(operands[1].dims[0].number(), 1));
@@ -257,20 +259,33 @@ double conv_transpose_flops(const OpView&, std::span<const Type> operands,
 /// Shapes: x [N,C,D...], w [M,C/group,R...], b [M] optional, y [N,M,P...], 0 or more spatial axes.
 /// Types: floats; accumulates in f32 or more, and rounds once to `result_type`.   Attributes: see
 /// ir/ops/window.h; pads are all begins, then all ends.   Source: ONNX Conv-22.
-NEURONC_OP(conv) = {"conv", "convolution with groups, strides and dilations", "ONNX Conv-22",
-                    kConvOperands, kConvAttributes, kConvResults,
-                    Trait::matmul_like | Trait::anchor, Precision::matmul, infer_conv,
-                    evaluate_conv, conv_flops};
+NEURONC_OP(conv) = {"conv",
+                    "convolution with groups, strides and dilations",
+                    "ONNX Conv-22",
+                    kConvOperands,
+                    kConvAttributes,
+                    kConvResults,
+                    Trait::matmul_like | Trait::anchor,
+                    Precision::matmul,
+                    infer_conv,
+                    evaluate_conv,
+                    conv_flops};
 
 /// The transposed convolution: each input pixel adds its multiple of the kernel to the result.
 ///   y[n, g*M' + m, p*stride + r*dilation - pad ..] += x[n,c,p..] * w[c,m,r..], g = c / (C/group)
 /// Shapes: x [N,C,D...], w [C,M',R...], b [M'*group] optional, y [N,M'*group,P...] with
 /// P = (D-1)*stride + (R-1)*dilation + 1 + output_padding - pads.
 /// Types: floats.   Source: ONNX ConvTranspose-22 (its output_shape becomes pads at import).
-NEURONC_OP(conv_transpose) = {"conv_transpose", "transposed convolution", "ONNX ConvTranspose-22",
-                              kConvOperands, kConvTransposeAttributes, kConvResults,
-                              Trait::matmul_like | Trait::anchor, Precision::matmul,
-                              infer_conv_transpose, evaluate_conv_transpose,
+NEURONC_OP(conv_transpose) = {"conv_transpose",
+                              "transposed convolution",
+                              "ONNX ConvTranspose-22",
+                              kConvOperands,
+                              kConvTransposeAttributes,
+                              kConvResults,
+                              Trait::matmul_like | Trait::anchor,
+                              Precision::matmul,
+                              infer_conv_transpose,
+                              evaluate_conv_transpose,
                               conv_transpose_flops};
 
 }  // namespace neuronc

@@ -108,8 +108,15 @@ inline constexpr std::span<const AttributeSpec> kNoAttributes = {};
 #define NEURONC_FORMULA(...) [](const OpView&) { return __VA_ARGS__; }
 
 // One row of a table of float operators of one operand.
-#define NEURONC_UNARY(op_name, text, onnx, attribute_specs, traits, flops, ...)               \
-  NEURONC_OP(op_name) = {#op_name, text, onnx, kFloatX, attribute_specs, kFloatY,             \
-                         Trait::elementwise | traits, Precision::elementwise, infer_as_first, \
-                         evaluate_unary<Elements::floats, (__VA_ARGS__)>,                       \
+#define NEURONC_UNARY(op_name, text, onnx, attribute_specs, traits, flops, ...) \
+  NEURONC_OP(op_name) = {#op_name,                                              \
+                         text,                                                  \
+                         onnx,                                                  \
+                         kFloatX,                                               \
+                         attribute_specs,                                       \
+                         kFloatY,                                               \
+                         Trait::elementwise | traits,                           \
+                         Precision::elementwise,                                \
+                         infer_as_first,                                        \
+                         evaluate_unary<Elements::floats, (__VA_ARGS__)>,       \
                          flops_per_result<flops>};

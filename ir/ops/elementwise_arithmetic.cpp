@@ -1,6 +1,6 @@
-// Elementwise arithmetic that needs no transcendental function. Integers wrap; dividing them by zero
-// gives 0, and modulo zero gives 0; the least integer divided by -1 is itself. max and min give NaN
-// when an operand is NaN.
+// Elementwise arithmetic that needs no transcendental function. Integers wrap; dividing them by
+// zero gives 0, and modulo zero gives 0; the least integer divided by -1 is itself. max and min
+// give NaN when an operand is NaN.
 #include <cmath>
 
 #include "ir/ops/elementwise.h"
@@ -88,16 +88,31 @@ constexpr OperandSpec kFloatPair[] = {{"x", kFloats, 'T'}, {"slope", kFloats, 'T
 
 }  // namespace
 
-#define NUMERIC_UNARY(op_name, text, onnx, traits, ...)                                        \
-  NEURONC_OP(op_name) = {#op_name, text, onnx, kNumericX, kNoAttributes, kNumericY,            \
-                         Trait::elementwise | traits, Precision::elementwise, infer_as_first,  \
-                         evaluate_unary<Elements::numbers, (NEURONC_FORMULA(__VA_ARGS__))>,      \
+#define NUMERIC_UNARY(op_name, text, onnx, traits, ...)                                     \
+  NEURONC_OP(op_name) = {#op_name,                                                          \
+                         text,                                                              \
+                         onnx,                                                              \
+                         kNumericX,                                                         \
+                         kNoAttributes,                                                     \
+                         kNumericY,                                                         \
+                         Trait::elementwise | traits,                                       \
+                         Precision::elementwise,                                            \
+                         infer_as_first,                                                    \
+                         evaluate_unary<Elements::numbers, (NEURONC_FORMULA(__VA_ARGS__))>, \
                          flops_per_result<1>};
 
-#define NUMERIC_BINARY(op_name, text, onnx, attribute_specs, traits, ...)                      \
-  NEURONC_OP(op_name) = {#op_name, text, onnx, kNumericPair, attribute_specs, kNumericY,       \
-                         Trait::elementwise | traits, Precision::elementwise, infer_broadcast, \
-                         evaluate_binary<Elements::numbers, (__VA_ARGS__)>, flops_per_result<1>};
+#define NUMERIC_BINARY(op_name, text, onnx, attribute_specs, traits, ...)   \
+  NEURONC_OP(op_name) = {#op_name,                                          \
+                         text,                                              \
+                         onnx,                                              \
+                         kNumericPair,                                      \
+                         attribute_specs,                                   \
+                         kNumericY,                                         \
+                         Trait::elementwise | traits,                       \
+                         Precision::elementwise,                            \
+                         infer_broadcast,                                   \
+                         evaluate_binary<Elements::numbers, (__VA_ARGS__)>, \
+                         flops_per_result<1>};
 
 // One operand, integers too: y = text.
 // clang-format off
@@ -147,10 +162,18 @@ NUMERIC_BINARY(mod, "a modulo b, with the sign of b, or of a where fmod is 1", "
 
 /// x where x >= 0, slope * x elsewhere. `slope` broadcasts to the shape of `x`.
 ///   Types: floats.   Source: ONNX PRelu-16.
-NEURONC_OP(prelu) = {"prelu", "x, or slope * x where x < 0", "ONNX PRelu-16",
-                     kFloatPair, kNoAttributes, kFloatY, Trait::elementwise, Precision::elementwise,
-                     infer_broadcast, evaluate_binary<Elements::floats, NEURONC_FORMULA(
-                         [](double x, double slope) { return x < 0 ? slope * x : x; })>,
+NEURONC_OP(prelu) = {"prelu",
+                     "x, or slope * x where x < 0",
+                     "ONNX PRelu-16",
+                     kFloatPair,
+                     kNoAttributes,
+                     kFloatY,
+                     Trait::elementwise,
+                     Precision::elementwise,
+                     infer_broadcast,
+                     evaluate_binary<Elements::floats, NEURONC_FORMULA([](double x, double slope) {
+                                       return x < 0 ? slope * x : x;
+                                     })>,
                      flops_per_result<2>};
 
 namespace {
@@ -198,9 +221,16 @@ Values evaluate_clip(const EvaluateInput& input) {
 
 /// y = min(max(x, min), max); an absent bound does not bound. NaN stays.
 ///   Shapes: bounds are scalars.   Types: numbers.   Source: ONNX Clip-13.
-NEURONC_OP(clip) = {"clip", "x between min and max", "ONNX Clip-13",
-                    kClipOperands, kNoAttributes, kNumericY,
-                    Trait::elementwise | Trait::idempotent, Precision::elementwise, infer_clip,
-                    evaluate_clip, flops_per_result<2>};
+NEURONC_OP(clip) = {"clip",
+                    "x between min and max",
+                    "ONNX Clip-13",
+                    kClipOperands,
+                    kNoAttributes,
+                    kNumericY,
+                    Trait::elementwise | Trait::idempotent,
+                    Precision::elementwise,
+                    infer_clip,
+                    evaluate_clip,
+                    flops_per_result<2>};
 
 }  // namespace neuronc

@@ -31,11 +31,9 @@ Values evaluate_equal_strings(const EvaluateInput& input) {
   for_each_offset(shape, broadcast_strides(input.tensor(1).shape(), shape), 0,
                   [&](int64_t offset) { b_offsets.push_back(static_cast<size_t>(offset)); });
   std::vector<int64_t> results;
-  for_each_offset(shape, broadcast_strides(input.tensor(0).shape(), shape), 0,
-                  [&](int64_t offset) {
-                    results.push_back(a[static_cast<size_t>(offset)] ==
-                                      b[b_offsets[results.size()]]);
-                  });
+  for_each_offset(shape, broadcast_strides(input.tensor(0).shape(), shape), 0, [&](int64_t offset) {
+    results.push_back(a[static_cast<size_t>(offset)] == b[b_offsets[results.size()]]);
+  });
   return one(from_ints(DType::boolean, shape, results));
 }
 
@@ -43,8 +41,8 @@ Values evaluate_equal(const EvaluateInput& input) {
   if (input.tensor(0).dtype() == DType::string && input.tensor(1).dtype() == DType::string) {
     return evaluate_equal_strings(input);
   }
-  return evaluate_binary<Elements::numbers,
-                         NEURONC_FORMULA([](auto a, auto b) { return a == b; })>(input);
+  return evaluate_binary<Elements::numbers, NEURONC_FORMULA([](auto a, auto b) { return a == b; })>(
+      input);
 }
 
 Types infer_classify(const InferInput& input) {
@@ -75,17 +73,29 @@ Values evaluate_shift(const EvaluateInput& input) {
 }  // namespace
 
 #define COMPARISON(op_name, text, onnx, operand_specs, traits, ...)                          \
-  NEURONC_OP(op_name) = {#op_name, text, onnx, operand_specs, kNoAttributes, kBoolY,         \
-                         Trait::elementwise | traits, Precision::exact,                      \
+  NEURONC_OP(op_name) = {#op_name,                                                           \
+                         text,                                                               \
+                         onnx,                                                               \
+                         operand_specs,                                                      \
+                         kNoAttributes,                                                      \
+                         kBoolY,                                                             \
+                         Trait::elementwise | traits,                                        \
+                         Precision::exact,                                                   \
                          infer_broadcast_to_bool,                                            \
-                         evaluate_binary<Elements::numbers, (NEURONC_FORMULA(__VA_ARGS__))>,   \
+                         evaluate_binary<Elements::numbers, (NEURONC_FORMULA(__VA_ARGS__))>, \
                          flops_per_result<1>};
 
-#define INTEGER_BINARY(op_name, text, onnx, operand_specs, result_specs, ...)                \
-  NEURONC_OP(op_name) = {#op_name, text, onnx, operand_specs, kNoAttributes, result_specs,   \
-                         Trait::elementwise | Trait::commutative, Precision::fixed,          \
-                         infer_broadcast,                                                    \
-                         evaluate_binary<Elements::integers, (NEURONC_FORMULA(__VA_ARGS__))>,   \
+#define INTEGER_BINARY(op_name, text, onnx, operand_specs, result_specs, ...)                 \
+  NEURONC_OP(op_name) = {#op_name,                                                            \
+                         text,                                                                \
+                         onnx,                                                                \
+                         operand_specs,                                                       \
+                         kNoAttributes,                                                       \
+                         result_specs,                                                        \
+                         Trait::elementwise | Trait::commutative,                             \
+                         Precision::fixed,                                                    \
+                         infer_broadcast,                                                     \
+                         evaluate_binary<Elements::integers, (NEURONC_FORMULA(__VA_ARGS__))>, \
                          flops_per_result<1>};
 
 // Comparisons of numbers, with broadcasting: y = text. Comparing with NaN gives false.
@@ -106,50 +116,89 @@ INTEGER_BINARY(bitwise_xor, "a ^ b", "ONNX BitwiseXor-18", kIntPair, kIntY, [](a
 
 /// y = a = b, with broadcasting. NaN equals nothing.   Types: any, strings too.
 ///   Source: ONNX Equal-19.
-NEURONC_OP(equal) = {"equal", "a = b", "ONNX Equal-19", kComparable, kNoAttributes, kBoolY,
-                     Trait::elementwise | Trait::commutative, Precision::exact,
-                     infer_broadcast_to_bool, evaluate_equal, flops_per_result<1>};
+NEURONC_OP(equal) = {"equal",
+                     "a = b",
+                     "ONNX Equal-19",
+                     kComparable,
+                     kNoAttributes,
+                     kBoolY,
+                     Trait::elementwise | Trait::commutative,
+                     Precision::exact,
+                     infer_broadcast_to_bool,
+                     evaluate_equal,
+                     flops_per_result<1>};
 
 /// y = not x.   Types: bool.   Source: ONNX Not-1.
-NEURONC_OP(logical_not) = {"logical_not", "not x", "ONNX Not-1", kBoolX, kNoAttributes, kBoolY,
-                           Trait::elementwise | Trait::involution, Precision::fixed,
-                           infer_as_first,
-                           evaluate_unary<Elements::integers,
-                                          NEURONC_FORMULA([](auto x) { return x == 0; })>,
-                           flops_per_result<1>};
+NEURONC_OP(logical_not) = {
+    "logical_not",
+    "not x",
+    "ONNX Not-1",
+    kBoolX,
+    kNoAttributes,
+    kBoolY,
+    Trait::elementwise | Trait::involution,
+    Precision::fixed,
+    infer_as_first,
+    evaluate_unary<Elements::integers, NEURONC_FORMULA([](auto x) { return x == 0; })>,
+    flops_per_result<1>};
 
 /// y = ~x, all bits inverted.   Types: integers.   Source: ONNX BitwiseNot-18.
-NEURONC_OP(bitwise_not) = {"bitwise_not", "all bits of x inverted", "ONNX BitwiseNot-18",
-                           kIntX, kNoAttributes, kIntY, Trait::elementwise | Trait::involution,
-                           Precision::fixed, infer_as_first,
-                           evaluate_unary<Elements::integers,
-                                          NEURONC_FORMULA([](auto x) { return ~x; })>,
-                           flops_per_result<1>};
+NEURONC_OP(bitwise_not) = {
+    "bitwise_not",
+    "all bits of x inverted",
+    "ONNX BitwiseNot-18",
+    kIntX,
+    kNoAttributes,
+    kIntY,
+    Trait::elementwise | Trait::involution,
+    Precision::fixed,
+    infer_as_first,
+    evaluate_unary<Elements::integers, NEURONC_FORMULA([](auto x) { return ~x; })>,
+    flops_per_result<1>};
 
 /// y = x shifted by `shift` bits, LEFT or RIGHT; by the width or more, 0.
 ///   Types: unsigned integers.   Source: ONNX BitShift-11.
-NEURONC_OP(bit_shift) = {"bit_shift", "x shifted by a number of bits", "ONNX BitShift-11",
-                         kUnsignedPair, kShiftAttributes, kUnsignedY, Trait::elementwise,
-                         Precision::fixed, infer_broadcast, evaluate_shift, flops_per_result<1>};
+NEURONC_OP(bit_shift) = {"bit_shift",        "x shifted by a number of bits",
+                         "ONNX BitShift-11", kUnsignedPair,
+                         kShiftAttributes,   kUnsignedY,
+                         Trait::elementwise, Precision::fixed,
+                         infer_broadcast,    evaluate_shift,
+                         flops_per_result<1>};
 
 /// y = whether x is NaN.   Types: floats.   Source: ONNX IsNaN-20.
-NEURONC_OP(is_nan) = {"is_nan", "whether x is NaN", "ONNX IsNaN-20", kClassified, kNoAttributes,
-                      kBoolY, Trait::elementwise, Precision::exact, infer_classify,
-                      evaluate_unary<Elements::floats, NEURONC_FORMULA(
-                          [](double x) { return x != x; })>,
-                      flops_per_result<1>};
+NEURONC_OP(is_nan) = {
+    "is_nan",
+    "whether x is NaN",
+    "ONNX IsNaN-20",
+    kClassified,
+    kNoAttributes,
+    kBoolY,
+    Trait::elementwise,
+    Precision::exact,
+    infer_classify,
+    evaluate_unary<Elements::floats, NEURONC_FORMULA([](double x) { return x != x; })>,
+    flops_per_result<1>};
 
 /// y = whether x is +inf (with `detect_positive`) or -inf (with `detect_negative`).
 ///   Types: floats.   Source: ONNX IsInf-20.
-NEURONC_OP(is_inf) = {"is_inf", "whether x is infinite", "ONNX IsInf-20", kClassified,
-                      kInfAttributes, kBoolY, Trait::elementwise, Precision::exact, infer_classify,
-                      evaluate_unary<Elements::floats, [](const OpView& op) {
-                        return [positive = op.i64("detect_positive") != 0,
-                                negative = op.i64("detect_negative") != 0](double x) {
-                          return (positive && x == INFINITY) || (negative && x == -INFINITY);
-                        };
-                      }>,
-                      flops_per_result<1>};
+NEURONC_OP(is_inf) = {
+    "is_inf",
+    "whether x is infinite",
+    "ONNX IsInf-20",
+    kClassified,
+    kInfAttributes,
+    kBoolY,
+    Trait::elementwise,
+    Precision::exact,
+    infer_classify,
+    evaluate_unary<Elements::floats,
+                   [](const OpView& op) {
+                     return [positive = op.i64("detect_positive") != 0,
+                             negative = op.i64("detect_negative") != 0](double x) {
+                       return (positive && x == INFINITY) || (negative && x == -INFINITY);
+                     };
+                   }>,
+    flops_per_result<1>};
 
 namespace {
 
@@ -176,8 +225,7 @@ Values evaluate_where(const EvaluateInput& input) {
   Tensor result = Tensor::zeros(type.dtype, shape);
   for (size_t i = 0; i < condition.size(); ++i) {
     const bool first = input.tensor(0).i64(condition[i]) != 0;
-    copy_element(result, static_cast<int64_t>(i), input.tensor(first ? 1 : 2),
-                 first ? x[i] : y[i]);
+    copy_element(result, static_cast<int64_t>(i), input.tensor(first ? 1 : 2), first ? x[i] : y[i]);
   }
   return one(std::move(result));
 }
@@ -186,8 +234,16 @@ Values evaluate_where(const EvaluateInput& input) {
 
 /// z = x where the condition holds, y elsewhere, with broadcasting.   Types: any.
 ///   Source: ONNX Where-16.
-NEURONC_OP(where) = {"where", "x where the condition holds, else y", "ONNX Where-16",
-                     kWhereOperands, kNoAttributes, kAnyT, Trait::elementwise, Precision::exact,
-                     infer_where, evaluate_where, flops_per_result<1>};
+NEURONC_OP(where) = {"where",
+                     "x where the condition holds, else y",
+                     "ONNX Where-16",
+                     kWhereOperands,
+                     kNoAttributes,
+                     kAnyT,
+                     Trait::elementwise,
+                     Precision::exact,
+                     infer_where,
+                     evaluate_where,
+                     flops_per_result<1>};
 
 }  // namespace neuronc

@@ -24,8 +24,7 @@ constexpr AttributeSpec kAxis0[] = {{"axis", AttributeKind::i64, "0"}};
 constexpr AttributeSpec kBatchDims[] = {{"batch_dims", AttributeKind::i64, "0"}};
 constexpr AttributeSpec kScatterElementsAttributes[] = {
     {"axis", AttributeKind::i64, "0"}, {"reduction", AttributeKind::string, "\"none\""}};
-constexpr AttributeSpec kScatterNdAttributes[] = {
-    {"reduction", AttributeKind::string, "\"none\""}};
+constexpr AttributeSpec kScatterNdAttributes[] = {{"reduction", AttributeKind::string, "\"none\""}};
 
 // Indices into an axis of `extent` elements, made non-negative.
 OrRefusal<std::vector<int64_t>> resolve_indices(const Tensor& indices, int64_t extent) {
@@ -90,7 +89,8 @@ Types infer_gather_elements(const InferInput& input) {
   return std::vector<Type>{std::move(type)};
 }
 
-// For each element of `indices`: the offset in a tensor of shape `shape` that it names along `axis`.
+// For each element of `indices`: the offset in a tensor of shape `shape` that it names along
+// `axis`.
 OrRefusal<std::vector<int64_t>> element_offsets(const Tensor& indices, const Shape& shape,
                                                 int64_t axis) {
   const auto at = static_cast<size_t>(axis);
@@ -133,11 +133,16 @@ OrRefusal<Reduction> reduction_of(const OpView& op, DType dtype) {
 template <class T>
 T reduced(Reduction reduction, T old, T update) {
   switch (reduction) {
-    case Reduction::add: return old + update;
-    case Reduction::mul: return old * update;
-    case Reduction::max: return old != old || old > update ? old : update;
-    case Reduction::min: return old != old || old < update ? old : update;
-    default: return update;
+    case Reduction::add:
+      return old + update;
+    case Reduction::mul:
+      return old * update;
+    case Reduction::max:
+      return old != old || old > update ? old : update;
+    case Reduction::min:
+      return old != old || old < update ? old : update;
+    default:
+      return update;
   }
 }
 
@@ -233,8 +238,8 @@ OrRefusal<Type> tuple_type(const Type& x, const Type& indices, int64_t batch) {
   const Dim tuple = indices.dims.back();
   if (!tuple.is_number()) return Type::unranked(x.dtype);
   if (batch + tuple.number() > x.rank()) {
-    return refuse(fmt::format("tuples of {} indices do not fit a tensor of rank {}",
-                              tuple.number(), x.rank()));
+    return refuse(fmt::format("tuples of {} indices do not fit a tensor of rank {}", tuple.number(),
+                              x.rank()));
   }
   for (int64_t i = 0; i < batch; ++i) {
     NEURONC_TRY(same_dim(x.dims[static_cast<size_t>(i)], indices.dims[static_cast<size_t>(i)],
@@ -246,8 +251,8 @@ OrRefusal<Type> tuple_type(const Type& x, const Type& indices, int64_t batch) {
 }
 
 Types infer_gather_nd(const InferInput& input) {
-  NEURONC_ASSIGN(Type type, tuple_type(input.operands[0], input.operands[1],
-                                       input.op.i64("batch_dims")));
+  NEURONC_ASSIGN(Type type,
+                 tuple_type(input.operands[0], input.operands[1], input.op.i64("batch_dims")));
   return std::vector<Type>{std::move(type)};
 }
 
@@ -281,8 +286,7 @@ Values evaluate_scatter_nd(const EvaluateInput& input) {
   const Tensor& x = input.tensor(0);
   NEURONC_ASSIGN(const Reduction reduction, reduction_of(input.op, x.dtype()));
   const int64_t slice = slice_size(x.shape(), input.tensor(1).shape(), 0);
-  NEURONC_ASSIGN(const std::vector<int64_t> begins,
-                 slice_offsets(input.tensor(1), x.shape(), 0));
+  NEURONC_ASSIGN(const std::vector<int64_t> begins, slice_offsets(input.tensor(1), x.shape(), 0));
   Tensor result = copy(x);
   int64_t update = 0;
   for (int64_t begin : begins) {
@@ -298,38 +302,76 @@ Values evaluate_scatter_nd(const EvaluateInput& input) {
 /// y = the slices of x along `axis` named by `indices`.
 /// Shapes: y = x's dims before `axis`, the dims of `indices`, x's dims behind `axis`.
 /// Types: any.   Errors: an index out of range.   Source: ONNX Gather-13.
-NEURONC_OP(gather) = {"gather", "slices along an axis, by index", "ONNX Gather-13",
-                      kGatherOperands, kAxis0, kAnyY, Trait::moves_data, Precision::exact,
-                      infer_gather, evaluate_gather, no_flops};
+NEURONC_OP(gather) = {"gather",
+                      "slices along an axis, by index",
+                      "ONNX Gather-13",
+                      kGatherOperands,
+                      kAxis0,
+                      kAnyY,
+                      Trait::moves_data,
+                      Precision::exact,
+                      infer_gather,
+                      evaluate_gather,
+                      no_flops};
 
 /// y[i] = x[i with its coordinate along `axis` replaced by indices[i]].
 /// Shapes: y as `indices`.   Types: any.   Errors: an index out of range.
 /// Source: ONNX GatherElements-13.
-NEURONC_OP(gather_elements) = {"gather_elements", "elements along an axis, by index",
-                               "ONNX GatherElements-13", kGatherOperands, kAxis0, kAnyY,
-                               Trait::moves_data, Precision::exact, infer_gather_elements,
-                               evaluate_gather_elements, no_flops};
+NEURONC_OP(gather_elements) = {"gather_elements",
+                               "elements along an axis, by index",
+                               "ONNX GatherElements-13",
+                               kGatherOperands,
+                               kAxis0,
+                               kAnyY,
+                               Trait::moves_data,
+                               Precision::exact,
+                               infer_gather_elements,
+                               evaluate_gather_elements,
+                               no_flops};
 
 /// y[b.., i.., s..] = x[b.., indices[b.., i.., :], s..] with `batch_dims` leading axes b.
 /// Types: any.   Errors: an index out of range.   Source: ONNX GatherND-13.
-NEURONC_OP(gather_nd) = {"gather_nd", "slices named by tuples of indices", "ONNX GatherND-13",
-                         kGatherNdOperands, kBatchDims, kAnyY, Trait::moves_data,
-                         Precision::exact, infer_gather_nd, evaluate_gather_nd, no_flops};
+NEURONC_OP(gather_nd) = {"gather_nd",
+                         "slices named by tuples of indices",
+                         "ONNX GatherND-13",
+                         kGatherNdOperands,
+                         kBatchDims,
+                         kAnyY,
+                         Trait::moves_data,
+                         Precision::exact,
+                         infer_gather_nd,
+                         evaluate_gather_nd,
+                         no_flops};
 
-/// y = x, then y[i with its coordinate along `axis` replaced by indices[i]] becomes updates[i], or is
-/// combined with it by `reduction` (none, add, mul, max, min), in row-major order of i.
-/// Shapes: y as x, updates as indices.   Types: any.   Errors: an index out of range.
-/// Source: ONNX ScatterElements-18.
-NEURONC_OP(scatter_elements) = {"scatter_elements", "x with elements along an axis replaced",
-                                "ONNX ScatterElements-18", kScatterElementsOperands,
-                                kScatterElementsAttributes, kAnyY, Trait::none, Precision::exact,
-                                infer_scatter_elements, evaluate_scatter_elements, no_flops};
+/// y = x, then y[i with its coordinate along `axis` replaced by indices[i]] becomes updates[i], or
+/// is combined with it by `reduction` (none, add, mul, max, min), in row-major order of i. Shapes:
+/// y as x, updates as indices.   Types: any.   Errors: an index out of range. Source: ONNX
+/// ScatterElements-18.
+NEURONC_OP(scatter_elements) = {"scatter_elements",
+                                "x with elements along an axis replaced",
+                                "ONNX ScatterElements-18",
+                                kScatterElementsOperands,
+                                kScatterElementsAttributes,
+                                kAnyY,
+                                Trait::none,
+                                Precision::exact,
+                                infer_scatter_elements,
+                                evaluate_scatter_elements,
+                                no_flops};
 
 /// y = x, then each slice y[indices[i.., :], s..] becomes updates[i.., s..], or is combined with it
 /// by `reduction` (none, add, mul, max, min), in row-major order of i.
 /// Shapes: y as x.   Types: any.   Errors: an index out of range.   Source: ONNX ScatterND-18.
-NEURONC_OP(scatter_nd) = {"scatter_nd", "x with slices replaced", "ONNX ScatterND-18",
-                          kScatterNdOperands, kScatterNdAttributes, kAnyY, Trait::none,
-                          Precision::exact, infer_scatter_nd, evaluate_scatter_nd, no_flops};
+NEURONC_OP(scatter_nd) = {"scatter_nd",
+                          "x with slices replaced",
+                          "ONNX ScatterND-18",
+                          kScatterNdOperands,
+                          kScatterNdAttributes,
+                          kAnyY,
+                          Trait::none,
+                          Precision::exact,
+                          infer_scatter_nd,
+                          evaluate_scatter_nd,
+                          no_flops};
 
 }  // namespace neuronc

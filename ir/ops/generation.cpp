@@ -150,8 +150,7 @@ Values evaluate_one_hot(const EvaluateInput& input) {
 
 // ---- trilu
 
-constexpr OperandSpec kTriluOperands[] = {{"x", kAnyNumeric, 'T'},
-                                          {"k", kI64, 0, Arity::optional}};
+constexpr OperandSpec kTriluOperands[] = {{"x", kAnyNumeric, 'T'}, {"k", kI64, 0, Arity::optional}};
 constexpr AttributeSpec kTriluAttributes[] = {{"upper", AttributeKind::i64, "1"}};
 
 Values evaluate_trilu(const EvaluateInput& input) {
@@ -174,33 +173,52 @@ Values evaluate_trilu(const EvaluateInput& input) {
 
 /// y = `value` (one element; default f32 0) everywhere in a tensor of the given shape.
 /// Types: any.   Source: ONNX ConstantOfShape-21, its value made an operand.
-NEURONC_OP(constant_of_shape) = {"constant_of_shape", "one value everywhere",
-                                 "ONNX ConstantOfShape-21", kShapeOperand, {}, kFilled,
-                                 Trait::moves_data, Precision::exact, infer_constant_of_shape,
-                                 evaluate_constant_of_shape, no_flops};
+NEURONC_OP(constant_of_shape) = {"constant_of_shape",
+                                 "one value everywhere",
+                                 "ONNX ConstantOfShape-21",
+                                 kShapeOperand,
+                                 {},
+                                 kFilled,
+                                 Trait::moves_data,
+                                 Precision::exact,
+                                 infer_constant_of_shape,
+                                 evaluate_constant_of_shape,
+                                 no_flops};
 
 /// y[i] = start + i * delta, up to but without `limit`.
 /// Shapes: y [max(ceil((limit - start) / delta), 0)].   Types: f16 to f64, i16, i32, i64.
 /// Errors: a step of 0.   Source: ONNX Range-11.
-NEURONC_OP(range) = {"range", "evenly spaced numbers", "ONNX Range-11", kRangeOperands, {}, kAnyTY,
-                     Trait::none, Precision::fixed, infer_range, evaluate_range, no_flops};
+NEURONC_OP(range) = {
+    "range",     "evenly spaced numbers", "ONNX Range-11", kRangeOperands, {},      kAnyTY,
+    Trait::none, Precision::fixed,        infer_range,     evaluate_range, no_flops};
 
 /// y[i,j] = 1 where j - i = k, else 0, in the shape of x.   Types: numbers.
 /// Source: ONNX EyeLike-22.
-NEURONC_OP(eye_like) = {"eye_like", "ones on a diagonal", "ONNX EyeLike-22", kEyeOperand,
-                        kEyeAttributes, kEyeResult, Trait::none, Precision::exact, infer_eye_like,
-                        evaluate_eye_like, no_flops};
+NEURONC_OP(eye_like) = {"eye_like",     "ones on a diagonal", "ONNX EyeLike-22", kEyeOperand,
+                        kEyeAttributes, kEyeResult,           Trait::none,       Precision::exact,
+                        infer_eye_like, evaluate_eye_like,    no_flops};
 
 /// y[.., d, ..] = values[1] where d = indices[..] (negative ones counted from the end), values[0]
 /// elsewhere; d is the new axis `axis` of extent `depth`.   Types: any.   Source: ONNX OneHot-11.
-NEURONC_OP(one_hot) = {"one_hot", "one value at an index, another elsewhere", "ONNX OneHot-11",
-                       kOneHotOperands, kOneHotAttributes, kAnyTY, Trait::none, Precision::exact,
-                       infer_one_hot, evaluate_one_hot, no_flops};
+NEURONC_OP(one_hot) = {"one_hot",         "one value at an index, another elsewhere",
+                       "ONNX OneHot-11",  kOneHotOperands,
+                       kOneHotAttributes, kAnyTY,
+                       Trait::none,       Precision::exact,
+                       infer_one_hot,     evaluate_one_hot,
+                       no_flops};
 
 /// y[..,i,j] = x[..,i,j] where j - i >= k (upper) or j - i <= k, else 0.   Types: numbers and bool.
 /// Source: ONNX Trilu-14.
-NEURONC_OP(trilu) = {"trilu", "the upper or lower triangle", "ONNX Trilu-14", kTriluOperands,
-                     kTriluAttributes, kAnyTY, Trait::moves_data | Trait::idempotent,
-                     Precision::exact, infer_as_first, evaluate_trilu, no_flops};
+NEURONC_OP(trilu) = {"trilu",
+                     "the upper or lower triangle",
+                     "ONNX Trilu-14",
+                     kTriluOperands,
+                     kTriluAttributes,
+                     kAnyTY,
+                     Trait::moves_data | Trait::idempotent,
+                     Precision::exact,
+                     infer_as_first,
+                     evaluate_trilu,
+                     no_flops};
 
 }  // namespace neuronc

@@ -74,8 +74,8 @@ Types infer_gemm_shape(const InferInput& input) {
   const Type& b = input.operands[1];
   for (const Type* type : {&a, &b}) {
     if (type->is_ranked && type->rank() != 2) {
-      return refuse(fmt::format("`gemm` multiplies matrices, not a tensor of rank {}",
-                                type->rank()));
+      return refuse(
+          fmt::format("`gemm` multiplies matrices, not a tensor of rank {}", type->rank()));
     }
   }
   if (!a.is_ranked || !b.is_ranked) return std::vector<Type>{unknown_dims(a.dtype, 2)};
@@ -121,8 +121,7 @@ Values evaluate_gemm(const EvaluateInput& input) {
   return one(from_doubles(type.dtype, shape, y));
 }
 
-double gemm_flops(const OpView& op, std::span<const Type> operands,
-                  std::span<const Type> results) {
+double gemm_flops(const OpView& op, std::span<const Type> operands, std::span<const Type> results) {
   if (!operands[0].is_static() || operands[0].rank() != 2) return 0;
   const size_t inner = op.i64("transA") != 0 ? 0 : 1;
   return 2 * static_cast<double>(operands[0].dims[inner].number()) * num_elements_of(results[0]);
@@ -175,20 +174,36 @@ Product product_of(Shape a, Shape b) {
 
 }  // namespace ops
 
-/// The matrix product of the last two axes, numpy broadcasting over the others; an operand of rank 1
-/// is a row on the left and a column on the right, and its axis vanishes from the result.
+/// The matrix product of the last two axes, numpy broadcasting over the others; an operand of rank
+/// 1 is a row on the left and a column on the right, and its axis vanishes from the result.
 ///   y[..,i,j] = sum over k of a[..,i,k] * b[..,k,j]
 /// Shapes: a [..,M,K], b [..,K,N], y [..,M,N].   Types: numbers; floats accumulate in f32 or more
 /// and are rounded once to `result_type`, integers wrap.   Source: ONNX MatMul-13.
-NEURONC_OP(matmul) = {"matmul", "matrix product with broadcasting", "ONNX MatMul-13",
-                      kMatmulOperands, kMatmulAttributes, kProduct, Trait::matmul_like | Trait::anchor,
-                      Precision::matmul, infer_matmul, evaluate_matmul, matmul_flops};
+NEURONC_OP(matmul) = {"matmul",
+                      "matrix product with broadcasting",
+                      "ONNX MatMul-13",
+                      kMatmulOperands,
+                      kMatmulAttributes,
+                      kProduct,
+                      Trait::matmul_like | Trait::anchor,
+                      Precision::matmul,
+                      infer_matmul,
+                      evaluate_matmul,
+                      matmul_flops};
 
 /// y = alpha * a' * b' + beta * c, where ' transposes if the attribute says so.
 /// Shapes: a' [M,K], b' [K,N], c optional, broadcast to y [M,N].   Types: numbers, as matmul.
 /// Source: ONNX Gemm-13.
-NEURONC_OP(gemm) = {"gemm", "scaled matrix product plus scaled addend", "ONNX Gemm-13",
-                    kGemmOperands, kGemmAttributes, kProduct, Trait::matmul_like | Trait::anchor,
-                    Precision::matmul, infer_gemm, evaluate_gemm, gemm_flops};
+NEURONC_OP(gemm) = {"gemm",
+                    "scaled matrix product plus scaled addend",
+                    "ONNX Gemm-13",
+                    kGemmOperands,
+                    kGemmAttributes,
+                    kProduct,
+                    Trait::matmul_like | Trait::anchor,
+                    Precision::matmul,
+                    infer_gemm,
+                    evaluate_gemm,
+                    gemm_flops};
 
 }  // namespace neuronc

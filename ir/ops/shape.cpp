@@ -19,8 +19,7 @@ constexpr ResultSpec kAnyY[] = {{"y", kAny, 'T'}};
 constexpr ResultSpec kI64Y[] = {{"y", kI64}};
 constexpr OperandSpec kXAndShape[] = {{"x", kAny, 'T'}, {"shape", kI64}};
 constexpr OperandSpec kXAndAxes[] = {{"x", kAny, 'T'}, {"axes", kI64}};
-constexpr OperandSpec kXAndOptionalAxes[] = {{"x", kAny, 'T'},
-                                             {"axes", kI64, 0, Arity::optional}};
+constexpr OperandSpec kXAndOptionalAxes[] = {{"x", kAny, 'T'}, {"axes", kI64, 0, Arity::optional}};
 constexpr OperandSpec kXAndRepeats[] = {{"x", kAny, 'T'}, {"repeats", kI64}};
 constexpr AttributeSpec kReshapeAttributes[] = {{"allowzero", AttributeKind::i64, "0"}};
 constexpr AttributeSpec kTransposeAttributes[] = {{"perm", AttributeKind::ints, "[]"}};
@@ -81,8 +80,8 @@ Types infer_reshape(const InferInput& input) {
     }
     dims[*open] = available.number() / used.number();
   } else if (!open && available.is_number() && used.is_number() && available != used) {
-    return refuse(fmt::format("{} elements cannot take a shape of {} elements",
-                              available.number(), used.number()));
+    return refuse(fmt::format("{} elements cannot take a shape of {} elements", available.number(),
+                              used.number()));
   }
   return std::vector<Type>{ranked(x.dtype, std::move(dims))};
 }
@@ -206,8 +205,8 @@ Types infer_expand(const InferInput& input) {
 Values evaluate_expand(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
   const Shape shape = type.shape();
-  return one(take_strided(input.tensor(0), shape,
-                          broadcast_strides(input.tensor(0).shape(), shape), 0));
+  return one(
+      take_strided(input.tensor(0), shape, broadcast_strides(input.tensor(0).shape(), shape), 0));
 }
 
 Types infer_tile(const InferInput& input) {
@@ -262,13 +261,11 @@ Types infer_shape(const InferInput& input) {
 Values evaluate_shape(const EvaluateInput& input) {
   const Shape& shape = input.tensor(0).shape();
   const auto [begin, end] = listed_axes(input.op, input.tensor(0).rank());
-  return one(Tensor::ints(std::span(shape).subspan(static_cast<size_t>(begin),
-                                                   static_cast<size_t>(end - begin))));
+  return one(Tensor::ints(
+      std::span(shape).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin))));
 }
 
-Types infer_size(const InferInput&) {
-  return std::vector<Type>{Type::tensor(DType::i64, Shape{})};
-}
+Types infer_size(const InferInput&) { return std::vector<Type>{Type::tensor(DType::i64, Shape{})}; }
 
 Values evaluate_size(const EvaluateInput& input) {
   const int64_t count[] = {input.tensor(0).num_elements()};
@@ -280,45 +277,88 @@ Values evaluate_size(const EvaluateInput& input) {
 /// y = the elements of x in row-major order in a new shape. An extent 0 keeps the operand's extent
 /// (is 0 itself with `allowzero`), one extent -1 takes what is left.
 /// Shapes: any.   Types: any.   Source: ONNX Reshape-21.
-NEURONC_OP(reshape) = {"reshape", "the same elements in another shape", "ONNX Reshape-21",
-                       kXAndShape, kReshapeAttributes, kAnyY, Trait::moves_data, Precision::exact,
-                       infer_reshape, evaluate_same_elements, no_flops};
+NEURONC_OP(reshape) = {"reshape",
+                       "the same elements in another shape",
+                       "ONNX Reshape-21",
+                       kXAndShape,
+                       kReshapeAttributes,
+                       kAnyY,
+                       Trait::moves_data,
+                       Precision::exact,
+                       infer_reshape,
+                       evaluate_same_elements,
+                       no_flops};
 
 /// y[i[perm[0]], i[perm[1]], ..] = x[i[0], i[1], ..]; without `perm` the axes are reversed.
 /// Types: any.   Source: ONNX Transpose-21.
-NEURONC_OP(transpose) = {"transpose", "the axes in another order", "ONNX Transpose-21",
-                         kAnyX, kTransposeAttributes, kAnyY, Trait::moves_data, Precision::exact,
-                         infer_transpose, evaluate_transpose, no_flops};
+NEURONC_OP(transpose) = {"transpose",
+                         "the axes in another order",
+                         "ONNX Transpose-21",
+                         kAnyX,
+                         kTransposeAttributes,
+                         kAnyY,
+                         Trait::moves_data,
+                         Precision::exact,
+                         infer_transpose,
+                         evaluate_transpose,
+                         no_flops};
 
 /// y = x without the given axes, or without all axes of extent 1.
 /// Types: any.   Source: ONNX Squeeze-21.
-NEURONC_OP(squeeze) = {"squeeze", "x without axes of extent 1", "ONNX Squeeze-21",
-                       kXAndOptionalAxes, {}, kAnyY, Trait::moves_data, Precision::exact,
-                       infer_squeeze, evaluate_same_elements, no_flops};
+NEURONC_OP(squeeze) = {"squeeze",
+                       "x without axes of extent 1",
+                       "ONNX Squeeze-21",
+                       kXAndOptionalAxes,
+                       {},
+                       kAnyY,
+                       Trait::moves_data,
+                       Precision::exact,
+                       infer_squeeze,
+                       evaluate_same_elements,
+                       no_flops};
 
 /// y = x with axes of extent 1 inserted; `axes` are positions in y.
 /// Types: any.   Source: ONNX Unsqueeze-21.
-NEURONC_OP(unsqueeze) = {"unsqueeze", "x with axes of extent 1 inserted", "ONNX Unsqueeze-21",
-                         kXAndAxes, {}, kAnyY, Trait::moves_data, Precision::exact,
-                         infer_unsqueeze, evaluate_same_elements, no_flops};
+NEURONC_OP(unsqueeze) = {"unsqueeze",
+                         "x with axes of extent 1 inserted",
+                         "ONNX Unsqueeze-21",
+                         kXAndAxes,
+                         {},
+                         kAnyY,
+                         Trait::moves_data,
+                         Precision::exact,
+                         infer_unsqueeze,
+                         evaluate_same_elements,
+                         no_flops};
 
 /// y = x broadcast with `shape` (both ways: extents 1 in `shape` keep the operand's).
 /// Types: any.   Source: ONNX Expand-13.
-NEURONC_OP(expand) = {"expand", "x broadcast to a shape", "ONNX Expand-13",
-                      kXAndShape, {}, kAnyY, Trait::moves_data, Precision::exact,
-                      infer_expand, evaluate_expand, no_flops};
+NEURONC_OP(expand) = {
+    "expand",          "x broadcast to a shape", "ONNX Expand-13", kXAndShape,      {},      kAnyY,
+    Trait::moves_data, Precision::exact,         infer_expand,     evaluate_expand, no_flops};
 
 /// y = x repeated `repeats[a]` times along each axis a.   Types: any.   Source: ONNX Tile-13.
-NEURONC_OP(tile) = {"tile", "x repeated along its axes", "ONNX Tile-13",
-                    kXAndRepeats, {}, kAnyY, Trait::moves_data, Precision::exact,
-                    infer_tile, evaluate_tile, no_flops};
+NEURONC_OP(tile) = {
+    "tile",  "x repeated along its axes", "ONNX Tile-13",   kXAndRepeats, {},
+    kAnyY,   Trait::moves_data,           Precision::exact, infer_tile,   evaluate_tile,
+    no_flops};
 
 /// y = the extents of axes [start, end) of x.   Shapes: y [n].   Source: ONNX Shape-21.
-NEURONC_OP(shape) = {"shape", "the extents of x", "ONNX Shape-21", kAnyX, kShapeAttributes, kI64Y,
-                     Trait::none, Precision::fixed, infer_shape, evaluate_shape, no_flops};
+NEURONC_OP(shape) = {"shape", "the extents of x", "ONNX Shape-21",  kAnyX,       kShapeAttributes,
+                     kI64Y,   Trait::none,        Precision::fixed, infer_shape, evaluate_shape,
+                     no_flops};
 
 /// y = the number of elements of x.   Shapes: y [].   Source: ONNX Size-21.
-NEURONC_OP(size) = {"size", "the number of elements of x", "ONNX Size-21", kAnyX, {}, kI64Y,
-                    Trait::none, Precision::fixed, infer_size, evaluate_size, no_flops};
+NEURONC_OP(size) = {"size",
+                    "the number of elements of x",
+                    "ONNX Size-21",
+                    kAnyX,
+                    {},
+                    kI64Y,
+                    Trait::none,
+                    Precision::fixed,
+                    infer_size,
+                    evaluate_size,
+                    no_flops};
 
 }  // namespace neuronc

@@ -46,8 +46,8 @@ Range range_of(int64_t start, int64_t end, int64_t step, int64_t extent) {
   Range range;
   range.step = step;
   if (step > 0) {
-    range.begin = std::clamp<int64_t>(start < 0 ? std::max<int64_t>(resolve(start), 0) : start, 0,
-                                      extent);
+    range.begin =
+        std::clamp<int64_t>(start < 0 ? std::max<int64_t>(resolve(start), 0) : start, 0, extent);
     const int64_t last =
         std::clamp<int64_t>(end < 0 ? std::max<int64_t>(resolve(end), 0) : end, 0, extent);
     range.count = last > range.begin ? (last - range.begin - 1) / step + 1 : 0;
@@ -206,8 +206,7 @@ Types infer_split(const InferInput& input) {
     // Equal parts, the last one smaller where the extent does not divide.
     const int64_t part = (extent.number() + count - 1) / count;
     for (int64_t i = 0; i < count; ++i) {
-      parts[static_cast<size_t>(i)] =
-          std::clamp<int64_t>(extent.number() - i * part, 0, part);
+      parts[static_cast<size_t>(i)] = std::clamp<int64_t>(extent.number() - i * part, 0, part);
     }
   }
   std::vector<Type> types(input.num_results, x);
@@ -328,27 +327,54 @@ Values evaluate_pad(const EvaluateInput& input) {
 /// y = x[starts:ends:steps] along `axes` (default: the first ones), numpy's way: negative positions
 /// count from the end, positions beyond it are clamped, steps may be negative.
 /// Types: any.   Source: ONNX Slice-13.
-NEURONC_OP(slice) = {"slice", "every step-th element between starts and ends", "ONNX Slice-13",
-                     kSliceOperands, {}, kAnyY, Trait::moves_data, Precision::exact,
-                     infer_slice, evaluate_slice, no_flops};
+NEURONC_OP(slice) = {"slice",
+                     "every step-th element between starts and ends",
+                     "ONNX Slice-13",
+                     kSliceOperands,
+                     {},
+                     kAnyY,
+                     Trait::moves_data,
+                     Precision::exact,
+                     infer_slice,
+                     evaluate_slice,
+                     no_flops};
 
 /// y = the operands joined along `axis`; all other extents agree.   Types: any.
 /// Source: ONNX Concat-13.
-NEURONC_OP(concat) = {"concat", "the operands joined along an axis", "ONNX Concat-13",
-                      kConcatOperands, kAxisRequired, kAnyY, Trait::moves_data, Precision::exact,
-                      infer_concat, evaluate_concat, no_flops};
+NEURONC_OP(concat) = {"concat",          "the operands joined along an axis",
+                      "ONNX Concat-13",  kConcatOperands,
+                      kAxisRequired,     kAnyY,
+                      Trait::moves_data, Precision::exact,
+                      infer_concat,      evaluate_concat,
+                      no_flops};
 
 /// The results are consecutive parts of x along `axis`, of the sizes in `split`, or equal ones with
 /// the last smaller where they must be.   Types: any.   Source: ONNX Split-18.
-NEURONC_OP(split) = {"split", "consecutive parts along an axis", "ONNX Split-18",
-                     kSplitOperands, kAxis0, kSplitResults, Trait::moves_data, Precision::exact,
-                     infer_split, evaluate_split, no_flops};
+NEURONC_OP(split) = {"split",
+                     "consecutive parts along an axis",
+                     "ONNX Split-18",
+                     kSplitOperands,
+                     kAxis0,
+                     kSplitResults,
+                     Trait::moves_data,
+                     Precision::exact,
+                     infer_split,
+                     evaluate_split,
+                     no_flops};
 
-/// y = x with `pads` (all begins, then all ends, along `axes`) elements added, negative ones removed.
-/// `mode`: constant (`value`, default 0), edge, reflect (the edge itself not repeated) or wrap.
-/// Types: any.   Source: ONNX Pad-21.
-NEURONC_OP(pad) = {"pad", "x with elements added around it", "ONNX Pad-21",
-                   kPadOperands, kPadAttributes, kAnyY, Trait::moves_data, Precision::exact,
-                   infer_pad, evaluate_pad, no_flops};
+/// y = x with `pads` (all begins, then all ends, along `axes`) elements added, negative ones
+/// removed. `mode`: constant (`value`, default 0), edge, reflect (the edge itself not repeated) or
+/// wrap. Types: any.   Source: ONNX Pad-21.
+NEURONC_OP(pad) = {"pad",
+                   "x with elements added around it",
+                   "ONNX Pad-21",
+                   kPadOperands,
+                   kPadAttributes,
+                   kAnyY,
+                   Trait::moves_data,
+                   Precision::exact,
+                   infer_pad,
+                   evaluate_pad,
+                   no_flops};
 
 }  // namespace neuronc

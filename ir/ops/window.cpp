@@ -46,8 +46,7 @@ OrRefusal<Window> window_of(const OpView& op, std::vector<int64_t> kernel) {
   return window;
 }
 
-OrRefusal<Dim> window_result_dim(const Window& window, size_t axis, Dim input,
-                                 CeilMode ceil_mode) {
+OrRefusal<Dim> window_result_dim(const Window& window, size_t axis, Dim input, CeilMode ceil_mode) {
   int64_t reach = 0;
   if (__builtin_mul_overflow(window.kernel[axis] - 1, window.dilations[axis], &reach) ||
       reach > kMaxExtent) {

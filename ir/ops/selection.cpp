@@ -1,0 +1,341 @@
+// Operators whose results depend on the order or the truth of values: sorting, filtering, counting.
+// Their shapes are known only when their operands are.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "ir/ops/common.h"
+
+namespace neuronc {
+
+using namespace ops;
+
+namespace {
+
+constexpr DTypeSet kI64{DType::i64};
+constexpr ResultSpec kAnyY[] = {{"y", kAny, 'T'}};
+constexpr ResultSpec kI64Y[] = {{"y", kI64}};
+
+// Total orders of elements: NaN above all numbers, -0 = +0.
+bool is_less(const Tensor& a, int64_t i, const Tensor& b, int64_t j) {
+  if (a.dtype() == DType::string) {
+    return a.strings()[static_cast<size_t>(i)] < b.strings()[static_cast<size_t>(j)];
+  }
+  if (is_float(a.dtype())) {
+    const double x = a.f64(i);
+    const double y = b.f64(j);
+    return x < y || (x == x && y != y);
+  }
+  if (a.dtype() == DType::u64) {
+    return static_cast<uint64_t>(a.i64(i)) < static_cast<uint64_t>(b.i64(j));
+  }
+  return a.i64(i) < b.i64(j);
+}
+
+// ---- top_k
+
+constexpr OperandSpec kTopKOperands[] = {{"x", kNumeric, 'T'}, {"k", kI64}};
+constexpr ResultSpec kTopKResults[] = {{"values", kNumeric, 'T'}, {"indices", kI64}};
+constexpr AttributeSpec kTopKAttributes[] = {{"axis", AttributeKind::i64, "-1"},
+                                             {"largest", AttributeKind::i64, "1"},
+                                             {"sorted", AttributeKind::i64, "1"}};
+
+Types infer_top_k(const InferInput& input) {
+  Type values = input.operands[0];
+  if (values.is_ranked) {
+    NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), values.rank()));
+    Dim& dim = values.dims[static_cast<size_t>(axis)];
+    if (const auto k = known_ints(input, 1)) {
+      if (k->size() != 1) return refuse("`k` is not one number");
+      if ((*k)[0] < 0 || (dim.is_number() && (*k)[0] > dim.number())) {
+        return refuse(fmt::format("`k` is {} for an axis of {} elements", (*k)[0],
+                                  dim.is_number() ? dim.number() : -1));
+      }
+      dim = (*k)[0];
+    } else {
+      dim = Dim::unknown();
+    }
+  }
+  Type indices = values;
+  indices.dtype = DType::i64;
+  std::vector<Type> types{std::move(values), std::move(indices)};
+  types.resize(std::min<size_t>(types.size(), input.num_results));
+  return types;
+}
+
+Values evaluate_top_k(const EvaluateInput& input) {
+  NEURONC_ASSIGN(const std::vector<Type> types, actual_types(input));
+  const Tensor& x = input.tensor(0);
+  NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), x.rank()));
+  const AxisView view = axis_view(x.shape(), axis);
+  const int64_t k = types[0].dims[static_cast<size_t>(axis)].number();
+  const bool largest = input.op.i64("largest") != 0;
+  std::vector<int64_t> offsets(static_cast<size_t>(types[0].num_elements()));
+  std::vector<int64_t> indices(offsets.size());
+  std::vector<int64_t> order(static_cast<size_t>(view.extent));
+  for (int64_t i = 0; i < view.outer * view.inner; ++i) {
+    const int64_t begin = i / view.inner * view.extent * view.inner + i % view.inner;
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+      const int64_t first = begin + a * view.inner;
+      const int64_t second = begin + b * view.inner;
+      return largest ? is_less(x, second, x, first) : is_less(x, first, x, second);
+    });
+    for (int64_t j = 0; j < k; ++j) {
+      const auto to = static_cast<size_t>((i / view.inner * k + j) * view.inner + i % view.inner);
+      indices[to] = order[static_cast<size_t>(j)];
+      offsets[to] = begin + indices[to] * view.inner;
+    }
+  }
+  std::vector<HostValue> results{take(x, types[0].shape(), offsets)};
+  if (types.size() > 1) results.emplace_back(from_ints(DType::i64, types[1].shape(), indices));
+  return results;
+}
+
+// ---- non_zero
+
+constexpr OperandSpec kAnyNumericX[] = {{"x", kAnyNumeric}};
+
+Types infer_non_zero(const InferInput& input) {
+  const Type& x = input.operands[0];
+  const Dim rank = x.is_ranked ? Dim(x.rank()) : Dim::unknown();
+  return std::vector<Type>{ranked(DType::i64, {rank, Dim::unknown()})};
+}
+
+Values evaluate_non_zero(const EvaluateInput& input) {
+  NEURONC_TRY(actual_types(input));
+  const Tensor& x = input.tensor(0);
+  std::vector<int64_t> found;
+  for (int64_t i = 0; i < x.num_elements(); ++i) {
+    if (x.f64(i) != 0) found.push_back(i);
+  }
+  const Shape strides = row_major_strides(x.shape());
+  std::vector<int64_t> coordinates;
+  for (size_t axis = 0; axis < strides.size(); ++axis) {
+    for (int64_t i : found) coordinates.push_back(i / strides[axis] % x.shape()[axis]);
+  }
+  return one(from_ints(DType::i64, {x.rank(), static_cast<int64_t>(found.size())}, coordinates));
+}
+
+// ---- compress
+
+constexpr OperandSpec kCompressOperands[] = {{"x", kAny, 'T'}, {"condition", kBool}};
+constexpr AttributeSpec kOptionalAxis[] = {{"axis", AttributeKind::i64, ""}};
+
+Types infer_compress(const InferInput& input) {
+  const Type& x = input.operands[0];
+  Dim count;
+  if (const Tensor* condition = input.constant(1)) {
+    const std::vector<int64_t> flags = ints(*condition);
+    count = std::count(flags.begin(), flags.end(), 1);
+  }
+  if (!input.op.has("axis")) return std::vector<Type>{ranked(x.dtype, {count})};
+  Type type = x;
+  if (x.is_ranked) {
+    NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), x.rank()));
+    type.dims[static_cast<size_t>(axis)] = count;
+  }
+  return std::vector<Type>{std::move(type)};
+}
+
+Values evaluate_compress(const EvaluateInput& input) {
+  NEURONC_ASSIGN(const Type type, actual_type(input));
+  const Tensor& x = input.tensor(0);
+  AxisView view{1, x.num_elements(), 1};
+  if (input.op.has("axis")) {
+    NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), x.rank()));
+    view = axis_view(x.shape(), axis);
+  }
+  std::vector<int64_t> kept;
+  for (int64_t i = 0; i < input.tensor(1).num_elements(); ++i) {
+    if (input.tensor(1).i64(i) == 0) continue;
+    if (i >= view.extent) return refuse("the condition is longer than the axis");
+    kept.push_back(i);
+  }
+  std::vector<int64_t> offsets;
+  for (int64_t outer = 0; outer < view.outer; ++outer) {
+    for (int64_t i : kept) {
+      for (int64_t inner = 0; inner < view.inner; ++inner) {
+        offsets.push_back((outer * view.extent + i) * view.inner + inner);
+      }
+    }
+  }
+  return one(take(x, type.shape(), offsets));
+}
+
+// ---- unique
+
+constexpr OperandSpec kUniqueOperands[] = {{"x", kAny, 'T'}};
+constexpr ResultSpec kUniqueResults[] = {{"y", kAny, 'T'},
+                                         {"indices", kI64, 0, Arity::optional},
+                                         {"inverse_indices", kI64, 0, Arity::optional},
+                                         {"counts", kI64, 0, Arity::optional}};
+constexpr AttributeSpec kUniqueAttributes[] = {{"axis", AttributeKind::i64, ""},
+                                               {"sorted", AttributeKind::i64, "1"}};
+
+Types infer_unique(const InferInput& input) {
+  Type y = input.operands[0];
+  if (!input.op.has("axis")) {
+    y = unknown_dims(y.dtype, 1);
+  } else if (y.is_ranked) {
+    NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), y.rank()));
+    y.dims[static_cast<size_t>(axis)] = Dim::unknown();
+  }
+  std::vector<Type> types{std::move(y)};
+  while (types.size() < std::min<size_t>(input.num_results, 4)) {
+    types.push_back(unknown_dims(DType::i64, 1));
+  }
+  return types;
+}
+
+// Slices of a tensor along one axis, compared element by element.
+class Slices {
+ public:
+  Slices(const Tensor& x, AxisView view) : x_(x), view_(view) {}
+  int compare(int64_t a, int64_t b) const {
+    for (int64_t i = 0; i < view_.outer * view_.inner; ++i) {
+      const int64_t first = offset(a, i);
+      const int64_t second = offset(b, i);
+      if (is_less(x_, first, x_, second)) return -1;
+      if (is_less(x_, second, x_, first)) return 1;
+    }
+    return 0;
+  }
+
+ private:
+  int64_t offset(int64_t slice, int64_t i) const {
+    return (i / view_.inner * view_.extent + slice) * view_.inner + i % view_.inner;
+  }
+  const Tensor& x_;
+  AxisView view_;
+};
+
+struct UniqueSlices {
+  std::vector<int64_t> first;    // of each distinct slice, in order of the result
+  std::vector<int64_t> inverse;  // per slice, which result it is
+  std::vector<int64_t> counts;
+};
+
+UniqueSlices unique_slices(const Slices& slices, int64_t count, bool sorted) {
+  std::vector<int64_t> order(static_cast<size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return slices.compare(a, b) < 0; });
+  UniqueSlices result;
+  result.inverse.resize(order.size());
+  std::vector<int64_t> firsts;
+  for (size_t i = 0; i < order.size(); ++i) {
+    if (i == 0 || slices.compare(order[i - 1], order[i]) != 0) {
+      firsts.push_back(order[i]);
+      result.counts.push_back(0);
+    }
+    result.inverse[static_cast<size_t>(order[i])] = static_cast<int64_t>(firsts.size()) - 1;
+    ++result.counts.back();
+  }
+  if (sorted) {
+    result.first = std::move(firsts);
+    return result;
+  }
+  // In order of first appearance instead.
+  std::vector<int64_t> ranks(firsts.size());
+  std::iota(ranks.begin(), ranks.end(), 0);
+  std::sort(ranks.begin(), ranks.end(), [&](int64_t a, int64_t b) {
+    return firsts[static_cast<size_t>(a)] < firsts[static_cast<size_t>(b)];
+  });
+  std::vector<int64_t> position(ranks.size());
+  std::vector<int64_t> counts;
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    const auto rank = static_cast<size_t>(ranks[i]);
+    position[rank] = static_cast<int64_t>(i);
+    result.first.push_back(firsts[rank]);
+    counts.push_back(result.counts[rank]);
+  }
+  for (int64_t& inverse : result.inverse) inverse = position[static_cast<size_t>(inverse)];
+  result.counts = std::move(counts);
+  return result;
+}
+
+Values evaluate_unique(const EvaluateInput& input) {
+  NEURONC_TRY(actual_types(input));
+  const Tensor& x = input.tensor(0);
+  Shape shape{x.num_elements()};
+  int64_t axis = 0;
+  if (input.op.has("axis")) {
+    NEURONC_ASSIGN(axis, resolve_axis(input.op.i64("axis"), x.rank()));
+    shape = x.shape();
+  }
+  const AxisView view = axis_view(shape, axis);
+  const UniqueSlices unique =
+      unique_slices(Slices(x, view), view.extent, input.op.i64("sorted") != 0);
+  const auto count = static_cast<int64_t>(unique.first.size());
+  shape[static_cast<size_t>(axis)] = count;
+  std::vector<int64_t> offsets;
+  for (int64_t outer = 0; outer < view.outer; ++outer) {
+    for (int64_t slice : unique.first) {
+      for (int64_t inner = 0; inner < view.inner; ++inner) {
+        offsets.push_back((outer * view.extent + slice) * view.inner + inner);
+      }
+    }
+  }
+  std::vector<HostValue> results{take(x, shape, offsets)};
+  for (const std::vector<int64_t>* list : {&unique.first, &unique.inverse, &unique.counts}) {
+    if (results.size() < input.num_results) results.emplace_back(Tensor::ints(*list));
+  }
+  return results;
+}
+
+}  // namespace
+
+/// values, indices = the `k` greatest (or least, with `largest` 0) elements along `axis`, in order;
+/// of equal ones the first come first. NaN counts as greatest.
+/// Shapes: both as x with extent k along `axis`.   Types: numbers.   Source: ONNX TopK-11.
+NEURONC_OP(top_k) = {"top_k",
+                     "the k greatest elements along an axis",
+                     "ONNX TopK-11",
+                     kTopKOperands,
+                     kTopKAttributes,
+                     kTopKResults,
+                     Trait::none,
+                     Precision::exact,
+                     infer_top_k,
+                     evaluate_top_k,
+                     flops_per_operand<8>};
+
+/// y[a,i] = coordinate a of the i-th element that is not zero, in row-major order.
+/// Shapes: y [rank, number of such elements].   Types: numbers.   Source: ONNX NonZero-13.
+NEURONC_OP(non_zero) = {"non_zero",
+                        "where the elements are not zero",
+                        "ONNX NonZero-13",
+                        kAnyNumericX,
+                        {},
+                        kI64Y,
+                        Trait::host,
+                        Precision::exact,
+                        infer_non_zero,
+                        evaluate_non_zero,
+                        flops_per_operand<1>};
+
+/// y = the slices along `axis` (or elements, without one) for which `condition` holds; a short
+/// condition drops the rest.   Types: any.   Source: ONNX Compress-11.
+NEURONC_OP(compress) = {"compress",
+                        "the slices for which a condition holds",
+                        "ONNX Compress-11",
+                        kCompressOperands,
+                        kOptionalAxis,
+                        kAnyY,
+                        Trait::host,
+                        Precision::exact,
+                        infer_compress,
+                        evaluate_compress,
+                        no_flops};
+
+/// y = the distinct slices along `axis` (or elements, without one), sorted or in order of
+/// appearance; where each first stands, which result each operand slice is, and how many there are.
+/// Types: any.   Source: ONNX Unique-11.
+NEURONC_OP(unique) = {"unique",        "the distinct elements", "ONNX Unique-11",
+                      kUniqueOperands, kUniqueAttributes,       kUniqueResults,
+                      Trait::host,     Precision::exact,        infer_unique,
+                      evaluate_unique, flops_per_operand<8>};
+
+}  // namespace neuronc
