@@ -24,25 +24,25 @@ extern "C" {
 
 typedef enum {
   NRT_SUCCESS = 0,
-  NRT_FAILURE = 1,                  /* anything without a code of its own */
-  NRT_INVALID = 2,                  /* a wrong argument, a damaged NEFF, a name or size mismatch */
-  NRT_INVALID_HANDLE = 3,           /* a null or destroyed model, tensor or set */
-  NRT_RESOURCE = 4,                 /* a resource of the machine could not be had */
+  NRT_FAILURE = 1,        /* anything without a code of its own */
+  NRT_INVALID = 2,        /* a wrong argument, a damaged NEFF, a name or size mismatch */
+  NRT_INVALID_HANDLE = 3, /* a null or destroyed model, tensor or set */
+  NRT_RESOURCE = 4,       /* a resource of the machine could not be had */
   NRT_TIMEOUT = 5,
-  NRT_HW_ERROR = 6,                 /* the code needs an instruction set this CPU has not */
+  NRT_HW_ERROR = 6, /* the code needs an instruction set this CPU has not */
   NRT_QUEUE_FULL = 7,
-  NRT_LOAD_NOT_ENOUGH_NC = 9,       /* the model wants more NeuronCores than are visible */
+  NRT_LOAD_NOT_ENOUGH_NC = 9, /* the model wants more NeuronCores than are visible */
   NRT_UNSUPPORTED_NEFF_VERSION = 10,
   NRT_FAIL_HOST_MEM_ALLOC = 11,
-  NRT_UNINITIALIZED = 13,           /* before nrt_init */
-  NRT_CLOSED = 14,                  /* after nrt_close */
+  NRT_UNINITIALIZED = 13, /* before nrt_init */
+  NRT_CLOSED = 14,        /* after nrt_close */
   NRT_QUEUE_EMPTY = 15,
   NRT_EXEC_UNIT_UNRECOVERABLE = 101,
-  NRT_EXEC_BAD_INPUT = 1002,        /* a tensor is missing from a set or has a wrong size */
+  NRT_EXEC_BAD_INPUT = 1002, /* a tensor is missing from a set or has a wrong size */
   NRT_EXEC_COMPLETED_WITH_NUM_ERR = 1003,
   NRT_EXEC_COMPLETED_WITH_ERR = 1004, /* a kernel or a host operator reported an error */
   NRT_EXEC_NC_BUSY = 1005,
-  NRT_EXEC_OOB = 1006,              /* an index computed from the data is out of range */
+  NRT_EXEC_OOB = 1006, /* an index computed from the data is out of range */
 } NRT_STATUS;
 
 typedef enum {
@@ -136,8 +136,8 @@ NRT_API const char* nrt_get_status_as_str(NRT_STATUS status);
 NRT_API const char* nrt_get_last_message(void);
 NRT_API NRT_STATUS nrt_get_version(nrt_version_t* version, size_t size);
 
-NRT_API NRT_STATUS nrt_get_total_nc_count(uint32_t* count);    /* of the machine */
-NRT_API NRT_STATUS nrt_get_visible_nc_count(uint32_t* count);  /* of this process */
+NRT_API NRT_STATUS nrt_get_total_nc_count(uint32_t* count);   /* of the machine */
+NRT_API NRT_STATUS nrt_get_visible_nc_count(uint32_t* count); /* of this process */
 NRT_API NRT_STATUS nrt_get_total_vnc_count(uint32_t* count);
 NRT_API NRT_STATUS nrt_get_visible_vnc_count(uint32_t* count);
 

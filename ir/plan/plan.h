@@ -89,8 +89,9 @@ enum class Space : uint8_t {
 enum class Access : uint8_t { read = 1, write = 2, read_write = 3 };
 
 // A range of bytes and what the step does with it. `size_bytes` bounds every access, padding and
-// over-reads of vector tails included; `write` promises that the whole range is written by the
-// steps that name it as theirs (a strided write names its hull).
+// over-reads of vector tails included. A workspace, whose contents are undefined, is `write`.
+// `write` promises that the whole range is written by the steps that name it as theirs (a strided
+// write names its hull).
 struct BufferRef {
   Space space = Space::arena;
   Access access = Access::read;
@@ -153,7 +154,9 @@ struct HostOperand {
   std::vector<int64_t> dims;  // empty for host slots
   friend bool operator==(const HostOperand&, const HostOperand&) = default;
 };
-// Evaluates node `host_node` of host.nir's graph; only on the host lane.
+// Evaluates node `host_node` of host.nir's graph; only on the host lane. Nodes count in execution
+// order without `constant` nodes. Operands are the node's operands that are present and not made by
+// a `constant` node, in order; results are all of its results.
 struct RunHostNode {
   uint32_t host_node = 0;
   std::vector<HostOperand> operands;

@@ -1,0 +1,53 @@
+// Generated code in memory: maps the load segments of an ELF shared object without a dynamic
+// linker. The object has no relocations, no undefined symbols and no writable data, which is
+// checked; so its pages come straight from the NEFF and are shared, and no page is both writable
+// and executable.
+//
+// The format is bounds-checked like everything else in a NEFF. The instructions themselves are
+// trusted: loading a NEFF means running its code.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "ir/plan/kernel_abi.h"
+#include "runtime/status.h"
+
+namespace neuronc::runtime {
+
+class CodeImage {
+ public:
+  // `elf` is the whole object. With `fd` >= 0 it starts at `file_offset_bytes` of that file, which
+  // is mapped where pages allow; the file need not stay open.
+  // Errors: NRT_INVALID (not an object this loader runs), NRT_RESOURCE (mapping failed).
+  static Result<std::unique_ptr<CodeImage>> load(std::span<const std::byte> elf, int fd,
+                                                 uint64_t file_offset_bytes);
+  ~CodeImage();
+  CodeImage(const CodeImage&) = delete;
+  CodeImage& operator=(const CodeImage&) = delete;
+
+  // The function of that name, or nullptr.
+  plan::KernelFunction find(std::string_view symbol) const;
+
+  // Appends one line per function to /tmp/perf-PID.map, which perf reads. Errors are ignored: a
+  // profile is a convenience.
+  void write_perf_map() const;
+
+ private:
+  struct Function {
+    const std::byte* address;
+    uint64_t size_bytes;
+  };
+
+  CodeImage() = default;
+
+  std::byte* base_ = nullptr;
+  size_t size_bytes_ = 0;
+  std::unordered_map<std::string, Function> functions_;
+};
+
+}  // namespace neuronc::runtime

@@ -1,0 +1,121 @@
+// Counting, naming and handing out logical cores.
+#include "runtime/cores.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <thread>
+
+namespace neuronc::runtime {
+namespace {
+
+constexpr uint32_t kMinCores = 16;
+constexpr uint32_t kMaxCores = 1024;
+
+// A decimal number that is all of `text`; false otherwise.
+bool parse_number(std::string_view text, uint32_t& value) {
+  const auto [end, errc] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return errc == std::errc() && end == text.data() + text.size();
+}
+
+std::vector<uint32_t> first_cores(uint32_t count) {
+  std::vector<uint32_t> ids(count);
+  for (uint32_t i = 0; i < count; ++i) ids[i] = i;
+  return ids;
+}
+
+}  // namespace
+
+uint32_t total_cores() {
+  const uint32_t processors = std::thread::hardware_concurrency();
+  const uint32_t rounded = (processors + kCoresPerChip - 1) / kCoresPerChip * kCoresPerChip;
+  return std::clamp(rounded, kMinCores, kMaxCores);
+}
+
+Result<std::vector<uint32_t>> parse_visible_cores(std::string_view text, uint32_t total) {
+  std::vector<uint32_t> ids;
+  const std::string_view whole = text;
+  while (true) {
+    const std::string_view part = text.substr(0, text.find(','));
+    const size_t dash = part.find('-');
+    uint32_t first = 0;
+    uint32_t last = 0;
+    const bool is_good =
+        parse_number(part.substr(0, dash), first) &&
+        parse_number(dash == std::string_view::npos ? part : part.substr(dash + 1), last);
+    if (!is_good || first > last || last >= total) {
+      return fail(NRT_INVALID,
+                  "NEURON_RT_VISIBLE_CORES=`{}`: `{}` is not a core or range of cores below {}",
+                  whole, part, total);
+    }
+    for (uint32_t id = first; id <= last; ++id) {
+      if (std::find(ids.begin(), ids.end(), id) != ids.end()) {
+        return fail(NRT_INVALID, "NEURON_RT_VISIBLE_CORES=`{}`: core {} is there twice", whole, id);
+      }
+      ids.push_back(id);
+    }
+    if (part.size() == text.size()) return ids;
+    text.remove_prefix(part.size() + 1);
+  }
+}
+
+Result<std::unique_ptr<Cores>> Cores::from_environment() {
+  const char* visible = std::getenv("NEURON_RT_VISIBLE_CORES");
+  const char* number = std::getenv("NEURON_RT_NUM_CORES");
+  if (visible != nullptr && *visible != 0) {
+    NEURONC_ASSIGN(std::vector<uint32_t> ids, parse_visible_cores(visible, total_cores()));
+    return std::make_unique<Cores>(std::move(ids));
+  }
+  uint32_t count = total_cores();
+  if (number != nullptr && *number != 0) {
+    if (!parse_number(number, count) || count < 1 || count > total_cores()) {
+      return fail(NRT_INVALID, "NEURON_RT_NUM_CORES=`{}` is not a number from 1 to {}", number,
+                  total_cores());
+    }
+  }
+  return std::make_unique<Cores>(first_cores(count));
+}
+
+Cores::Cores(std::vector<uint32_t> ids) {
+  for (uint32_t id : ids) {
+    cores_.push_back(std::make_unique<Core>());
+    cores_.back()->id = id;
+  }
+}
+
+Result<std::vector<TurnLock*>> Cores::assign(int32_t start, uint32_t count) {
+  const std::lock_guard lock(mutex_);
+  if (count > num_visible() ||
+      (start >= 0 && static_cast<uint32_t>(start) > num_visible() - count)) {
+    return fail(NRT_LOAD_NOT_ENOUGH_NC,
+                "the model needs {} NeuronCores from core {}, and {} are visible; see "
+                "NEURON_RT_NUM_CORES, or compile with a smaller --num-neuroncores",
+                count, std::max(start, 0), num_visible());
+  }
+  auto best = static_cast<uint32_t>(std::max(start, 0));
+  uint64_t best_load = UINT64_MAX;
+  for (uint32_t first = 0; start < 0 && first + count <= num_visible(); ++first) {
+    uint64_t load = 0;
+    for (uint32_t i = 0; i < count; ++i) load += cores_[first + i]->num_models;
+    if (load < best_load) {
+      best_load = load;
+      best = first;
+    }
+  }
+  std::vector<TurnLock*> result;
+  for (uint32_t i = 0; i < count; ++i) {
+    ++cores_[best + i]->num_models;
+    result.push_back(&cores_[best + i]->turn);
+  }
+  return result;
+}
+
+void Cores::release(const std::vector<TurnLock*>& cores) {
+  const std::lock_guard lock(mutex_);
+  for (const std::unique_ptr<Core>& core : cores_) {
+    const auto is_same = [&](const TurnLock* turn) { return turn == &core->turn; };
+    if (std::any_of(cores.begin(), cores.end(), is_same)) --core->num_models;
+  }
+}
+
+}  // namespace neuronc::runtime

@@ -1,0 +1,297 @@
+// A failed request keeps its channel steps and barriers and skips the rest, so that the requests
+// behind it find every slot as they expect it.
+#include "runtime/lane_runner.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+
+namespace neuronc::runtime {
+namespace {
+
+// Whether `inner` lies in memory that `operands` borrow.
+bool is_borrowed(const Tensor& inner, std::span<const HostValue> operands) {
+  const std::byte* data = inner.data();
+  for (const HostValue& operand : operands) {
+    for (const Tensor& tensor : operand.elements) {
+      const std::span<const std::byte> bytes = tensor.bytes();
+      if (data != nullptr && data >= bytes.data() && data <= bytes.data() + bytes.size()) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+Tensor deep_copy(const Tensor& tensor) {
+  if (tensor.dtype() == DType::string) return tensor;
+  Tensor copy = Tensor::zeros(tensor.dtype(), tensor.shape());
+  const std::span<const std::byte> bytes = tensor.bytes();
+  if (!bytes.empty()) std::memcpy(copy.mutable_data(), bytes.data(), bytes.size());
+  return copy;
+}
+
+}  // namespace
+
+void Request::fail(NRT_STATUS code, std::string message) {
+  const std::lock_guard lock(mutex_);
+  if (has_failed()) return;
+  status = {code, std::move(message)};
+  failed_.store(true, std::memory_order_release);
+}
+
+void Request::reset(const RequestIo& new_io, uint64_t new_sequence) {
+  io = new_io;
+  sequence = new_sequence;
+  status = {};
+  failed_.store(false, std::memory_order_relaxed);
+}
+
+LaneRunner::LaneRunner(ModelState& model, size_t lane, LaneProgram program, TurnLock* core)
+    : model_(model), lane_(lane), program_(std::move(program)), core_(core) {
+  if (model.plan->lanes[lane].kind == plan::LaneKind::host) {
+    slots_.resize(model.plan->num_host_slots);
+  }
+}
+
+Result<Done> LaneRunner::run_init() {
+  Request request;
+  request_ = &request;
+  for (const ProgramStep& step : program_.init) {
+    const auto patch = std::find_if(program_.init_patches.begin(), program_.init_patches.end(),
+                                    [&](const Patch& p) { return p.buffer == step.first_buffer; });
+    if (step.kind != StepKind::fill || patch == program_.init_patches.end()) {
+      run_plain_step(step);
+      continue;
+    }
+    for (uint32_t slot = 0; slot < model_.channels[patch->index]->depth; ++slot) {
+      apply(*patch, slot);
+      run_plain_step(step);
+    }
+  }
+  request_ = nullptr;
+  if (request.has_failed()) return tl::unexpected(request.status);
+  return Done{};
+}
+
+void LaneRunner::apply(const Patch& patch, uint64_t sequence) {
+  std::byte* base = nullptr;
+  if (patch.space == plan::Space::input) {
+    // Kernels only read inputs; their parameters are not typed as const.
+    base = const_cast<std::byte*>(request_->io.inputs[patch.index]);
+  } else if (patch.space == plan::Space::output) {
+    base = request_->io.outputs[patch.index];
+  } else {
+    const ChannelState& channel = *model_.channels[patch.index];
+    base = channel.slots + (sequence % channel.depth) * channel.stride_bytes;
+  }
+  program_.buffers[patch.buffer].data = base == nullptr ? nullptr : base + patch.offset_bytes;
+}
+
+void LaneRunner::begin(Request& request) {
+  request_ = &request;
+  next_step_ = 0;
+  for (const Patch& patch : program_.patches) apply(patch, request.sequence);
+}
+
+bool LaneRunner::run(WaitMode mode) {
+  const std::vector<ProgramStep>& steps = program_.blocks[0];
+  while (next_step_ < steps.size()) {
+    if (!run_entry_step(steps[next_step_], mode)) return false;
+    ++next_step_;
+  }
+  for (HostValue& slot : slots_) slot = HostValue();
+  return true;
+}
+
+bool LaneRunner::run_entry_step(const ProgramStep& step, WaitMode mode) {
+  switch (step.kind) {
+    case StepKind::acquire:
+      return wait_for_slot(*model_.channels[step.index], mode);
+    case StepKind::send:
+      model_.channels[step.index]->sent.advance();
+      return true;
+    case StepKind::recv:
+      return wait(model_.channels[step.index]->sent, request_->sequence + 1, mode);
+    case StepKind::release:
+      my_released(step.index).advance();
+      return true;
+    case StepKind::barrier:
+      return wait_at_barrier(mode);
+    default:
+      run_plain_step(step);
+      return true;
+  }
+}
+
+bool LaneRunner::wait(const Counter& counter, uint64_t target, WaitMode mode) {
+  if (counter.has_reached(target)) return true;
+  if (mode == WaitMode::give_way) return false;
+  if (counter.spin_until(target)) return true;
+  if (core_ != nullptr) core_->unlock();
+  counter.park_until(target);
+  if (core_ != nullptr) core_->lock();
+  return true;
+}
+
+bool LaneRunner::wait_for_slot(const ChannelState& channel, WaitMode mode) {
+  if (request_->sequence < channel.depth) return true;
+  const uint64_t target = request_->sequence - channel.depth + 1;
+  for (const std::unique_ptr<Counter>& released : channel.released) {
+    if (!wait(*released, target, mode)) return false;
+  }
+  return true;
+}
+
+bool LaneRunner::wait_at_barrier(WaitMode mode) {
+  if (!has_arrived_) {
+    has_arrived_ = true;
+    ++num_barriers_;
+    model_.barrier_arrivals.advance();
+  }
+  if (!wait(model_.barrier_arrivals, num_barriers_ * model_.num_core_lanes, mode)) return false;
+  has_arrived_ = false;
+  return true;
+}
+
+Counter& LaneRunner::my_released(uint32_t channel) {
+  const std::vector<plan::LaneId>& consumers = model_.plan->channels[channel].consumers;
+  const auto it = std::find(consumers.begin(), consumers.end(), plan::LaneId(lane_));
+  return *model_.channels[channel]->released[static_cast<size_t>(it - consumers.begin())];
+}
+
+void LaneRunner::run_plain_step(const ProgramStep& step) {
+  if (request_->has_failed()) return;
+  plan::KernelBuffer* buffers = program_.buffers.data() + step.first_buffer;
+  switch (step.kind) {
+    case StepKind::run_kernel:
+      return run_kernel(step);
+    case StepKind::fill:
+      return fill_bytes(buffers[0].data, step.size_bytes, static_cast<uint64_t>(step.begin),
+                        static_cast<uint32_t>(step.end));
+    case StepKind::copy:
+      if (step.size_bytes > 0) std::memcpy(buffers[1].data, buffers[0].data, step.size_bytes);
+      return;
+    case StepKind::host_node:
+      return run_host_node(step);
+    case StepKind::if_: {
+      const bool condition = *static_cast<const uint8_t*>(buffers[0].data) != 0;
+      const uint32_t block = condition ? step.index : step.else_block;
+      if (block != 0) run_block(block);
+      return;
+    }
+    case StepKind::loop:
+      return run_loop(step);
+    default:
+      return;
+  }
+}
+
+void LaneRunner::run_block(uint32_t block) {
+  for (const ProgramStep& step : program_.blocks[block]) run_plain_step(step);
+}
+
+void LaneRunner::run_loop(const ProgramStep& step) {
+  const plan::KernelBuffer* buffers = program_.buffers.data() + step.first_buffer;
+  int64_t count = 0;
+  std::memcpy(&count, buffers[0].data, sizeof(count));
+  for (int64_t i = 0; i < count && !request_->has_failed(); ++i) {
+    std::memcpy(buffers[1].data, &i, sizeof(i));
+    run_block(step.index);
+  }
+}
+
+void LaneRunner::run_kernel(const ProgramStep& step) {
+  const int32_t result =
+      step.function(program_.buffers.data() + step.first_buffer, step.begin, step.end);
+  if (result == plan::kKernelOk) return;
+  const std::string& symbol = model_.plan->kernels[step.index].symbol;
+  if (result == plan::kKernelIndexOutOfRange) {
+    request_->fail(
+        NRT_EXEC_OOB,
+        fmt::format("kernel `{}`: an index taken from the data is out of range", symbol));
+  } else {
+    request_->fail(NRT_EXEC_COMPLETED_WITH_ERR,
+                   fmt::format("kernel `{}` ended with status {}", symbol, result));
+  }
+}
+
+void LaneRunner::run_host_node(const ProgramStep& step) {
+  const plan::RunHostNode& node = *program_.host_nodes[step.index];
+  const plan::KernelBuffer* buffers = program_.buffers.data() + step.first_buffer;
+  auto results = evaluate(step);
+  if (!results) return request_->fail(results.error().code, results.error().message);
+  for (size_t i = 0; i < node.results.size(); ++i) {
+    store_result(node.results[i], buffers[node.operands.size() + i], std::move((*results)[i]));
+  }
+}
+
+Result<std::vector<HostValue>> LaneRunner::evaluate(const ProgramStep& step) {
+  const plan::RunHostNode& node = *program_.host_nodes[step.index];
+  const plan::KernelBuffer* buffers = program_.buffers.data() + step.first_buffer;
+  if (model_.evaluator == nullptr) {
+    return fail(NRT_FAILURE, "the model has host operators, and there is no evaluator for them");
+  }
+  try {
+    std::vector<HostValue> operands;
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      operands.push_back(load_operand(node.operands[i], buffers[i]));
+    }
+    auto results = model_.evaluator->evaluate(node.host_node, operands);
+    if (!results) {
+      return fail(NRT_EXEC_COMPLETED_WITH_ERR, "host node {}: {}", node.host_node,
+                  results.error().reason);
+    }
+    if (results->size() != node.results.size()) {
+      return fail(NRT_EXEC_COMPLETED_WITH_ERR, "host node {} gave {} results, not {}",
+                  node.host_node, results->size(), node.results.size());
+    }
+    for (HostValue& result : *results) {
+      for (Tensor& tensor : result.elements) {
+        if (is_borrowed(tensor, operands)) tensor = deep_copy(tensor);
+      }
+    }
+    return std::move(*results);
+  } catch (const std::exception& exception) {
+    return fail(NRT_EXEC_COMPLETED_WITH_ERR, "host node {}: {}", node.host_node, exception.what());
+  }
+}
+
+HostValue LaneRunner::load_operand(const plan::HostOperand& operand,
+                                   const plan::KernelBuffer& buffer) const {
+  const plan::BufferRef& ref = operand.ref;
+  if (ref.space == plan::Space::host_slot) return slots_[ref.index];
+  if (ref.space == plan::Space::input && buffer.data == nullptr &&
+      ref.index < request_->io.host_inputs.size()) {
+    return request_->io.host_inputs[ref.index];
+  }
+  const std::span bytes(static_cast<const std::byte*>(buffer.data), ref.size_bytes);
+  return HostValue(Tensor::borrow(operand.dtype, operand.dims, bytes, nullptr));
+}
+
+void LaneRunner::store_result(const plan::HostOperand& target, const plan::KernelBuffer& buffer,
+                              HostValue value) {
+  const plan::BufferRef& ref = target.ref;
+  if (ref.space == plan::Space::host_slot) {
+    slots_[ref.index] = std::move(value);
+    return;
+  }
+  const bool is_sized_now =
+      ref.space == plan::Space::output && !plan::is_static(model_.plan->outputs[ref.index]);
+  if (is_sized_now) {
+    if (ref.index < request_->io.host_outputs.size()) {
+      request_->io.host_outputs[ref.index] = std::move(value);
+    }
+    return;
+  }
+  const bool fits = value.elements.size() == 1 && value.tensor().dtype() == target.dtype &&
+                    value.tensor().bytes().size() == ref.size_bytes;
+  if (!fits) {
+    return request_->fail(NRT_EXEC_COMPLETED_WITH_ERR,
+                          "a host node's result has another type than the plan states");
+  }
+  const std::span<const std::byte> bytes = value.tensor().bytes();
+  if (!bytes.empty()) std::memcpy(buffer.data, bytes.data(), bytes.size());
+}
+
+}  // namespace neuronc::runtime

@@ -1,0 +1,64 @@
+// Brings reader, code and executor together.
+#include "runtime/model.h"
+
+#include <cstdlib>
+#include <string_view>
+
+#include "runtime/cpu.h"
+#include "runtime/host_graph.h"
+
+namespace neuronc::runtime {
+namespace {
+
+bool is_set(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && std::string_view(value) != "" && std::string_view(value) != "0";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const NeffImage> image, Cores& cores,
+                                           int32_t start_core, int32_t num_cores) {
+  std::unique_ptr<Model> model(new Model(std::move(image), cores));
+  NEURONC_ASSIGN(model->isa_, choose_isa(model->image_->isas()));
+  NEURONC_ASSIGN(model->plan_, model->image_->read_plan(model->isa_));
+  const uint32_t needed = plan::num_cores(model->plan_);
+  if (num_cores > 0 && static_cast<uint32_t>(num_cores) < needed) {
+    return fail(NRT_LOAD_NOT_ENOUGH_NC, "the model needs {} NeuronCores, {} were given", needed,
+                num_cores);
+  }
+  NEURONC_TRY(model->load_code());
+  NEURONC_TRY(model->make_evaluator());
+  NEURONC_ASSIGN(model->turns_, cores.assign(start_core, needed));
+  ExecutorOptions options;
+  options.cores = model->turns_;
+  options.evaluator = model->evaluator_.get();
+  const CodeImage& code = *model->code_;
+  NEURONC_ASSIGN(model->executor_,
+                 Executor::create(
+                     model->plan_, model->image_->weights().data(),
+                     [&code](std::string_view symbol) { return code.find(symbol); }, options));
+  return model;
+}
+
+Model::~Model() {
+  executor_.reset();
+  cores_.release(turns_);
+}
+
+Result<Done> Model::load_code() {
+  const NeffMemberView* member = image_->find(isa_ + "/code.so");
+  if (member == nullptr) return fail(NRT_INVALID, "the NEFF has no code for {}", isa_);
+  NEURONC_ASSIGN(code_, CodeImage::load(member->bytes, image_->fd(), member->offset_bytes));
+  if (is_set("NEURON_RT_PERF_MAP")) code_->write_perf_map();
+  return Done{};
+}
+
+Result<Done> Model::make_evaluator() {
+  const NeffMemberView* member = image_->find("host.nir");
+  if (member == nullptr) return Done{};
+  NEURONC_ASSIGN(evaluator_, load_host_graph(*image_, *member));
+  return Done{};
+}
+
+}  // namespace neuronc::runtime

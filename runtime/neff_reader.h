@@ -1,0 +1,71 @@
+// Opens a NEFF and proves its container sound before anything in it is used: header, directory of
+// members, hashes. Every failure is a status with a message; no input crashes the reader.
+//
+// A file is mapped and shared with other processes; it must not be changed while it is open (write
+// a new file and rename it, as the compiler does). Bytes in memory are copied.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/plan/plan.h"
+#include "runtime/neff_format.h"
+#include "runtime/status.h"
+
+namespace neuronc::runtime {
+
+// Which hashes to check: everything, or everything but the weights.
+enum class Verify : uint8_t { all, metadata };
+
+struct NeffMemberView {
+  std::string_view name;
+  std::span<const std::byte> bytes;
+  uint64_t offset_bytes = 0;  // in the file
+};
+
+class NeffImage {
+ public:
+  // Errors: NRT_INVALID (missing, truncated, damaged), NRT_UNSUPPORTED_NEFF_VERSION (newer major
+  // version, unknown required features), NRT_FAIL_HOST_MEM_ALLOC.
+  static Result<std::shared_ptr<const NeffImage>> open(const std::string& path, Verify verify);
+  static Result<std::shared_ptr<const NeffImage>> copy(std::span<const std::byte> bytes,
+                                                       Verify verify);
+  ~NeffImage();
+  NeffImage(const NeffImage&) = delete;
+  NeffImage& operator=(const NeffImage&) = delete;
+
+  const NeffHeader& header() const { return header_; }
+  std::span<const NeffMemberView> members() const { return members_; }
+  const NeffMemberView* find(std::string_view name) const;
+
+  // The names of the instruction sets that the file has code for.
+  std::vector<std::string> isas() const;
+  std::span<const std::byte> weights() const;
+
+  // The verified plan of one isa; errors: NRT_INVALID, NRT_UNSUPPORTED_NEFF_VERSION.
+  Result<plan::Plan> read_plan(std::string_view isa) const;
+
+  // The open file behind the image, or -1 for bytes in memory.
+  int fd() const { return fd_; }
+
+ private:
+  NeffImage() = default;
+  Result<Done> check(Verify verify);
+  Result<Done> check_header();
+  Result<Done> read_members();
+  Result<Done> check_hashes(Verify verify) const;
+
+  std::span<const std::byte> bytes_;
+  int fd_ = -1;
+  NeffHeader header_{};
+  std::vector<NeffMemberView> members_;  // in file order
+};
+
+// The header's uuid as "01234567-89ab-...".
+std::string uuid_text(const NeffHeader& header);
+
+}  // namespace neuronc::runtime

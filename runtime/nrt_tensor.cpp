@@ -1,0 +1,181 @@
+// The C API's tensors and tensor sets.
+#include <cstdlib>
+#include <cstring>
+
+#include "runtime/nrt_internal.h"
+
+using neuronc::runtime::allocate_tensor;
+using neuronc::runtime::guarded;
+using neuronc::runtime::report;
+
+namespace neuronc::runtime {
+
+bool allocate_tensor(nrt_tensor& tensor, size_t size_bytes) {
+  constexpr size_t kAlignment = plan::kBufferAlignment;
+  const size_t padded = (size_bytes + kAlignment) / kAlignment * kAlignment;
+  if (padded < size_bytes) return false;
+  void* data = std::aligned_alloc(kAlignment, padded);
+  if (data == nullptr) return false;
+  std::memset(data, 0, padded);
+  tensor.owner = std::shared_ptr<std::byte>(static_cast<std::byte*>(data), std::free);
+  tensor.data = tensor.owner.get();
+  tensor.size_bytes = size_bytes;
+  tensor.has_shape = false;
+  return true;
+}
+
+namespace {
+
+NRT_STATUS null_handle(const char* what) {
+  return report(NRT_INVALID_HANDLE, fmt::format("the {} is null", what));
+}
+
+// Reports and gives false if [offset, offset + size) lies outside the tensor.
+bool check_range(const nrt_tensor& tensor, size_t offset, size_t size) {
+  if (offset <= tensor.size_bytes && size <= tensor.size_bytes - offset) return true;
+  report(NRT_INVALID, fmt::format("bytes {} to {} lie outside tensor `{}` of {} bytes", offset,
+                                  offset + size, tensor.name, tensor.size_bytes));
+  return false;
+}
+
+}  // namespace
+}  // namespace neuronc::runtime
+
+using neuronc::runtime::check_range;
+using neuronc::runtime::null_handle;
+
+extern "C" {
+
+NRT_STATUS nrt_tensor_allocate(nrt_tensor_placement_t placement, int vnc, size_t size,
+                               const char* name, nrt_tensor_t** tensor) {
+  return guarded([&]() -> NRT_STATUS {
+    if (tensor == nullptr) return report(NRT_INVALID, "`tensor` is null");
+    auto result = std::make_unique<nrt_tensor>();
+    result->name = name == nullptr ? "" : name;
+    if (placement == NRT_TENSOR_PLACEMENT_VIRTUAL) {
+      result->size_bytes = size;
+    } else if (!allocate_tensor(*result, size)) {
+      return report(NRT_FAIL_HOST_MEM_ALLOC, fmt::format("no memory for {} bytes", size));
+    }
+    *tensor = result.release();
+    return NRT_SUCCESS;
+  });
+}
+
+NRT_STATUS nrt_tensor_allocate_empty(const char* name, nrt_tensor_t** tensor) {
+  return guarded([&]() -> NRT_STATUS {
+    if (tensor == nullptr) return report(NRT_INVALID, "`tensor` is null");
+    auto result = std::make_unique<nrt_tensor>();
+    result->name = name == nullptr ? "" : name;
+    *tensor = result.release();
+    return NRT_SUCCESS;
+  });
+}
+
+NRT_STATUS nrt_tensor_allocate_slice(const nrt_tensor_t* source, size_t offset, size_t size,
+                                     const char* name, nrt_tensor_t** tensor) {
+  return guarded([&]() -> NRT_STATUS {
+    if (source == nullptr) return null_handle("source tensor");
+    if (tensor == nullptr) return report(NRT_INVALID, "`tensor` is null");
+    if (!check_range(*source, offset, size)) return NRT_INVALID;
+    auto result = std::make_unique<nrt_tensor>();
+    result->name = name == nullptr ? "" : name;
+    result->data = source->data == nullptr ? nullptr : source->data + offset;
+    result->size_bytes = size;
+    result->owner = source->owner;
+    *tensor = result.release();
+    return NRT_SUCCESS;
+  });
+}
+
+NRT_STATUS nrt_tensor_attach_buffer(nrt_tensor_t* tensor, void* buffer, size_t size) {
+  if (tensor == nullptr) return null_handle("tensor");
+  if (buffer == nullptr && size > 0) return report(NRT_INVALID, "`buffer` is null");
+  tensor->owner.reset();
+  tensor->data = static_cast<std::byte*>(buffer);
+  tensor->size_bytes = size;
+  tensor->has_shape = false;
+  return NRT_SUCCESS;
+}
+
+void nrt_tensor_free(nrt_tensor_t** tensor) {
+  if (tensor == nullptr) return;
+  delete *tensor;
+  *tensor = nullptr;
+}
+
+NRT_STATUS nrt_tensor_read(const nrt_tensor_t* tensor, void* buffer, size_t offset, size_t size) {
+  if (tensor == nullptr) return null_handle("tensor");
+  if (buffer == nullptr && size > 0) return report(NRT_INVALID, "`buffer` is null");
+  if (!check_range(*tensor, offset, size)) return NRT_INVALID;
+  if (size > 0 && tensor->data == nullptr) return report(NRT_INVALID, "the tensor has no memory");
+  if (size > 0) std::memcpy(buffer, tensor->data + offset, size);
+  return NRT_SUCCESS;
+}
+
+NRT_STATUS nrt_tensor_write(nrt_tensor_t* tensor, const void* buffer, size_t offset, size_t size) {
+  if (tensor == nullptr) return null_handle("tensor");
+  if (buffer == nullptr && size > 0) return report(NRT_INVALID, "`buffer` is null");
+  if (!check_range(*tensor, offset, size)) return NRT_INVALID;
+  if (size > 0 && tensor->data == nullptr) return report(NRT_INVALID, "the tensor has no memory");
+  if (size > 0) std::memcpy(tensor->data + offset, buffer, size);
+  return NRT_SUCCESS;
+}
+
+size_t nrt_tensor_get_size(const nrt_tensor_t* tensor) {
+  return tensor == nullptr ? 0 : tensor->size_bytes;
+}
+
+void* nrt_tensor_get_va(const nrt_tensor_t* tensor) {
+  return tensor == nullptr ? nullptr : tensor->data;
+}
+
+NRT_STATUS nrt_tensor_get_shape(const nrt_tensor_t* tensor, const int64_t** dims, uint32_t* ndim) {
+  if (tensor == nullptr) return null_handle("tensor");
+  if (dims == nullptr || ndim == nullptr) return report(NRT_INVALID, "a result pointer is null");
+  if (!tensor->has_shape) {
+    return report(NRT_INVALID, "the tensor has no shape: no execution has written it");
+  }
+  *dims = tensor->shape.data();
+  *ndim = static_cast<uint32_t>(tensor->shape.size());
+  return NRT_SUCCESS;
+}
+
+NRT_STATUS nrt_allocate_tensor_set(nrt_tensor_set_t** set) {
+  return guarded([&]() -> NRT_STATUS {
+    if (set == nullptr) return report(NRT_INVALID, "`set` is null");
+    *set = new nrt_tensor_set();
+    return NRT_SUCCESS;
+  });
+}
+
+void nrt_destroy_tensor_set(nrt_tensor_set_t** set) {
+  if (set == nullptr) return;
+  delete *set;
+  *set = nullptr;
+}
+
+NRT_STATUS nrt_add_tensor_to_tensor_set(nrt_tensor_set_t* set, const char* name,
+                                        nrt_tensor_t* tensor) {
+  return guarded([&]() -> NRT_STATUS {
+    if (set == nullptr) return null_handle("tensor set");
+    if (tensor == nullptr) return null_handle("tensor");
+    if (name == nullptr) return report(NRT_INVALID, "`name` is null");
+    set->tensors.insert_or_assign(name, tensor);
+    return NRT_SUCCESS;
+  });
+}
+
+NRT_STATUS nrt_get_tensor_from_tensor_set(nrt_tensor_set_t* set, const char* name,
+                                          nrt_tensor_t** tensor) {
+  if (set == nullptr) return null_handle("tensor set");
+  if (name == nullptr || tensor == nullptr) return report(NRT_INVALID, "an argument is null");
+  const auto it = set->tensors.find(std::string_view(name));
+  if (it == set->tensors.end()) {
+    return report(NRT_INVALID, fmt::format("the tensor set has no `{}`", name));
+  }
+  *tensor = it->second;
+  return NRT_SUCCESS;
+}
+
+}  // extern "C"

@@ -1,0 +1,149 @@
+// Turns plan steps into program steps.
+#include "runtime/program.h"
+
+#include <cstring>
+
+namespace neuronc::runtime {
+namespace {
+
+using plan::BufferRef;
+using plan::Space;
+
+class ProgramBuilder {
+ public:
+  ProgramBuilder(const plan::Plan& plan, size_t lane, const StaticMemory& memory,
+                 const KernelResolver& resolver)
+      : plan_(plan), lane_(plan.lanes[lane]), memory_(memory), resolver_(resolver) {}
+
+  Result<LaneProgram> build() {
+    patches_ = &program_.init_patches;
+    NEURONC_ASSIGN(program_.init, build_list(lane_.init));
+    patches_ = &program_.patches;
+    for (const plan::Block& block : lane_.blocks) {
+      NEURONC_ASSIGN(std::vector<ProgramStep> steps, build_list(block.steps));
+      program_.blocks.push_back(std::move(steps));
+    }
+    return std::move(program_);
+  }
+
+ private:
+  Result<std::vector<ProgramStep>> build_list(const std::vector<plan::Step>& steps) {
+    std::vector<ProgramStep> result;
+    for (const plan::Step& step : steps) {
+      result.push_back(std::visit([this](const auto& s) { return build_step(s); }, step));
+    }
+    if (!missing_kernel_.empty()) {
+      return fail(NRT_INVALID, "the NEFF's code has no kernel `{}`", missing_kernel_);
+    }
+    return result;
+  }
+
+  uint32_t add_ref(const BufferRef& ref) {
+    const auto index = static_cast<uint32_t>(program_.buffers.size());
+    std::byte* base = nullptr;
+    switch (ref.space) {
+      case Space::arena:
+        base = memory_.arena;
+        break;
+      case Space::expanded:
+        base = memory_.expanded;
+        break;
+      case Space::shared:
+        base = memory_.shared;
+        break;
+      case Space::constant:
+        // Kernels only read constants; their parameters are not typed as const.
+        base = const_cast<std::byte*>(memory_.weights) + plan_.constants[ref.index].offset_bytes;
+        break;
+      case Space::input:
+      case Space::output:
+      case Space::channel:
+        patches_->push_back({index, ref.space, ref.index, ref.offset_bytes});
+        break;
+      case Space::host_slot:
+        break;
+    }
+    program_.buffers.push_back({base == nullptr ? nullptr : base + ref.offset_bytes});
+    return index;
+  }
+
+  ProgramStep build_step(const plan::RunKernel& step) {
+    ProgramStep result{StepKind::run_kernel, step.kernel.index, 0, next_buffer()};
+    const std::string& symbol = plan_.kernels[step.kernel.index].symbol;
+    result.function = resolver_(symbol);
+    if (result.function == nullptr) missing_kernel_ = symbol;
+    result.begin = step.tile_begin;
+    result.end = step.tile_end;
+    for (const BufferRef& ref : step.buffers) add_ref(ref);
+    return result;
+  }
+  ProgramStep build_step(const plan::Acquire& step) {
+    return {StepKind::acquire, step.channel.index};
+  }
+  ProgramStep build_step(const plan::Send& step) { return {StepKind::send, step.channel.index}; }
+  ProgramStep build_step(const plan::Recv& step) { return {StepKind::recv, step.channel.index}; }
+  ProgramStep build_step(const plan::Release& step) {
+    return {StepKind::release, step.channel.index};
+  }
+  ProgramStep build_step(const plan::Barrier&) { return {StepKind::barrier}; }
+  ProgramStep build_step(const plan::Fill& step) {
+    ProgramStep result{StepKind::fill, 0, 0, add_ref(step.target)};
+    result.begin = static_cast<int64_t>(step.pattern);
+    result.end = step.pattern_bytes;
+    result.size_bytes = step.target.size_bytes;
+    return result;
+  }
+  ProgramStep build_step(const plan::Copy& step) {
+    ProgramStep result{StepKind::copy, 0, 0, add_ref(step.source)};
+    add_ref(step.target);
+    result.size_bytes = step.source.size_bytes;
+    return result;
+  }
+  ProgramStep build_step(const plan::RunHostNode& step) {
+    const auto index = static_cast<uint32_t>(program_.host_nodes.size());
+    program_.host_nodes.push_back(&step);
+    const ProgramStep result{StepKind::host_node, index, 0, next_buffer()};
+    for (const plan::HostOperand& operand : step.operands) add_ref(operand.ref);
+    for (const plan::HostOperand& operand : step.results) add_ref(operand.ref);
+    return result;
+  }
+  ProgramStep build_step(const plan::If& step) {
+    return {StepKind::if_, step.then_block.index, step.else_block ? step.else_block.index : 0,
+            add_ref(step.condition)};
+  }
+  ProgramStep build_step(const plan::Loop& step) {
+    const ProgramStep result{StepKind::loop, step.body.index, 0, add_ref(step.count)};
+    add_ref(step.iteration);
+    return result;
+  }
+
+  uint32_t next_buffer() const { return static_cast<uint32_t>(program_.buffers.size()); }
+
+  const plan::Plan& plan_;
+  const plan::Lane& lane_;
+  const StaticMemory& memory_;
+  const KernelResolver& resolver_;
+  LaneProgram program_;
+  std::vector<Patch>* patches_ = nullptr;
+  std::string missing_kernel_;
+};
+
+}  // namespace
+
+Result<LaneProgram> make_program(const plan::Plan& plan, size_t lane, const StaticMemory& memory,
+                                 const KernelResolver& resolver) {
+  return ProgramBuilder(plan, lane, memory, resolver).build();
+}
+
+void fill_bytes(void* target, uint64_t size_bytes, uint64_t pattern, uint32_t pattern_bytes) {
+  auto* bytes = static_cast<char*>(target);
+  if (pattern_bytes == 1 || pattern == 0) {
+    std::memset(bytes, static_cast<int>(pattern & 0xff), size_bytes);
+    return;
+  }
+  for (uint64_t at = 0; at < size_bytes; at += pattern_bytes) {
+    std::memcpy(bytes + at, &pattern, pattern_bytes);
+  }
+}
+
+}  // namespace neuronc::runtime
