@@ -1,0 +1,267 @@
+// Implements partition.h: options and hardware model, the split, cores of nodes, the report.
+#include "passes/partition.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "ir/cost.h"
+#include "ir/edit.h"
+#include "passes/partition_memory.h"
+#include "passes/partition_problem.h"
+
+namespace neuronc {
+namespace {
+
+// With `cores` 0 a further core is taken only if requests come that much faster.
+constexpr double kWorthwhileGain = 1.05;
+
+Expected<void> check_options(const Module& module, const PartitionOptions& options,
+                             Diagnostics& diagnostics) {
+  Location location;
+  location.file = module.name;
+  if (options.strategy != "auto" && options.strategy != "pipeline") {
+    diagnostics.report(diag::unsupported_partition, location, options.strategy);
+    return reported();
+  }
+  if (options.cores < 0 || options.cores > kMaxCores) {
+    diagnostics.report(diag::bad_core_count, location, options.cores, kMaxCores);
+    return reported();
+  }
+  return {};
+}
+
+// The smallest number of cores that no larger one beats by a worthwhile gain.
+size_t choose_num_cores(const std::vector<double>& periods) {
+  for (size_t k = 0; k < periods.size(); ++k) {
+    const double best = *std::min_element(periods.begin() + static_cast<std::ptrdiff_t>(k),
+                                          periods.end());
+    if (periods[k] <= best * kWorthwhileGain) return k + 1;
+  }
+  return 1;
+}
+
+class Partitioner {
+ public:
+  Partitioner(Module& module, PassContext& context)
+      : module_(module), graph_(module.graph()), edit_(module.graph()), context_(context) {}
+
+  void run(const PartitionProblem& problem, const Split& split) {
+    for (size_t i = 0; i < problem.kernels.size(); ++i) {
+      const auto after = std::upper_bound(split.begins.begin(), split.begins.end(),
+                                          static_cast<size_t>(problem.unit_of_kernel[i]));
+      set_core(problem.kernels[i], static_cast<int32_t>(after - split.begins.begin()) - 1);
+    }
+    follow_makers(problem.free_nodes);
+    follow_users(problem.free_nodes);
+    separate_memory(module_, graph_, context_);
+  }
+
+ private:
+  void set_core(NodeId id, int32_t core) {
+    edit_.set_placement(id, Placement::core, core);
+    std::vector<Graph*> bodies;
+    for (const auto& body : graph_.node(id).bodies) bodies.push_back(body.get());
+    for (size_t i = 0; i < bodies.size(); ++i) {
+      GraphEditor edit(*bodies[i]);
+      for (NodeId inner : bodies[i]->nodes()) {
+        edit.set_placement(inner, Placement::core, core);
+        for (const auto& body : bodies[i]->node(inner).bodies) bodies.push_back(body.get());
+      }
+    }
+  }
+
+  // Views and concats in place are where the last of what they show is made.
+  void follow_makers(const std::vector<NodeId>& free_nodes) {
+    for (NodeId id : free_nodes) {
+      int32_t core = -1;
+      for (ValueId operand : graph_.node(id).operands) {
+        const NodeId maker = operand ? graph_.producer(operand) : NodeId();
+        if (maker) core = std::max(core, graph_.node(maker).core);
+      }
+      if (core >= 0) set_core(id, core);
+    }
+  }
+
+  // Views of what no core makes are where they are first used.
+  void follow_users(const std::vector<NodeId>& free_nodes) {
+    for (size_t i = free_nodes.size(); i-- > 0;) {
+      const NodeId id = free_nodes[i];
+      if (graph_.node(id).core >= 0) continue;
+      int32_t core = -1;
+      for (ValueId result : graph_.node(id).results) {
+        for (const Use& use : graph_.value(result).uses) {
+          const int32_t users = graph_.node(use.node).core;
+          if (users >= 0 && (core < 0 || users < core)) core = users;
+        }
+      }
+      set_core(id, std::max(core, 0));
+    }
+  }
+
+  Module& module_;
+  Graph& graph_;
+  GraphEditor edit_;
+  PassContext& context_;
+};
+
+void remark_on(const Module& module, const PartitionProblem& problem,
+               const std::vector<double>& periods, size_t num_stages, int64_t num_cores,
+               Remarks& remarks) {
+  remarks.done(module.name, fmt::format("{} kernels on {} cores, a request every {:.1f} us",
+                                        problem.kernels.size(), std::max<size_t>(num_stages, 1),
+                                        num_stages > 0 ? periods[num_stages - 1] / 1e3 : 0.0));
+  if (static_cast<int64_t>(num_stages) < num_cores) {
+    remarks.missed(module.name, fmt::format("{} cores are left empty: there are only {} kernels",
+                                            num_cores - static_cast<int64_t>(num_stages),
+                                            problem.kernels.size()));
+  }
+  for (size_t k = 0; k + 1 < num_stages; ++k) {
+    if (periods[k] > periods[num_stages - 1]) continue;
+    remarks.missed(module.name, fmt::format("{} cores would serve requests at the same rate: "
+                                            "hand-over costs what the other cores gain",
+                                            k + 1));
+    break;
+  }
+}
+
+}  // namespace
+
+Expected<Changed> partition(Module& module, const PartitionOptions& options, PassContext& context) {
+  NEURONC_TRY(check_options(module, options, context.diagnostics));
+  NEURONC_ASSIGN(const HardwareModel hardware,
+                 load_hardware_model(options.hardware, context.diagnostics));
+  const PartitionProblem problem = make_partition_problem(module, hardware);
+  const int64_t wanted =
+      options.cores > 0
+          ? options.cores
+          : std::min(kMaxCores, static_cast<int64_t>(hardware.cores_per_chip));
+  const std::vector<double> periods =
+      best_periods_ns(problem.split, static_cast<size_t>(wanted));
+  size_t num_stages = periods.size();
+  if (options.cores == 0 && num_stages > 0) num_stages = choose_num_cores(periods);
+  Split split;
+  if (num_stages > 0) split = best_split(problem.split, num_stages, periods[num_stages - 1]);
+  if (problem.kernels.size() > problem.split.units.size()) {
+    context.remarks.missed(module.name, "kernels were split in runs: there are very many");
+  }
+  Partitioner(module, context).run(problem, split);
+  remark_on(module, problem, periods, num_stages, options.cores, context.remarks);
+  return problem.kernels.empty() && problem.free_nodes.empty() ? Changed::no : Changed::yes;
+}
+
+namespace {
+
+// The cores in use, 0 to the highest that a kernel stands on.
+std::vector<CoreReport> core_reports(const Graph& graph, const PartitionProblem& problem,
+                                     const HardwareModel& hardware) {
+  std::vector<int32_t> core_of_unit(problem.split.units.size(), 0);
+  std::vector<CoreReport> cores;
+  for (size_t i = problem.kernels.size(); i-- > 0;) {
+    const int32_t core = std::max(graph.node(problem.kernels[i]).core, 0);
+    core_of_unit[problem.unit_of_kernel[i]] = core;
+    if (cores.size() <= static_cast<size_t>(core)) cores.resize(static_cast<size_t>(core) + 1);
+    ++cores[static_cast<size_t>(core)].num_nodes;
+  }
+  // What each core has counted already; each value and weight counts once a core.
+  std::vector<std::unordered_set<uint32_t>> weights(cores.size()), received(cores.size());
+  std::unordered_set<uint32_t> sent;
+  for (size_t u = 0; u < problem.split.units.size(); ++u) {
+    const SplitUnit& unit = problem.split.units[u];
+    const auto core = static_cast<size_t>(core_of_unit[u]);
+    CoreReport& report = cores[core];
+    report.compute_ns += unit.compute_ns;
+    for (uint32_t w : unit.weights_used) {
+      if (weights[core].insert(w).second) report.weight_bytes += problem.split.weight_bytes[w];
+    }
+    for (uint32_t v : unit.values_used) {
+      const CarriedValue& value = problem.split.values[v];
+      const auto maker = static_cast<size_t>(core_of_unit[static_cast<size_t>(value.maker)]);
+      if (maker == core) continue;
+      if (received[core].insert(v).second) report.received_bytes += value.size_bytes;
+      if (sent.insert(v).second) cores[maker].sent_bytes += value.size_bytes;
+    }
+  }
+  for (size_t c = 0; c < cores.size(); ++c) {
+    CoreReport& report = cores[c];
+    report.resident_bytes = std::min(report.weight_bytes, hardware.on_chip_bytes_per_core);
+    report.left_bytes = hardware.on_chip_bytes_per_core - report.resident_bytes;
+    report.streamed_bytes = report.weight_bytes - report.resident_bytes;
+    report.time_ns = report.compute_ns +
+                     report.streamed_bytes / problem.split.memory_bytes_per_ns +
+                     (report.received_bytes + report.sent_bytes) / problem.split.link_bytes_per_ns +
+                     static_cast<double>(received[c].size()) * problem.split.hand_off_ns;
+  }
+  return cores;
+}
+
+std::string sentence_on_more_cores(const std::vector<double>& periods, size_t num_cores,
+                                   const std::vector<CoreReport>& cores) {
+  if (num_cores >= periods.size()) {
+    return fmt::format("{} cores would not help: there are only {} kernels to split",
+                       num_cores + 1, periods.size());
+  }
+  const double now = periods[num_cores - 1];
+  const double then = periods[num_cores];
+  if (then < now) {
+    return fmt::format("{} cores would serve requests {:.2f} times as fast", num_cores + 1,
+                       now / then);
+  }
+  const auto slowest =
+      std::max_element(cores.begin(), cores.end(),
+                       [](const auto& a, const auto& b) { return a.time_ns < b.time_ns; });
+  if (slowest != cores.end() && slowest->num_nodes == 1) {
+    return fmt::format("{} cores would not help: the slowest core runs a single kernel",
+                       num_cores + 1);
+  }
+  return fmt::format("{} cores would not help: the hand-over would cost what they gain",
+                     num_cores + 1);
+}
+
+}  // namespace
+
+Expected<PartitionReport> report_partition(const Module& module, const PartitionOptions& options,
+                                           Diagnostics& diagnostics) {
+  NEURONC_ASSIGN(const HardwareModel hardware,
+                 load_hardware_model(options.hardware, diagnostics));
+  const PartitionProblem problem = make_partition_problem(module, hardware);
+  PartitionReport report;
+  report.strategy = "pipeline";
+  report.hardware = hardware.name;
+  report.cores = core_reports(module.graph(), problem, hardware);
+  const size_t num_used = report.cores.size();
+  for (const CoreReport& core : report.cores) {
+    report.period_ns = std::max(report.period_ns, core.time_ns);
+    report.latency_ns += core.time_ns;
+  }
+  report.periods_ns = best_periods_ns(problem.split, num_used + 1);
+  if (num_used > 0) {
+    report.more_cores = sentence_on_more_cores(report.periods_ns, num_used, report.cores);
+  }
+  const auto wanted = static_cast<size_t>(std::clamp<int64_t>(options.cores, 0, kMaxCores));
+  while (report.cores.size() < wanted) {
+    report.cores.push_back({});
+    report.cores.back().left_bytes = hardware.on_chip_bytes_per_core;
+  }
+  return report;
+}
+
+std::string to_text(const PartitionReport& report) {
+  std::string text = fmt::format("{:>4} {:>7} {:>10} {:>12} {:>12} {:>12} {:>12} {:>12}\n", "core",
+                                 "kernels", "time us", "weights KiB", "resident KiB", "streamed KiB",
+                                 "received KiB", "sent KiB");
+  for (size_t i = 0; i < report.cores.size(); ++i) {
+    const CoreReport& core = report.cores[i];
+    text += fmt::format("{:>4} {:>7} {:>10.1f} {:>12.1f} {:>12.1f} {:>12.1f} {:>12.1f} {:>12.1f}\n",
+                        i, core.num_nodes, core.time_ns / 1e3, core.weight_bytes / 1024,
+                        core.resident_bytes / 1024, core.streamed_bytes / 1024,
+                        core.received_bytes / 1024, core.sent_bytes / 1024);
+  }
+  text += fmt::format("predicted by the hardware model `{}`: a request every {:.1f} us\n",
+                      report.hardware, report.period_ns / 1e3);
+  if (!report.more_cores.empty()) text += report.more_cores + "\n";
+  return text;
+}
+
+}  // namespace neuronc

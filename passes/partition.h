@@ -1,0 +1,68 @@
+// partition: gives every node on a core the core that runs it.
+//
+//   %0 = group(%x) core        %0 = group(%x) core(0)
+//   %1 = group(%0) core   =>   %1 = group(%0) core(0)
+//   %2 = group(%1) core        %2 = group(%1) core(1)   (its weights stay on core 1)
+//   %3 = reshape(%2) core      %3 = reshape(%2) core(1) (views follow what they show)
+//
+// `pipeline` cuts the execution order into consecutive stages so that the slowest, which sets the
+// rate of requests, is as fast as the hardware model says it can be (pipeline_split.h). Groups,
+// variants and the order of reductions stay as they are: results have the same bits on any number
+// of cores. Only memory changes: what one core writes and another concatenates is written on its
+// own and copied. Bodies run where their node runs; host nodes stay on the host.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "passes/pass.h"
+
+namespace neuronc {
+
+inline constexpr int64_t kMaxCores = 64;
+
+struct PartitionOptions {
+  int64_t cores = 1;  // 0: as many as help
+  std::string strategy = "auto";
+  std::string hardware = "host";
+  std::vector<PassOption> options() {
+    return {{"cores", &cores, "NeuronCores a request passes through; 0: as many as help"},
+            {"strategy", &strategy, "how work is split", {"auto", "pipeline", "tensor"}},
+            {"hardware", &hardware, "hardware model: host, inf1 or a file"}};
+  }
+};
+
+// Stage laid_out -> partitioned. Errors: NEU0601 (strategy), NEU0602 (cores), NEU0603 (hardware).
+Expected<Changed> partition(Module& module, const PartitionOptions& options, PassContext& context);
+
+// What a core does and holds, predicted by the hardware model, per request.
+struct CoreReport {
+  int64_t num_nodes = 0;            // kernels; views and constants are free
+  double time_ns = 0;
+  double compute_ns = 0;
+  double weight_bytes = 0;
+  double resident_bytes = 0;        // of the weights: kept on chip
+  double left_bytes = 0;            // of the memory on chip: free
+  double streamed_bytes = 0;        // of the weights: read from memory for each request
+  double received_bytes = 0;
+  double sent_bytes = 0;
+};
+
+struct PartitionReport {
+  std::string strategy;             // what was done: "pipeline"
+  std::string hardware;             // the model's name
+  std::vector<CoreReport> cores;
+  double period_ns = 0;             // between requests, the slowest core's time
+  double latency_ns = 0;            // of one request alone, all cores' times
+  std::vector<double> periods_ns;   // the best for 1, 2, ... cores, one more than were asked for
+  std::string more_cores;           // a sentence: what one more core would do
+};
+
+// The report of a module of stage partitioned. Errors: NEU0603.
+Expected<PartitionReport> report_partition(const Module& module, const PartitionOptions& options,
+                                           Diagnostics& diagnostics);
+
+// A table, one core a line, and the sentence on more cores.
+std::string to_text(const PartitionReport& report);
+
+}  // namespace neuronc

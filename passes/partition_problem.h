@@ -1,0 +1,26 @@
+// The graph as the chain of work that pipeline_split.h splits. Private to passes/.
+//
+// A unit is a kernel, in execution order. Views are carried with what they show, and a concat in
+// place is made where its last part is made. What comes from the host or the caller costs a core
+// nothing here: both live in memory that all cores read.
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "ir/graph.h"
+#include "ir/hardware_model.h"
+#include "passes/pipeline_split.h"
+
+namespace neuronc {
+
+struct PartitionProblem {
+  SplitProblem split;
+  std::vector<NodeId> kernels;           // in execution order
+  std::vector<uint32_t> unit_of_kernel;  // several a unit in very large graphs
+  std::vector<NodeId> free_nodes;        // views and concats in place, in execution order
+};
+
+PartitionProblem make_partition_problem(const Module& module, const HardwareModel& hardware);
+
+}  // namespace neuronc
