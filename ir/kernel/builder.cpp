@@ -5,51 +5,9 @@
 #include <bit>
 
 #include "ir/base/check.h"
+#include "ir/kernel/type_rules.h"
 
 namespace neuronc::kernel {
-namespace {
-
-bool is_arithmetic(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f64 || is_integer(dtype);
-}
-bool is_wide_float(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
-bool is_half(DType dtype) { return dtype == DType::f16 || dtype == DType::bf16; }
-
-bool accepts(OpCode code, DType dtype) {
-  switch (code) {
-    case OpCode::rem:
-      return is_integer(dtype);
-    case OpCode::min:
-    case OpCode::max:
-      return is_arithmetic(dtype) || dtype == DType::boolean;
-    case OpCode::fma:
-    case OpCode::sqrt:
-    case OpCode::floor:
-    case OpCode::ceil:
-    case OpCode::trunc:
-    case OpCode::round_even:
-      return is_wide_float(dtype);
-    case OpCode::and_:
-    case OpCode::or_:
-    case OpCode::xor_:
-    case OpCode::not_:
-      return is_integer(dtype) || dtype == DType::boolean;
-    case OpCode::shl:
-    case OpCode::lshr:
-    case OpCode::ashr:
-      return is_integer(dtype);
-    case OpCode::cmp_eq:
-    case OpCode::cmp_ne:
-      return is_arithmetic(dtype) || dtype == DType::boolean;
-    default:
-      return is_arithmetic(dtype);
-  }
-}
-
-bool is_compare(OpCode code) { return code >= OpCode::cmp_eq && code <= OpCode::cmp_ge; }
-
-}  // namespace
-
 Builder::Builder(std::string name, int64_t num_tiles) {
   NEURONC_CHECK(num_tiles >= 0);
   kernel_.name = std::move(name);
@@ -227,9 +185,7 @@ Value Builder::select(Value condition, Value if_true, Value if_false) {
 
 Value Builder::convert(Value a, DType to) {
   if (a.type.dtype == to) return a;
-  NEURONC_CHECK(is_kernel_dtype(to));
-  NEURONC_CHECK(!is_half(a.type.dtype) || is_wide_float(to));
-  NEURONC_CHECK(!is_half(to) || is_wide_float(a.type.dtype));
+  NEURONC_CHECK(is_convertible(a.type.dtype, to));
   Op op{OpCode::convert};
   use(op, a);
   return emit(std::move(op), {to, a.type.lanes});

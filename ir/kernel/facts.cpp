@@ -8,7 +8,7 @@
 namespace neuronc::kernel {
 namespace {
 
-constexpr int kMaxDepth = 6;
+constexpr int kEffort = 4;
 
 // Divides the terms by their common factor and makes the first coefficient positive. Returns the
 // signed factor, 0 for no terms.
@@ -31,49 +31,47 @@ Interval divide(Interval range, int64_t factor) {
           range.hi >= kIndexLimit ? range.hi : floor_div(range.hi, factor)};
 }
 
-// The factor s with which s*part is contained in `terms`; 0 when it is not.
-int64_t contained_factor(const std::vector<Term>& terms, const std::vector<Term>& part) {
-  int64_t factor = 0;
-  size_t i = 0;
-  for (const Term& p : part) {
-    while (i < terms.size() && terms[i].atom < p.atom) ++i;
-    if (i == terms.size() || terms[i].atom != p.atom) return 0;
-    if (terms[i].coefficient % p.coefficient != 0) return 0;
-    const int64_t f = terms[i].coefficient / p.coefficient;
-    if (factor != 0 && f != factor) return 0;
-    factor = f;
+int64_t coefficient_of(const std::vector<Term>& terms, AtomId atom) {
+  for (const Term& t : terms) {
+    if (t.atom == atom) return t.coefficient;
   }
-  return factor;
+  return 0;
 }
 
-Affine without(const Affine& affine, const std::vector<Term>& part) {
+// affine with the term's atom replaced
+Affine substitute(const Affine& affine, Term term, const Affine& replacement) {
   Affine rest{affine.constant, {}};
   for (const Term& t : affine.terms) {
-    const bool is_covered =
-        std::any_of(part.begin(), part.end(), [&](const Term& p) { return p.atom == t.atom; });
-    if (!is_covered) rest.terms.push_back(t);
+    if (t.atom != term.atom) rest.terms.push_back(t);
   }
-  return rest;
+  return add_scaled(rest, replacement, term.coefficient);
 }
 
-// affine - c*atom + c*replacement
-Affine substitute(const Affine& affine, Term term, const Affine& replacement) {
-  std::map<AtomId, int64_t> sum;
-  Affine result{affine.constant + term.coefficient * replacement.constant, {}};
-  for (const Term& t : affine.terms) {
-    if (t.atom != term.atom) sum[t.atom] += t.coefficient;
-  }
-  for (const Term& t : replacement.terms) sum[t.atom] += term.coefficient * t.coefficient;
-  for (const auto& [atom, coefficient] : sum) {
-    if (coefficient != 0) result.terms.push_back({atom, coefficient});
-  }
-  return result;
+bool is_inside(Interval range, Interval limits) {
+  return range.lo >= limits.lo && range.hi <= limits.hi;
 }
 
 }  // namespace
 
-void Facts::assume(IndexId id, Interval range) {
-  const Affine& affine = table_->affine(id);
+Affine add_scaled(const Affine& a, const Affine& b, int64_t factor) {
+  Affine sum{a.constant + factor * b.constant, {}};
+  size_t i = 0, j = 0;
+  while (i < a.terms.size() || j < b.terms.size()) {
+    if (j == b.terms.size() || (i < a.terms.size() && a.terms[i].atom < b.terms[j].atom)) {
+      sum.terms.push_back(a.terms[i++]);
+    } else if (i == a.terms.size() || b.terms[j].atom < a.terms[i].atom) {
+      sum.terms.push_back({b.terms[j].atom, factor * b.terms[j].coefficient});
+      ++j;
+    } else {
+      const int64_t c = a.terms[i].coefficient + factor * b.terms[j].coefficient;
+      if (c != 0) sum.terms.push_back({a.terms[i].atom, c});
+      ++i, ++j;
+    }
+  }
+  return sum;
+}
+
+void Facts::assume(const Affine& affine, Interval range) {
   std::vector<Term> terms = affine.terms;
   const int64_t factor = normalise(terms);
   if (factor == 0) return;
@@ -81,29 +79,55 @@ void Facts::assume(IndexId id, Interval range) {
   facts_.push_back({std::move(terms), divide(shifted, factor)});
 }
 
-Interval Facts::interval(IndexId id) const { return interval(table_->affine(id), 0); }
-Interval Facts::interval(const Affine& affine) const { return interval(affine, 0); }
+void Facts::assume_loop(AtomId variable, IndexId lower, IndexId upper, int64_t step) {
+  const Affine v{0, {{variable, 1}}};
+  const Affine& low = table_->affine(lower);
+  const Affine& high = table_->affine(upper);
+  const Affine length = add_scaled(high, low, -1);
+  Interval range = interval(length, kEffort);
+  // The last iteration starts a whole number of steps after the first.
+  int64_t last = kIndexLimit;
+  if (range.hi < kIndexLimit) last = std::max<int64_t>(floor_div(range.hi - 1, step) * step, 0);
+  const Interval low_range = interval(low, kEffort), high_range = interval(high, kEffort);
+  assume(v,
+         {low_range.lo,
+          std::max(low_range.lo, high_range.hi >= kIndexLimit ? kIndexLimit : high_range.hi - 1)});
+  assume(add_scaled(v, low, -1), {0, last});
+  bool is_whole = length.constant % step == 0;
+  for (const Term& t : length.terms) is_whole &= t.coefficient % step == 0;
+  assume(add_scaled(high, v, -1), {is_whole ? step : 1, kIndexLimit});
+}
 
-Interval Facts::atom_interval(AtomId id, int depth) const {
+bool Facts::proves(const Affine& affine, Interval range) const {
+  for (int effort = 0; effort <= kEffort; ++effort) {
+    if (is_inside(interval(affine, effort), range)) return true;
+  }
+  return false;
+}
+
+Interval Facts::interval(IndexId id) const { return interval(table_->affine(id), kEffort); }
+Interval Facts::interval(const Affine& affine) const { return interval(affine, kEffort); }
+
+Interval Facts::atom_interval(AtomId id, int effort) const {
   const Atom& atom = table_->atom(id);
   Interval range = table_->atom_interval(id);
   for (const Fact& fact : facts_) {
     if (fact.terms.size() == 1 && fact.terms[0].atom == id) range = intersect(range, fact.range);
   }
-  if (depth >= kMaxDepth) return range;
+  if (effort <= 0) return range;
   switch (atom.kind) {
     case AtomKind::variable:
     case AtomKind::data:
       break;
     case AtomKind::floor_div: {
-      const Interval a = interval(table_->affine(atom.a), depth + 1);
+      const Interval a = interval(table_->affine(atom.a), effort - 1);
       range =
           intersect(range, {a.lo <= -kIndexLimit ? a.lo : kernel::floor_div(a.lo, atom.constant),
                             a.hi >= kIndexLimit ? a.hi : kernel::floor_div(a.hi, atom.constant)});
       break;
     }
     case AtomKind::mod: {
-      const Interval a = interval(table_->affine(atom.a), depth + 1);
+      const Interval a = interval(table_->affine(atom.a), effort - 1);
       if (a.lo >= 0) range.hi = std::min(range.hi, a.hi);
       if (a.lo > -kIndexLimit && a.hi < kIndexLimit) {
         const int64_t q = kernel::floor_div(a.lo, atom.constant);
@@ -115,8 +139,8 @@ Interval Facts::atom_interval(AtomId id, int depth) const {
     }
     case AtomKind::min:
     case AtomKind::max: {
-      const Interval a = interval(table_->affine(atom.a), depth + 1);
-      const Interval b = interval(table_->affine(atom.b), depth + 1);
+      const Interval a = interval(table_->affine(atom.a), effort - 1);
+      const Interval b = interval(table_->affine(atom.b), effort - 1);
       range = intersect(range, atom.kind == AtomKind::min
                                    ? Interval{std::min(a.lo, b.lo), std::min(a.hi, b.hi)}
                                    : Interval{std::max(a.lo, b.lo), std::max(a.hi, b.hi)});
@@ -126,59 +150,53 @@ Interval Facts::atom_interval(AtomId id, int depth) const {
   return range;
 }
 
-Interval Facts::sum_interval(const Affine& affine, int depth) const {
+Interval Facts::sum_interval(const Affine& affine, int effort) const {
   Interval range{affine.constant, affine.constant};
   for (const Term& t : affine.terms) {
-    range = range + atom_interval(t.atom, depth) * t.coefficient;
+    range = range + atom_interval(t.atom, effort) * t.coefficient;
   }
   return range;
 }
 
-Interval Facts::interval(const Affine& affine, int depth) const {
-  Interval range = sum_interval(affine, depth);
-  if (affine.terms.empty() || depth >= kMaxDepth) return range;
+Interval Facts::interval(const Affine& affine, int effort) const {
+  Interval range = sum_interval(affine, effort);
+  if (affine.terms.empty() || effort <= 0) return range;
+  // A fact lets one of its atoms be eliminated: x = (fact - rest of the fact) / coefficient.
   for (const Fact& fact : facts_) {
-    if (fact.terms.size() < 2 && affine.terms.size() < 2) continue;
-    const int64_t factor = contained_factor(affine.terms, fact.terms);
-    if (factor == 0) continue;
-    // Single-atom facts are part of the sum already.
-    if (fact.terms.size() == 1) continue;
-    const Affine rest = without(affine, fact.terms);
-    range = intersect(range, interval(rest, depth + 1) + fact.range * factor);
+    if (fact.terms.size() < 2) continue;
+    int64_t previous = 0;
+    for (const Term& pivot : fact.terms) {
+      const int64_t c = coefficient_of(affine.terms, pivot.atom);
+      if (c == 0 || c % pivot.coefficient != 0) continue;
+      const int64_t factor = c / pivot.coefficient;
+      if (factor == previous) continue;
+      previous = factor;
+      const Affine rest = add_scaled(affine, Affine{0, fact.terms}, -factor);
+      range = intersect(range, interval(rest, effort - 1) + fact.range * factor);
+    }
   }
-  // c*min(a,b) lies below both c*a and c*b for positive c, above both for negative c; max is the
-  // other way round. This shows j + min(8, n-j) <= n.
   for (const Term& t : affine.terms) {
     const Atom& atom = table_->atom(t.atom);
-    if (atom.kind != AtomKind::min && atom.kind != AtomKind::max) continue;
-    const bool is_upper = (atom.kind == AtomKind::min) == (t.coefficient > 0);
-    for (IndexId choice : {atom.a, atom.b}) {
-      const Interval r = interval(substitute(affine, t, table_->affine(choice)), depth + 2);
-      if (is_upper) {
-        range.hi = std::min(range.hi, r.hi);
-      } else {
-        range.lo = std::max(range.lo, r.lo);
+    if (atom.kind == AtomKind::min || atom.kind == AtomKind::max) {
+      // c*min(a,b) lies below both c*a and c*b for positive c, above both for negative c; max is
+      // the other way round. This shows j + min(8, n-j) <= n.
+      const bool is_upper = (atom.kind == AtomKind::min) == (t.coefficient > 0);
+      for (IndexId choice : {atom.a, atom.b}) {
+        const Interval r = interval(substitute(affine, t, table_->affine(choice)), effort - 1);
+        if (is_upper) {
+          range.hi = std::min(range.hi, r.hi);
+        } else {
+          range.lo = std::max(range.lo, r.lo);
+        }
       }
+    } else if (atom.kind == AtomKind::floor_div && t.coefficient % atom.constant == 0) {
+      // x - (d-1) <= d*floor_div(x,d) <= x
+      const int64_t k = t.coefficient / atom.constant;
+      Affine rest = substitute(affine, t, Affine{0, {}});
+      rest = add_scaled(rest, table_->affine(atom.a), k);
+      const Interval slack = Interval{-(atom.constant - 1), 0} * k;
+      range = intersect(range, interval(rest, effort - 1) + slack);
     }
-  }
-  // d*floor_div(x,d) <= x bounds sums such as n - d*floor_div(n,d) and tails of blocked loops.
-  for (const Term& t : affine.terms) {
-    const Atom& atom = table_->atom(t.atom);
-    if (atom.kind != AtomKind::floor_div || t.coefficient % atom.constant != 0) continue;
-    const int64_t k = t.coefficient / atom.constant;
-    Affine replaced = substitute(affine, t, Affine{0, {}});
-    const Affine& operand = table_->affine(atom.a);
-    std::map<AtomId, int64_t> sum;
-    for (const Term& u : replaced.terms) sum[u.atom] += u.coefficient;
-    for (const Term& u : operand.terms) sum[u.atom] += k * u.coefficient;
-    replaced.constant += k * operand.constant;
-    replaced.terms.clear();
-    for (const auto& [a, c] : sum) {
-      if (c != 0) replaced.terms.push_back({a, c});
-    }
-    // x - (d-1) <= d*floor_div(x,d) <= x
-    const Interval slack = Interval{-(atom.constant - 1), 0} * k;
-    range = intersect(range, interval(replaced, depth + 2) + slack);
   }
   return range;
 }

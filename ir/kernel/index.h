@@ -67,6 +67,9 @@ struct Affine {
   std::vector<Term> terms;  // by ascending atom; no zero coefficient
 };
 
+// a + factor*b
+Affine add_scaled(const Affine& a, const Affine& b, int64_t factor);
+
 struct Variable {
   std::string name;
   Interval interval;  // from the bounds of the loop alone
@@ -186,10 +189,18 @@ class Facts {
   void release(size_t mark) { facts_.resize(mark); }
 
   // States that the expression lies in `range`.
-  void assume(IndexId id, Interval range);
+  void assume(IndexId id, Interval range) { assume(table_->affine(id), range); }
+  void assume(const Affine& affine, Interval range);
 
-  // The tightest range that can be shown: sums of atoms' ranges, facts on the same linear part up
-  // to a factor and a constant, facts on a part of the terms, and case distinction on min and max.
+  // What a loop says of its variable inside its body.
+  void assume_loop(AtomId variable, IndexId lower, IndexId upper, int64_t step);
+
+  // Whether the expression can be shown to lie in `range`; cheap proofs are tried first.
+  bool proves(const Affine& affine, Interval range) const;
+
+  // The tightest range that can be shown: sums of atoms' ranges, elimination of an atom by a fact
+  // (which covers facts on the same linear part up to a factor and a constant), and case
+  // distinction on min and max.
   Interval interval(IndexId id) const;
   Interval interval(const Affine& affine) const;
 
@@ -198,9 +209,10 @@ class Facts {
     std::vector<Term> terms;  // normalised: first coefficient positive, no common factor
     Interval range;
   };
-  Interval atom_interval(AtomId id, int depth) const;
-  Interval interval(const Affine& affine, int depth) const;
-  Interval sum_interval(const Affine& affine, int depth) const;
+  // `effort` bounds the nesting of proof steps.
+  Interval atom_interval(AtomId id, int effort) const;
+  Interval interval(const Affine& affine, int effort) const;
+  Interval sum_interval(const Affine& affine, int effort) const;
 
   const IndexTable* table_;
   std::vector<Fact> facts_;

@@ -1,0 +1,185 @@
+// Conversions and widening dot products of the interpreter.
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "ir/base/check.h"
+#include "ir/kernel/interpreter_ops.h"
+
+namespace neuronc::kernel::interpreter {
+namespace {
+
+// Storage types as distinct C++ types.
+struct F16 {
+  uint16_t bits;
+};
+struct Bf16 {
+  uint16_t bits;
+};
+struct Bool {
+  uint8_t bits;
+};
+
+template <class T>
+constexpr bool kIsHalf = std::is_same_v<T, F16> || std::is_same_v<T, Bf16>;
+
+template <class To, class From>
+To saturate(From x) {
+  if (std::isnan(x)) return 0;
+  // 2^(value bits), exact in every float type.
+  const From limit = std::ldexp(From{1}, std::numeric_limits<To>::digits);
+  if (x >= limit) return std::numeric_limits<To>::max();
+  if (x <= (std::is_signed_v<To> ? -limit : From{0})) return std::numeric_limits<To>::min();
+  return static_cast<To>(x);
+}
+
+template <class From, class To>
+To convert_one(From x) {
+  if constexpr (std::is_same_v<From, F16>) {
+    return static_cast<To>(f16_to_f32(x.bits));
+  } else if constexpr (std::is_same_v<From, Bf16>) {
+    return static_cast<To>(bf16_to_f32(x.bits));
+  } else if constexpr (std::is_same_v<To, F16>) {
+    if constexpr (std::is_same_v<From, double>)
+      return {f64_to_f16(x)};
+    else
+      return {f32_to_f16(x)};
+  } else if constexpr (std::is_same_v<To, Bf16>) {
+    if constexpr (std::is_same_v<From, double>)
+      return {f64_to_bf16(x)};
+    else
+      return {f32_to_bf16(x)};
+  } else if constexpr (std::is_same_v<From, Bool>) {
+    return static_cast<To>(x.bits);
+  } else if constexpr (std::is_same_v<To, Bool>) {
+    return {static_cast<uint8_t>(x != From{0} ? 1 : 0)};
+  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    return saturate<To>(x);
+  } else {
+    return static_cast<To>(x);
+  }
+}
+
+template <class From, class To>
+void convert(const LaneStep& s, std::byte* r) {
+  const From* a = reinterpret_cast<const From*>(r + s.operands[0]);
+  To* result = reinterpret_cast<To*>(r + s.result);
+  for (int i = 0; i < s.lanes; ++i) result[i] = convert_one<From, To>(a[i]);
+}
+
+template <class From>
+LaneFunction convert_from(DType to) {
+  if constexpr (kIsHalf<From>) {
+    NEURONC_CHECK(to == DType::f32 || to == DType::f64);
+    return to == DType::f32 ? convert<From, float> : convert<From, double>;
+  } else {
+    if constexpr (std::is_floating_point_v<From>) {
+      if (to == DType::f16) return convert<From, F16>;
+      if (to == DType::bf16) return convert<From, Bf16>;
+    }
+    switch (to) {
+      case DType::boolean:
+        return convert<From, Bool>;
+      case DType::i8:
+        return convert<From, int8_t>;
+      case DType::i16:
+        return convert<From, int16_t>;
+      case DType::i32:
+        return convert<From, int32_t>;
+      case DType::i64:
+        return convert<From, int64_t>;
+      case DType::u8:
+        return convert<From, uint8_t>;
+      case DType::u16:
+        return convert<From, uint16_t>;
+      case DType::u32:
+        return convert<From, uint32_t>;
+      case DType::u64:
+        return convert<From, uint64_t>;
+      case DType::f32:
+        return convert<From, float>;
+      case DType::f64:
+        return convert<From, double>;
+      default:
+        NEURONC_UNREACHABLE("no such conversion");
+    }
+  }
+}
+
+template <class A, class B, int kGroup>
+void dot_integers(const LaneStep& s, std::byte* r) {
+  const int32_t* acc = reinterpret_cast<const int32_t*>(r + s.operands[0]);
+  const A* a = reinterpret_cast<const A*>(r + s.operands[1]);
+  const B* b = reinterpret_cast<const B*>(r + s.operands[2]);
+  int32_t* result = reinterpret_cast<int32_t*>(r + s.result);
+  for (int i = 0; i < s.lanes; ++i) {
+    uint32_t sum = static_cast<uint32_t>(acc[i]);
+    for (int j = i * kGroup; j < (i + 1) * kGroup; ++j) {
+      sum += static_cast<uint32_t>(static_cast<int32_t>(a[j]) * static_cast<int32_t>(b[j]));
+    }
+    result[i] = static_cast<int32_t>(sum);
+  }
+}
+
+void dot_bf16(const LaneStep& s, std::byte* r) {
+  const float* acc = reinterpret_cast<const float*>(r + s.operands[0]);
+  const uint16_t* a = reinterpret_cast<const uint16_t*>(r + s.operands[1]);
+  const uint16_t* b = reinterpret_cast<const uint16_t*>(r + s.operands[2]);
+  float* result = reinterpret_cast<float*>(r + s.result);
+  for (int i = 0; i < s.lanes; ++i) {
+    const float even = std::fma(bf16_to_f32(a[2 * i]), bf16_to_f32(b[2 * i]), acc[i]);
+    result[i] = std::fma(bf16_to_f32(a[2 * i + 1]), bf16_to_f32(b[2 * i + 1]), even);
+  }
+}
+
+}  // namespace
+
+LaneFunction convert_function(DType from, DType to) {
+  switch (from) {
+    case DType::boolean:
+      return convert_from<Bool>(to);
+    case DType::i8:
+      return convert_from<int8_t>(to);
+    case DType::i16:
+      return convert_from<int16_t>(to);
+    case DType::i32:
+      return convert_from<int32_t>(to);
+    case DType::i64:
+      return convert_from<int64_t>(to);
+    case DType::u8:
+      return convert_from<uint8_t>(to);
+    case DType::u16:
+      return convert_from<uint16_t>(to);
+    case DType::u32:
+      return convert_from<uint32_t>(to);
+    case DType::u64:
+      return convert_from<uint64_t>(to);
+    case DType::f16:
+      return convert_from<F16>(to);
+    case DType::bf16:
+      return convert_from<Bf16>(to);
+    case DType::f32:
+      return convert_from<float>(to);
+    case DType::f64:
+      return convert_from<double>(to);
+    default:
+      NEURONC_UNREACHABLE("no such conversion");
+  }
+}
+
+LaneFunction dot_function(DType a) {
+  switch (a) {
+    case DType::bf16:
+      return dot_bf16;
+    case DType::i16:
+      return dot_integers<int16_t, int16_t, 2>;
+    case DType::u8:
+      return dot_integers<uint8_t, int8_t, 4>;
+    case DType::i8:
+      return dot_integers<int8_t, int8_t, 4>;
+    default:
+      NEURONC_UNREACHABLE("no dot of this type");
+  }
+}
+
+}  // namespace neuronc::kernel::interpreter
