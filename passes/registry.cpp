@@ -5,6 +5,7 @@
 #include "passes/eliminate_dead.h"
 #include "passes/fuse.h"
 #include "passes/lay_out.h"
+#include "passes/narrow_edges.h"
 #include "passes/partition.h"
 #include "passes/pass.h"
 #include "passes/place.h"
