@@ -24,12 +24,7 @@ Register emit(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
   }
   const Register result = Formula()(e.builder(), node.view(), operands);
   // Arithmetic declared in a 16-bit float rounds after each operator.
-  const DType dtype = e.type(node.results[0]).dtype;
-  if (dtype == DType::bf16) return e.builder().round_to_bf16(result);
-  if (dtype == DType::f16) {
-    return e.builder().convert(e.builder().convert(result, DType::f16), DType::f32);
-  }
-  return result;
+  return e.rounded(result, e.type(node.results[0]).dtype);
 }
 
 Register like(Builder& b, Register x, double value) { return b.constant(x.type, value); }

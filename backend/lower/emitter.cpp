@@ -243,6 +243,16 @@ void GroupEmitter::provide(ValueId value, const LaneIndex& at, Register result) 
   known_.push_back({value, at, result});
 }
 
+void GroupEmitter::provide_rounded(ValueId value, const LaneIndex& at, Register sum) {
+  provide(value, at, rounded(sum, type(value).dtype));
+}
+
+Register GroupEmitter::rounded(Register carried, DType declared) {
+  if (declared == DType::bf16) return builder_.round_to_bf16(carried);
+  if (declared != DType::f16) return carried;
+  return builder_.convert(builder_.convert(carried, DType::f16), DType::f32);
+}
+
 Register GroupEmitter::pull(ValueId value, const LaneIndex& at) {
   if (const Register* known = find_known(value, at)) return *known;
   Register result;

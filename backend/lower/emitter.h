@@ -67,6 +67,9 @@ class GroupEmitter {
 
   // Within the current scope, `value` at `at` is `result`.
   void provide(ValueId value, const LaneIndex& at, Register result);
+  // The same for an anchor's f32 sum, rounded if the value is declared f16 or bf16.
+  void provide_rounded(ValueId value, const LaneIndex& at, Register sum);
+  Register rounded(Register carried, DType declared);
 
   // Pulls every result of the group at `at` (all have the same shape) and stores it.
   void store_results(const LaneIndex& at);

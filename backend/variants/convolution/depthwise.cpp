@@ -74,7 +74,7 @@ void store(const Depthwise& d, Index column, Index channel, int active, Register
     sum = d.e.builder().add(
         sum, d.e.pull(d.conv.operands[2], LaneIndex::along({channel}, 0, d.lanes, active)));
   }
-  d.e.provide(d.conv.results[0], at, sum);
+  d.e.provide_rounded(d.conv.results[0], at, sum);
   d.e.store_results(at);
 }
 

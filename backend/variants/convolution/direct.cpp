@@ -296,7 +296,7 @@ LoweredKernel lower(const GroupContext& context) {
           e.pull(conv.operands[2], LaneIndex::along({channel}, 0, plan.tile.lanes, active));
       sum = e.builder().add(sum, bias);
     }
-    e.provide(conv.results[0], index, sum);
+    e.provide_rounded(conv.results[0], index, sum);
     e.store_results(index);
   };
   emit_blocks(e, loops);

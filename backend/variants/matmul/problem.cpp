@@ -80,7 +80,7 @@ void store_matmul_result(GroupEmitter& emitter, const Node& anchor, const Matmul
     if (problem.beta != 1) c = b.mul(c, b.f32(static_cast<float>(problem.beta), lanes));
     sum = b.add(sum, c);
   }
-  emitter.provide(anchor.results[0], at, sum);
+  emitter.provide_rounded(anchor.results[0], at, sum);
   emitter.store_results(at);
 }
 
