@@ -16,6 +16,7 @@ constexpr ResultSpec kProduct[] = {{"y", kNumeric}};
 constexpr AttributeSpec kMatmulAttributes[] = {kResultType};
 constexpr AttributeSpec kGemmAttributes[] = {{"alpha", AttributeKind::f64, "1"},
                                              {"beta", AttributeKind::f64, "1"},
+                                             kResultType,
                                              {"transA", AttributeKind::i64, "0"},
                                              {"transB", AttributeKind::i64, "0"}};
 
