@@ -104,9 +104,9 @@ class Folder {
 
  private:
   Changed miss(NodeId id, const std::string& reason) {
-    rewriter_.remarks.missed(rewriter_.label(id), fmt::format("{} of constants not folded: {}",
-                                                              rewriter_.node(id).def().name,
-                                                              reason));
+    rewriter_.remarks.missed(
+        rewriter_.label(id),
+        fmt::format("{} of constants not folded: {}", rewriter_.node(id).def().name, reason));
     return Changed::no;
   }
 

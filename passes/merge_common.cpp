@@ -31,17 +31,32 @@ class KeyBuilder {
 void add_attribute(KeyBuilder& key, const AttributeValue& value) {
   key.add(static_cast<int64_t>(value.index()));
   switch (kind_of(value)) {
-    case AttributeKind::none: break;
-    case AttributeKind::i64: key.add(std::get<int64_t>(value)); break;
-    case AttributeKind::f64: key.add_bytes(std::vector<double>{std::get<double>(value)}); break;
-    case AttributeKind::string: key.add(std::get<std::string>(value)); break;
-    case AttributeKind::ints: key.add_bytes(std::get<std::vector<int64_t>>(value)); break;
-    case AttributeKind::floats: key.add_bytes(std::get<std::vector<double>>(value)); break;
+    case AttributeKind::none:
+      break;
+    case AttributeKind::i64:
+      key.add(std::get<int64_t>(value));
+      break;
+    case AttributeKind::f64:
+      key.add_bytes(std::vector<double>{std::get<double>(value)});
+      break;
+    case AttributeKind::string:
+      key.add(std::get<std::string>(value));
+      break;
+    case AttributeKind::ints:
+      key.add_bytes(std::get<std::vector<int64_t>>(value));
+      break;
+    case AttributeKind::floats:
+      key.add_bytes(std::get<std::vector<double>>(value));
+      break;
     case AttributeKind::strings:
       for (const std::string& text : std::get<std::vector<std::string>>(value)) key.add(text);
       break;
-    case AttributeKind::dtype: key.add(static_cast<int64_t>(std::get<DType>(value))); break;
-    case AttributeKind::constant: key.add(std::get<ConstantId>(value).index); break;
+    case AttributeKind::dtype:
+      key.add(static_cast<int64_t>(std::get<DType>(value)));
+      break;
+    case AttributeKind::constant:
+      key.add(std::get<ConstantId>(value).index);
+      break;
   }
 }
 

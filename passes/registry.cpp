@@ -1,14 +1,18 @@
 // The table of passes.def, and the helpers every pass uses.
 #include <fmt/format.h>
 
+#include "passes/canonicalize.h"
 #include "passes/cast.h"
 #include "passes/eliminate_dead.h"
+#include "passes/fold_constants.h"
 #include "passes/fuse.h"
 #include "passes/lay_out.h"
+#include "passes/merge_common.h"
 #include "passes/narrow_edges.h"
 #include "passes/partition.h"
 #include "passes/pass.h"
 #include "passes/place.h"
+#include "passes/simplify.h"
 
 namespace neuronc {
 namespace {

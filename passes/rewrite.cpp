@@ -99,8 +99,8 @@ Changed refine_types(Module& module, Graph& graph) {
     const bool is_static = std::all_of(node.results.begin(), node.results.end(),
                                        [&](ValueId v) { return graph.type(v).is_static(); });
     if (is_static) continue;
-    const auto types = infer_types(module, graph, node.op, node.operands, node.attributes,
-                                   node.results.size());
+    const auto types =
+        infer_types(module, graph, node.op, node.operands, node.attributes, node.results.size());
     if (!types) continue;
     for (size_t i = 0; i < node.results.size() && i < types->size(); ++i) {
       const Type& declared = graph.type(node.results[i]);

@@ -25,10 +25,15 @@ Changed drop_neutral_constant(Rewriter& rewriter, NodeId id) {
   double neutral = 0;
   switch (rewriter.node(id).op) {
     case Op::add:
-    case Op::sub: neutral = 0; break;
+    case Op::sub:
+      neutral = 0;
+      break;
     case Op::mul:
-    case Op::div: neutral = 1; break;
-    default: return Changed::no;
+    case Op::div:
+      neutral = 1;
+      break;
+    default:
+      return Changed::no;
   }
   const Tensor* constant = rewriter.constant(id, 1);
   if (constant == nullptr || !is_all(*constant, neutral)) return Changed::no;
@@ -58,11 +63,16 @@ struct FloatFormat {
 };
 FloatFormat float_format(DType dtype) {
   switch (dtype) {
-    case DType::f64: return {11, 52};
-    case DType::f32: return {8, 23};
-    case DType::f16: return {5, 10};
-    case DType::bf16: return {8, 7};
-    default: return {};
+    case DType::f64:
+      return {11, 52};
+    case DType::f32:
+      return {8, 23};
+    case DType::f16:
+      return {5, 10};
+    case DType::bf16:
+      return {8, 7};
+    default:
+      return {};
   }
 }
 

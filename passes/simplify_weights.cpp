@@ -15,6 +15,8 @@ struct Affine {
   std::vector<double> shift;
 };
 
+bool is_batch_normalization(const Node& node) { return node.op == Op::batch_normalization; }
+
 // The channels of a value [N,C,..]; none where they are not a number.
 std::optional<size_t> num_channels(const Type& type) {
   if (!type.is_ranked || type.rank() < 2 || !type.dims[1].is_number()) return std::nullopt;
@@ -67,7 +69,7 @@ std::optional<Affine> affine_of_batch_normalization(const Rewriter& rewriter, No
 // What the node does to operand 0, if that is a scale and a shift of each channel.
 std::optional<Affine> affine_of(const Rewriter& rewriter, NodeId id) {
   const Node& node = rewriter.node(id);
-  if (node.op == Op::batch_normalization) return affine_of_batch_normalization(rewriter, id);
+  if (is_batch_normalization(node)) return affine_of_batch_normalization(rewriter, id);
   if (node.op != Op::add && node.op != Op::sub && node.op != Op::mul && node.op != Op::div) {
     return std::nullopt;
   }
@@ -94,7 +96,7 @@ size_t result_channel(const Node& node, const std::vector<int64_t>& shape, int64
   if (node.op == Op::conv) return static_cast<size_t>(first);
   const int64_t second = index / strides[1] % shape[1];
   if (node.op == Op::gemm) {
-    return static_cast<size_t>(node.view().i64("trans_b") != 0 ? first : second);
+    return static_cast<size_t>(node.view().i64("transB") != 0 ? first : second);
   }
   const int64_t per_group = shape[0] / node.view().i64("group");
   return static_cast<size_t>(first / per_group * shape[1] + second);
@@ -127,8 +129,8 @@ std::string reason_against(const Rewriter& rewriter, NodeId id, NodeId product) 
     if (node.view().f64("alpha") != 1 || node.view().f64("beta") != 1) {
       return "it scales its product itself";
     }
-    if (node.has_operand(2) && !per_channel(*rewriter.constant(product, 2),
-                                            rewriter.type(node.results[0]))) {
+    if (node.has_operand(2) &&
+        !per_channel(*rewriter.constant(product, 2), rewriter.type(node.results[0]))) {
       return "its addend is not one number per column";
     }
   }
@@ -144,7 +146,9 @@ NodeId weighted_producer(const Rewriter& rewriter, NodeId id) {
 
 Changed fold_into_weights(Rewriter& rewriter, NodeId id) {
   const Op op = rewriter.node(id).op;
-  if (rewriter.node(id).operands.empty()) return Changed::no;
+  // Once cast, weights would be rounded a second time.
+  const bool is_cast = rewriter.module.stage >= Stage::cast;
+  if (rewriter.node(id).operands.empty() || is_cast) return Changed::no;
   const NodeId product = weighted_producer(rewriter, id);
   if (!product) return Changed::no;
   const auto affine = affine_of(rewriter, id);
@@ -179,7 +183,8 @@ Changed fold_into_weights(Rewriter& rewriter, NodeId id) {
   } else {
     rewriter.edit.add_operand(product, new_bias_value);
   }
-  rewriter.remarks.done(rewriter.label(product), fmt::format("{} merged into the weights", name(op)));
+  rewriter.remarks.done(rewriter.label(product),
+                        fmt::format("{} merged into the weights", name(op)));
   rewriter.replace(id, rewriter.node(id).operands[0]);
   return Changed::yes;
 }
@@ -187,7 +192,7 @@ Changed fold_into_weights(Rewriter& rewriter, NodeId id) {
 // Normalisation by constants is a multiplication and an addition.
 Changed spell_out_batch_normalization(Rewriter& rewriter, NodeId id) {
   const Node& node = rewriter.node(id);
-  if (node.op != Op::batch_normalization) return Changed::no;
+  if (!is_batch_normalization(node)) return Changed::no;
   const auto affine = affine_of_batch_normalization(rewriter, id);
   const Type type = rewriter.type(node.operands[0]);
   if (!affine || rewriter.type(node.results[0]).dtype != type.dtype) return Changed::no;
@@ -201,6 +206,7 @@ Changed spell_out_batch_normalization(Rewriter& rewriter, NodeId id) {
   const ValueId operand = node.operands[0];
   const ValueId scaled =
       rewriter.make(id, Op::mul, {operand, rewriter.make_constant(id, std::move(scale))});
+  if (!scaled) return Changed::no;
   return rewriter.replace_by(id, Op::add, {scaled, rewriter.make_constant(id, std::move(shift))});
 }
 
@@ -232,8 +238,9 @@ Changed merge_pad(Rewriter& rewriter, NodeId id) {
   if (!pad) return Changed::no;
   const auto extra = spatial_zero_pads(rewriter, pad);
   if (!extra) {
-    rewriter.remarks.missed(rewriter.label(pad),
-                            "pad not merged into conv: it does not add zeros to spatial axes alone");
+    rewriter.remarks.missed(
+        rewriter.label(pad),
+        "pad not merged into conv: it does not add zeros to spatial axes alone");
     return Changed::no;
   }
   const size_t rank = extra->first.size();
