@@ -48,6 +48,7 @@ Expected<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std
 struct DeclaredValue {
   std::string name;
   std::string type;   // "f32[batch,3,?,?]"
+  Type::Kind kind = Type::Kind::none;
 };
 struct ModelSignature {
   std::vector<DeclaredValue> inputs;   // without those that are initializers

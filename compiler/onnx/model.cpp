@@ -240,7 +240,8 @@ Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& di
   NEURONC_ASSIGN(const auto model, parse_model((*file)->bytes(), path, diagnostics));
   const auto describe = [](const ValueInfoProto& value) {
     const auto type = type_from_proto(value.type());
-    return DeclaredValue{value.name(), type ? to_text(*type) : "unsupported"};
+    if (!type) return DeclaredValue{value.name(), "unsupported"};
+    return DeclaredValue{value.name(), to_text(*type), type->kind};
   };
   ModelSignature signature;
   const auto initializers = initializer_names(model->graph());

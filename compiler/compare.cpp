@@ -1,0 +1,135 @@
+// Implements compare.h.
+#include "compiler/compare.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace neuronc {
+namespace {
+
+std::string describe(const Tensor& tensor) {
+  return fmt::format("{}[{}]", name(tensor.dtype()), fmt::join(tensor.shape(), ","));
+}
+
+void compare_strings(const Tensor& actual, const Tensor& reference, Comparison& result) {
+  for (int64_t i = 0; i < actual.num_elements(); ++i) {
+    const auto index = static_cast<size_t>(i);
+    if (actual.strings()[index] == reference.strings()[index]) continue;
+    if (result.num_mismatches++ == 0) {
+      result.why = fmt::format("element {} is \"{}\", not \"{}\"", i, actual.strings()[index],
+                               reference.strings()[index]);
+    }
+  }
+}
+
+void compare_integers(const Tensor& actual, const Tensor& reference, Comparison& result) {
+  for (int64_t i = 0; i < actual.num_elements(); ++i) {
+    const int64_t a = actual.i64(i);
+    const int64_t b = reference.i64(i);
+    if (a == b) continue;
+    result.max_abs_diff =
+        std::max(result.max_abs_diff, std::abs(static_cast<double>(a) - static_cast<double>(b)));
+    if (result.num_mismatches++ == 0) result.why = fmt::format("element {} is {}, not {}", i, a, b);
+  }
+}
+
+void compare_floats(const Tensor& actual, const Tensor& reference, const Tolerance& tolerance,
+                    Comparison& result) {
+  double dot = 0, norm_a = 0, norm_b = 0, worst = 0;
+  for (int64_t i = 0; i < actual.num_elements(); ++i) {
+    const double a = actual.f64(i);
+    const double b = reference.f64(i);
+    if (a == b || (std::isnan(a) && std::isnan(b))) {
+      if (std::isfinite(a)) dot += a * b, norm_a += a * a, norm_b += b * b;
+      continue;
+    }
+    const double diff = std::abs(a - b);
+    const bool is_finite = std::isfinite(diff);
+    if (is_finite) dot += a * b, norm_a += a * a, norm_b += b * b;
+    result.max_abs_diff = is_finite ? std::max(result.max_abs_diff, diff) : INFINITY;
+    const double excess = diff - (tolerance.atol + tolerance.rtol * std::abs(b));
+    if (is_finite && excess <= 0) continue;
+    ++result.num_mismatches;
+    if (is_finite && excess <= worst) continue;
+    worst = is_finite ? excess : INFINITY;
+    result.why = fmt::format("element {} is {:g}, not {:g}", i, a, b);
+  }
+  const double norms = std::sqrt(norm_a) * std::sqrt(norm_b);
+  result.cosine = norms > 0 ? dot / norms : (norm_a == norm_b ? 1.0 : 0.0);
+}
+
+// Rows run along the last axis that has more than one element.
+void compare_argmax(const Tensor& actual, const Tensor& reference, Comparison& result) {
+  int64_t length = 1;
+  for (int64_t extent : reference.shape()) {
+    if (extent > 1) length = extent;
+  }
+  if (length < 2) return;
+  result.num_rows = reference.num_elements() / length;
+  const auto argmax = [length](const Tensor& tensor, int64_t row) {
+    int64_t best = 0;
+    for (int64_t i = 1; i < length; ++i) {
+      if (tensor.f64(row * length + i) > tensor.f64(row * length + best)) best = i;
+    }
+    return best;
+  };
+  for (int64_t row = 0; row < result.num_rows; ++row) {
+    result.num_same_argmax += argmax(actual, row) == argmax(reference, row) ? 1 : 0;
+  }
+}
+
+}  // namespace
+
+Comparison compare(const Tensor& actual, const Tensor& reference, const Tolerance& tolerance) {
+  Comparison result;
+  result.num_elements = reference.num_elements();
+  if (actual.dtype() != reference.dtype() || actual.shape() != reference.shape()) {
+    result.why = fmt::format("it is {}, not {}", describe(actual), describe(reference));
+    return result;
+  }
+  result.is_float = is_float(reference.dtype());
+  if (reference.dtype() == DType::string) {
+    compare_strings(actual, reference, result);
+  } else if (result.is_float) {
+    compare_floats(actual, reference, tolerance, result);
+    compare_argmax(actual, reference, result);
+  } else {
+    compare_integers(actual, reference, result);
+  }
+  result.is_passed = result.num_mismatches == 0;
+  if (result.is_float && tolerance.min_cosine) {
+    const bool is_finite = std::isfinite(result.max_abs_diff);
+    result.is_passed = is_finite && result.cosine >= *tolerance.min_cosine;
+    if (!result.is_passed && is_finite) {
+      result.why = fmt::format("its cosine is {:.6f}, not at least {:g}", result.cosine,
+                               *tolerance.min_cosine);
+    }
+  }
+  return result;
+}
+
+Comparison compare(const HostValue& actual, const HostValue& reference,
+                   const Tolerance& tolerance) {
+  Comparison worst;
+  worst.is_passed = true;
+  if (actual.kind != reference.kind || actual.has_value != reference.has_value ||
+      actual.elements.size() != reference.elements.size()) {
+    worst.is_passed = false;
+    worst.why = fmt::format("it holds {} tensors, not {}", actual.elements.size(),
+                            reference.elements.size());
+    return worst;
+  }
+  for (size_t i = 0; i < reference.elements.size(); ++i) {
+    Comparison element = compare(actual.elements[i], reference.elements[i], tolerance);
+    const bool is_worse = i == 0 || (worst.is_passed && !element.is_passed) ||
+                          (worst.is_passed == element.is_passed && element.cosine < worst.cosine);
+    if (is_worse) worst = std::move(element);
+  }
+  return worst;
+}
+
+}  // namespace neuronc
