@@ -1,0 +1,127 @@
+// Runs ONNX's own operator tests against a list in which every test is `pass` or `skip REASON`:
+//   onnx_node_tests --data FOLDER --list FILE [--only NAME] [--write-list]
+// A listed pass that fails, a skip that passes, and a test that is not listed are failures.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "test/onnx_node/run_case.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using neuronc::node_test::CaseResult;
+
+struct Options {
+  std::string data, list, only;
+  bool write_list = false;
+};
+
+struct Entry {
+  bool is_pass = false;
+  std::string reason;
+};
+
+std::map<std::string, Entry> read_list(const std::string& path) {
+  std::map<std::string, Entry> entries;
+  std::ifstream file(path);
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.empty() || line[0] == '#') continue;
+    const size_t space = line.find(' ');
+    const std::string verdict = space == std::string::npos ? "" : line.substr(space + 1);
+    const bool is_pass = verdict == "pass";
+    entries[line.substr(0, space)] = {is_pass, is_pass ? "" : verdict};
+  }
+  return entries;
+}
+
+std::vector<std::string> case_names(const std::string& data) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(data)) {
+    if (fs::exists(entry.path() / "model.onnx")) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool parse(int argc, char** argv, Options& options) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view arg = argv[i];
+    if (arg == "--write-list") {
+      options.write_list = true;
+      continue;
+    }
+    if (i + 1 == argc) return false;
+    if (arg == "--data") options.data = argv[++i];
+    else if (arg == "--list") options.list = argv[++i];
+    else if (arg == "--only") options.only = argv[++i];
+    else return false;
+  }
+  return !options.data.empty() && !options.list.empty();
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+void write_list(const Options& options, const std::map<std::string, CaseResult>& results) {
+  std::ofstream file(options.list);
+  file << "# What each of ONNX's operator tests does here: `pass`, or `skip` and why.\n";
+  for (const auto& [name, result] : results) {
+    file << name << (result.is_passed ? " pass" : " skip " + first_line(result.reason)) << "\n";
+  }
+}
+
+// What is wrong with a result in the light of the list; empty: nothing.
+std::string judge(const CaseResult& result, const Entry* entry) {
+  if (entry == nullptr) return result.is_passed ? "passes, but is not listed"
+                                                : "is not listed, and fails: " + result.reason;
+  if (entry->is_pass && !result.is_passed) return "fails: " + result.reason;
+  if (!entry->is_pass && result.is_passed) return "passes, but is listed as " + entry->reason;
+  return "";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  if (!parse(argc, argv, options)) {
+    std::fputs("usage: onnx_node_tests --data FOLDER --list FILE [--only NAME] [--write-list]\n",
+               stderr);
+    return 2;
+  }
+  if (!fs::is_directory(options.data)) {
+    fmt::print("SKIPPED: {} does not exist (install libonnx-testdata)\n", options.data);
+    return 77;
+  }
+  const auto entries = read_list(options.list);
+  std::map<std::string, CaseResult> results;
+  int num_passed = 0, num_wrong = 0;
+  for (const std::string& name : case_names(options.data)) {
+    if (!options.only.empty() && name != options.only) continue;
+    const CaseResult result = neuronc::node_test::run_case(options.data + "/" + name);
+    num_passed += result.is_passed ? 1 : 0;
+    const auto it = entries.find(name);
+    const std::string wrong = judge(result, it == entries.end() ? nullptr : &it->second);
+    if (!wrong.empty() && !options.write_list) {
+      ++num_wrong;
+      fmt::print("{} {}\n", name, wrong);
+      std::fflush(stdout);
+    }
+    results[name] = result;
+  }
+  for (const auto& [name, entry] : entries) {
+    if (!options.only.empty() || options.write_list || results.contains(name)) continue;
+    ++num_wrong;
+    fmt::print("{} is listed, but does not exist\n", name);
+  }
+  if (options.write_list) write_list(options, results);
+  fmt::print("{} tests: {} pass, {} skipped, {} wrong\n", results.size(), num_passed,
+             results.size() - static_cast<size_t>(num_passed), num_wrong);
+  return num_wrong == 0 ? 0 : 1;
+}
