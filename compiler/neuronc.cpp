@@ -4,8 +4,10 @@
 #include <string_view>
 #include <vector>
 
+#include "compiler/commands/check.h"
 #include "compiler/commands/list.h"
 #include "compiler/commands/opt.h"
+#include "compiler/commands/verify.h"
 #include "ir/base/diagnostics.h"
 
 namespace {
@@ -18,11 +20,13 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
+    {"check", neuronc::run_check},
     {"explain", neuronc::run_explain},
     {"list-errors", neuronc::run_list_errors},
     {"list-operators", neuronc::run_list_operators},
     {"list-passes", neuronc::run_list_passes},
     {"opt", neuronc::run_opt},
+    {"verify", neuronc::run_verify},
 };
 
 int usage() {

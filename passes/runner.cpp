@@ -141,6 +141,7 @@ Expected<Changed> Runner::run_pass(const Pass& pass) {
     if (!options_.dump_dir.empty()) NEURONC_TRY(dump(pass));
   }
   show(pass, changed);
+  if (options_.after_pass) options_.after_pass(pass, module_);
   if (options_.stop_after == info.name) result_.is_stopped = true;
   return changed;
 }

@@ -31,6 +31,7 @@ struct RunnerOptions {
   std::string dump_dir;        // a file `NN-pass.nir` after each changing pass
   std::string crash_dir;       // where the reproduction of a crash goes; empty: none is kept
   std::function<void(std::string_view)> print;  // takes what print_* asks for; none: stderr
+  std::function<void(const Pass&, const Module&)> after_pass;  // sees the module after each run
 };
 
 struct PassTime {

@@ -1,0 +1,248 @@
+// Implements compile_options.h.
+#include "compiler/commands/compile_options.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "ir/module_file.h"
+
+namespace neuronc {
+namespace {
+
+// Parses NAME=VALUE; names may hold `=`, values do not.
+std::optional<std::pair<std::string, std::string>> split_binding(const std::string& text) {
+  const size_t equals = text.rfind('=');
+  if (equals == std::string::npos || equals == 0) return std::nullopt;
+  return std::pair(text.substr(0, equals), text.substr(equals + 1));
+}
+
+std::optional<int64_t> parse_count(std::string_view text) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool is_good = error == std::errc() && end == text.data() + text.size() && number >= 0;
+  return is_good ? std::optional(number) : std::nullopt;
+}
+
+std::optional<std::vector<int64_t>> parse_shape(std::string_view text) {
+  std::vector<int64_t> shape;
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    const auto extent = parse_count(text.substr(0, comma));
+    if (!extent) return std::nullopt;
+    shape.push_back(*extent);
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
+    if (text.empty()) return std::nullopt;
+  }
+  return shape;
+}
+
+class Finisher {
+ public:
+  Finisher(CompileArguments& arguments, Diagnostics& diagnostics)
+      : arguments_(arguments), options_(arguments.options), diagnostics_(diagnostics) {}
+
+  Expected<void> run() {
+    const size_t num_errors = diagnostics_.num_errors();
+    read_words();
+    read_cores();
+    read_bindings();
+    read_io_config();
+    for (int i = 0; i < 4; ++i) {
+      if (arguments_.levels[i]) options_.optimization_level = i;
+    }
+    if (diagnostics_.num_errors() != num_errors) return reported();
+    return {};
+  }
+
+ private:
+  void usage(const std::string& text) { diagnostics_.report(diag::usage_error, {}, text); }
+  void unsupported(std::string_view option, std::string_view why) {
+    diagnostics_.report(diag::not_yet_supported_option, {}, option, why);
+  }
+
+  void read_words() {
+    options_.partition = arguments_.partition == "pipeline"  ? PartitionStrategy::pipeline
+                         : arguments_.partition == "tensor" ? PartitionStrategy::tensor
+                                                             : PartitionStrategy::automatic;
+    options_.optimize_for = arguments_.optimize_for == "throughput" ? OptimizeFor::throughput
+                                                                    : OptimizeFor::latency;
+    read_fp32_cast();
+    options_.auto_cast = arguments_.auto_cast == "all"    ? AutoCast::all
+                         : arguments_.auto_cast == "none" ? AutoCast::none
+                                                          : AutoCast::matmult;
+    options_.auto_cast_type =
+        arguments_.auto_cast_type == "fp16" ? AutoCastType::fp16 : AutoCastType::bf16;
+    options_.numerics = arguments_.numerics == "strict" ? Numerics::strict : Numerics::fast;
+    options_.reductions = arguments_.reductions == "fast" ? Reductions::fast : Reductions::fixed;
+    if (arguments_.framework != "ONNX" && arguments_.framework != "onnx") {
+      unsupported("--framework " + arguments_.framework, "models are read as ONNX files");
+    }
+  }
+
+  // neuron-cc's spelling of --auto-cast and --auto-cast-type.
+  void read_fp32_cast() {
+    const std::string& word = arguments_.fp32_cast;
+    if (word.empty()) return;
+    if (word == "all" || word == "none" || word == "matmult") {
+      arguments_.auto_cast = word;
+    } else if (word == "matmult-bf16" || word == "matmult-fp16") {
+      arguments_.auto_cast = "matmult";
+      arguments_.auto_cast_type = word.substr(word.size() - 4);
+    } else {
+      unsupported("--fp32-cast " + word, "the values all, matmult, matmult-bf16, matmult-fp16 and "
+                                         "none are");
+    }
+  }
+
+  void read_cores() {
+    if (arguments_.num_neuroncores == "auto") {
+      options_.num_neuroncores = 0;
+      return;
+    }
+    const auto count = parse_count(arguments_.num_neuroncores);
+    if (count && *count > 0) {
+      options_.num_neuroncores = *count;
+    } else {
+      usage(fmt::format("--num-neuroncores takes a positive number or `auto`, not `{}`",
+                        arguments_.num_neuroncores));
+    }
+  }
+
+  void read_bindings() {
+    for (const std::string& text : arguments_.dims) {
+      const auto binding = split_binding(text);
+      const auto number = binding ? parse_count(binding->second) : std::nullopt;
+      if (number) {
+        options_.dims[binding->first] = *number;
+      } else {
+        usage(fmt::format("--dim takes NAME=N, not `{}`", text));
+      }
+    }
+    for (const std::string& text : arguments_.input_shapes) {
+      const auto binding = split_binding(text);
+      const auto shape = binding ? parse_shape(binding->second) : std::nullopt;
+      if (shape) {
+        options_.input_shapes[binding->first] = *shape;
+      } else {
+        usage(fmt::format("--input-shape takes NAME=D,D,..., not `{}`", text));
+      }
+    }
+  }
+
+  // {"inputs": {"NAME": [[1, 3, 224, 224], "float32"]}, "outputs": ["NAME"]}, as text or a file.
+  void read_io_config() {
+    if (arguments_.io_config.empty()) return;
+    std::string text = arguments_.io_config;
+    if (text.find('{') == std::string::npos) {
+      auto file = read_file(text, diagnostics_);
+      if (!file) return;
+      text = std::move(*file);
+    }
+    const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object()) return usage("--io-config is not a JSON object");
+    if (!json.contains("inputs")) return;
+    if (!json["inputs"].is_object()) return usage("`inputs` in --io-config is not an object");
+    for (const auto& [name, entry] : json["inputs"].items()) {
+      const auto& shape = entry.is_array() && !entry.empty() && entry[0].is_array() ? entry[0] : entry;
+      std::vector<int64_t> extents;
+      for (const auto& extent : shape) {
+        if (extent.is_number_unsigned()) extents.push_back(extent.get<int64_t>());
+      }
+      if (!shape.is_array() || extents.size() != shape.size()) {
+        return usage(fmt::format("the shape of `{}` in --io-config is not a list of numbers", name));
+      }
+      options_.input_shapes[name] = extents;
+    }
+  }
+
+  CompileArguments& arguments_;
+  CompileOptions& options_;
+  Diagnostics& diagnostics_;
+};
+
+// A flag that says nothing more than its default says and is kept for scripts written for it.
+constexpr const char* kFp32CastHelp = "neuron-cc's word for --auto-cast";
+
+}  // namespace
+
+void declare_compile_options(CLI::App& app, CompileArguments& a) {
+  const auto word = [&](const std::string& option, std::string& value, std::string help,
+                        std::vector<std::string> words) {
+    app.add_option(option, value, std::move(help))->check(CLI::IsMember(std::move(words)));
+  };
+  app.add_option("--num-neuroncores,--neuroncore-pipeline-cores", a.num_neuroncores,
+                 "how many NeuronCores the model is split over, or `auto`");
+  word("--partition", a.partition, "how it is split", {"auto", "pipeline", "tensor"});
+  word("--optimize-for", a.optimize_for, "what splitting aims at", {"latency", "throughput"});
+  word("--auto-cast", a.auto_cast, "which operators compute with narrow operands",
+       {"matmult", "all", "none"});
+  word("--auto-cast-type", a.auto_cast_type, "the narrow type", {"bf16", "fp16"});
+  app.add_option("--fp32-cast", a.fp32_cast, kFp32CastHelp);
+  app.add_option("--keep-fp32", a.options.keep_fp32, "nodes that keep FP32 (regular expression)")
+      ->allow_extra_args(false);
+  word("--numerics", a.numerics, "strict: every operator's result is rounded", {"fast", "strict"});
+  word("--reductions", a.reductions, "fixed: sums do not depend on N", {"fixed", "fast"});
+  app.add_option("--dim", a.dims, "NAME=N: the number of a symbolic dim")->allow_extra_args(false);
+  app.add_option("--input-shape", a.input_shapes, "NAME=D,D,...: the shape of an input")
+      ->allow_extra_args(false);
+  app.add_option("--io-config", a.io_config, "neuron-cc's JSON of input shapes");
+  app.add_option("--framework", a.framework, "ONNX");
+  word("--target-cpu", a.options.target_cpu, "the instruction set of the code",
+       {"x86-64-v2", "x86-64-v3", "x86-64-v4", "native"});
+  app.add_option("--hardware-model", a.options.hardware_model, "inf1, host, or a file");
+  for (int i = 0; i < 4; ++i) app.add_flag(fmt::format("--O{}", i), a.levels[i]);
+  app.add_option("--passes", a.options.passes, "the pipeline, instead of the level's");
+  app.add_option("--max-host-ops", a.options.max_host_ops, "fail if more run on the host");
+  app.add_option("--report", a.report, "write what was done and why, as JSON");
+  app.add_option("--print-after", a.options.print_after, "print the module after this pass, or all");
+  app.add_flag("--print-changed", a.options.print_changed, "print the module after each change");
+  app.add_flag("--time-passes", a.options.time_passes, "print how long each pass took");
+  app.add_option("--dump-dir", a.options.dump_dir, "a file here after each change");
+  app.add_flag("-v,--verbose", a.is_verbose, "also print what was not done, and why");
+  app.add_flag("-q,--quiet", a.is_quiet, "print errors and warnings only");
+}
+
+Expected<void> finish(CompileArguments& arguments, Diagnostics& diagnostics) {
+  return Finisher(arguments, diagnostics).run();
+}
+
+std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> args) {
+  std::vector<std::string> reversed;
+  for (const std::string& arg : args) {
+    const bool is_level = arg.size() == 3 && arg.starts_with("-O");
+    reversed.insert(reversed.begin(), is_level ? "-" + arg : arg);
+  }
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    Diagnostics diagnostics;
+    diagnostics.report(diag::usage_error, {}, error.what());
+    std::fputs(diagnostics.to_text().c_str(), stderr);
+    return exit_code(ErrorClass::usage);
+  }
+  return std::nullopt;
+}
+
+Expected<void> write_report(const CompileArguments& arguments, const std::string& json,
+                            Diagnostics& diagnostics) {
+  if (arguments.report.empty()) return {};
+  return write_file(arguments.report, json, diagnostics);
+}
+
+void print_result(const CompileResult& result, const CompileArguments& arguments) {
+  std::fputs(result.messages_text().c_str(), stderr);
+  const OperationCounts& counts = result.operations;
+  if (arguments.is_quiet || counts.num_after_optimizations == 0) return;
+  fmt::print(stderr,
+             "Number of operations in model: {}\n"
+             "Number of operations after optimizations: {}\n"
+             "Number of operations placed on NeuronCores: {}\n",
+             counts.num_in_model, counts.num_after_optimizations, counts.num_on_neuroncores);
+}
+
+}  // namespace neuronc

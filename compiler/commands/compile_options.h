@@ -1,0 +1,52 @@
+// The options that compile, check and verify share, and their spelling on the command line.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "compiler/include/neuronc/compiler.h"
+#include "ir/base/diagnostics.h"
+#include "ir/base/expected.h"
+
+namespace neuronc {
+
+// Options as they stand on the command line; `finish` makes a CompileOptions of them.
+struct CompileArguments {
+  CompileOptions options;
+  std::string num_neuroncores = "1";
+  std::string partition = "auto";
+  std::string optimize_for = "latency";
+  std::string auto_cast = "matmult";
+  std::string auto_cast_type = "bf16";
+  std::string fp32_cast;
+  std::string numerics = "fast";
+  std::string reductions = "fixed";
+  std::vector<std::string> dims;
+  std::vector<std::string> input_shapes;
+  std::string framework = "ONNX";
+  std::string io_config;
+  std::string report;
+  bool levels[4] = {};
+  bool is_quiet = false;
+  bool is_verbose = false;
+};
+
+void declare_compile_options(CLI::App& app, CompileArguments& arguments);
+
+// Checks the words and fills `arguments.options`. Errors: NEU0003 and NEU0004, all of them.
+Expected<void> finish(CompileArguments& arguments, Diagnostics& diagnostics);
+
+// Parses `args`. No value: there is nothing to do, the command ends with this exit code (help was
+// printed, or the usage error).
+std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> args);
+
+// Writes a report to --report's file. Errors: NEU0002.
+Expected<void> write_report(const CompileArguments& arguments, const std::string& json,
+                            Diagnostics& diagnostics);
+
+// Prints the messages of a result to stderr, and the operation counts unless -q is given.
+void print_result(const CompileResult& result, const CompileArguments& arguments);
+
+}  // namespace neuronc

@@ -1,0 +1,173 @@
+// Implements verify.h.
+#include "compiler/commands/verify.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <new>
+
+#include "compiler/commands/compile_options.h"
+#include "compiler/compare.h"
+#include "compiler/driver.h"
+#include "compiler/model_runner.h"
+#include "compiler/onnx/test_data.h"
+
+namespace neuronc {
+namespace {
+
+constexpr double kDefaultMinCosine = 0.995;
+constexpr uint64_t kSeed = 1;
+
+struct VerifyArguments {
+  CompileArguments compile;
+  std::string model;
+  std::vector<std::string> test_data;
+  std::optional<double> rtol, atol, min_cosine;
+  std::string oracle;  // evaluate the module at this stage instead of running code
+};
+
+// With narrow types the cosine decides, unless a tolerance is asked for.
+Tolerance tolerance_of(const VerifyArguments& arguments) {
+  Tolerance tolerance;
+  tolerance.rtol = arguments.rtol.value_or(tolerance.rtol);
+  tolerance.atol = arguments.atol.value_or(tolerance.atol);
+  const bool has_limits = arguments.rtol || arguments.atol;
+  const bool is_narrow = arguments.compile.options.auto_cast != AutoCast::none;
+  tolerance.min_cosine = arguments.min_cosine;
+  if (!tolerance.min_cosine && is_narrow && !has_limits) tolerance.min_cosine = kDefaultMinCosine;
+  return tolerance;
+}
+
+std::string figures(const Comparison& c) {
+  if (!c.is_float) {
+    return fmt::format("{} of {} elements differ", c.num_mismatches, c.num_elements);
+  }
+  std::string text = fmt::format("max abs diff {:.3g}, cosine {:.6f}", c.max_abs_diff, c.cosine);
+  if (c.num_rows > 0) text += fmt::format(", argmax {}/{}", c.num_same_argmax, c.num_rows);
+  return text;
+}
+
+class Verifier {
+ public:
+  Verifier(const VerifyArguments& arguments, Diagnostics& diagnostics)
+      : arguments_(arguments), diagnostics_(diagnostics) {}
+
+  Expected<void> run() {
+    NEURONC_ASSIGN(signature_, onnx::read_signature(arguments_.model, diagnostics_));
+    if (arguments_.test_data.empty()) return verify_seeded();
+    for (const std::string& folder : arguments_.test_data) {
+      NEURONC_ASSIGN(const onnx::TestData data,
+                     onnx::read_test_data(folder, signature_, diagnostics_));
+      NEURONC_TRY(verify_data(data));
+    }
+    return {};
+  }
+
+ private:
+  // Sets of data with the same shapes share one compile.
+  Expected<void> prepare(const std::map<std::string, std::vector<int64_t>>& shapes) {
+    if (runner_ && shapes == shapes_) return {};
+    shapes_ = shapes;
+    runner_.reset();
+    options_ = arguments_.compile.options;
+    for (const auto& [name, shape] : shapes) options_.input_shapes[name] = shape;
+    compilation_ = std::make_unique<Compilation>();
+    NEURONC_TRY(import_model(*compilation_, arguments_.model, options_, diagnostics_));
+    reference_ = compilation_->model.module.clone();
+    NEURONC_ASSIGN(target_, make_target(options_, diagnostics_));
+    if (arguments_.oracle != "imported") {
+      const auto stage = stage_from_name(arguments_.oracle);
+      NEURONC_TRY(run_passes(*compilation_, options_, stage.value_or(Stage::laid_out), *target_,
+                             diagnostics_));
+    }
+    runner_ = evaluator_runner(compilation_->model.module);
+    return {};
+  }
+
+  Expected<void> verify_data(const onnx::TestData& data) {
+    NEURONC_TRY(prepare(onnx::input_shapes(data, signature_)));
+    const std::string label = std::filesystem::path(data.folder).filename().string();
+    return judge(label, data.inputs, data.outputs);
+  }
+
+  Expected<void> verify_seeded() {
+    NEURONC_TRY(prepare({}));
+    const Graph& graph = reference_.graph();
+    const auto inputs = seeded_inputs(graph, kSeed);
+    if (!inputs) return failed("seeded inputs", inputs.error().reason);
+    const auto outputs = evaluator_runner(reference_)->run(*inputs);
+    if (!outputs) return failed("seeded inputs", outputs.error().reason);
+    return judge("seeded inputs", *inputs, *outputs);
+  }
+
+  Expected<void> failed(const std::string& label, const std::string& reason) {
+    diagnostics_.report(diag::run_failed, Location{arguments_.model}, label, reason);
+    return reported();
+  }
+
+  // Prints each output's figures; a difference is reported, and the next data set still runs.
+  Expected<void> judge(const std::string& label, std::span<const HostValue> inputs,
+                       std::span<const HostValue> references) {
+    const auto outputs = runner_->run(inputs);
+    if (!outputs) return failed(label, outputs.error().reason);
+    const Tolerance tolerance = tolerance_of(arguments_);
+    for (size_t i = 0; i < references.size() && i < outputs->size(); ++i) {
+      const std::string& name = signature_.outputs[i].name;
+      const Comparison comparison = compare((*outputs)[i], references[i], tolerance);
+      fmt::print("{}: {}: {}: {}\n", label, name, figures(comparison),
+                 comparison.is_passed ? "passed" : "FAILED");
+      std::fflush(stdout);
+      if (comparison.is_passed) continue;
+      diagnostics_.report(diag::output_differs, Location{arguments_.model}, name, label,
+                          comparison.why);
+    }
+    return {};
+  }
+
+  const VerifyArguments& arguments_;
+  Diagnostics& diagnostics_;
+  onnx::ModelSignature signature_;
+  CompileOptions options_;
+  std::map<std::string, std::vector<int64_t>> shapes_;
+  std::unique_ptr<Compilation> compilation_;
+  std::unique_ptr<Target> target_;
+  std::unique_ptr<ModelRunner> runner_;
+  Module reference_;
+};
+
+Expected<void> verify(VerifyArguments& arguments, Diagnostics& diagnostics) {
+  NEURONC_TRY(finish(arguments.compile, diagnostics));
+  NEURONC_TRY(check_options(arguments.compile.options, diagnostics));
+  return Verifier(arguments, diagnostics).run();
+}
+
+}  // namespace
+
+int run_verify(std::span<const std::string> args) {
+  CLI::App app("Compiles a model, runs it, and compares its outputs with their references.",
+               "neuronc verify");
+  VerifyArguments arguments;
+  app.add_option("model", arguments.model, "the model (.onnx)")->required();
+  app.add_option("--test-data", arguments.test_data, "a folder of input_N.pb and output_N.pb")
+      ->allow_extra_args(false);
+  app.add_option("--rtol", arguments.rtol, "|d| <= atol + rtol * |reference|");
+  app.add_option("--atol", arguments.atol, "|d| <= atol + rtol * |reference|");
+  app.add_option("--min-cosine", arguments.min_cosine, "least cosine of a float output");
+  app.add_option("--oracle", arguments.oracle, "evaluate the module at this stage instead of code")
+      ->group("");
+  declare_compile_options(app, arguments.compile);
+  if (const auto code = parse_arguments(app, args)) return *code;
+  Diagnostics diagnostics;
+  bool is_done = false;
+  try {
+    is_done = verify(arguments, diagnostics).has_value();
+  } catch (const std::bad_alloc&) {
+    diagnostics.report(diag::out_of_memory, {});
+  }
+  std::fputs(diagnostics.to_text().c_str(), stderr);
+  if (!is_done && !diagnostics.has_errors()) return exit_code(ErrorClass::internal);
+  return exit_code(diagnostics.worst());
+}
+
+}  // namespace neuronc

@@ -1,0 +1,80 @@
+// Implements the public C++ API, include/neuronc/compiler.h.
+#include <new>
+
+#include "compiler/driver.h"
+#include "compiler/include/neuronc/compiler.h"
+
+#ifndef NEURONC_VERSION
+#define NEURONC_VERSION "0.1.0"
+#endif
+
+namespace neuronc {
+namespace {
+
+Message::Severity public_severity(Severity severity) {
+  switch (severity) {
+    case Severity::note: return Message::Severity::note;
+    case Severity::warning: return Message::Severity::warning;
+    case Severity::error: return Message::Severity::error;
+  }
+  return Message::Severity::error;
+}
+
+void finish(CompileResult& result, const Compilation& compilation, const CompileOptions& options,
+            bool is_done, Diagnostics& diagnostics) {
+  for (const Diagnostic& d : diagnostics.all()) {
+    result.messages.push_back({public_severity(d.severity), std::string(d.code), to_text(d)});
+  }
+  result.exit_code = exit_code(diagnostics.worst());
+  if (!is_done && result.exit_code == 0) result.exit_code = exit_code(ErrorClass::internal);
+  const PlacementSummary& placement = compilation.placement;
+  result.operations = {placement.num_in_model, placement.num_after_optimizations,
+                       placement.num_on_cores, placement.num_on_host};
+  result.report_json = report_json(compilation, options);
+}
+
+// Runs `steps` with a compilation; what they report becomes the result's messages. Memory that
+// cannot be had is the model's problem, not a crash.
+template <class Steps>
+CompileResult run(const CompileOptions& options, Steps steps) {
+  CompileResult result;
+  Compilation compilation;
+  Diagnostics diagnostics;
+  try {
+    const bool is_done = check_options(options, diagnostics).has_value() &&
+                         steps(compilation, diagnostics, result).has_value();
+    finish(result, compilation, options, is_done, diagnostics);
+  } catch (const std::bad_alloc&) {
+    diagnostics.report(diag::out_of_memory, {});
+    result.neff.clear();
+    finish(result, compilation, options, false, diagnostics);
+  }
+  if (!result.is_ok()) result.neff.clear();
+  return result;
+}
+
+Expected<void> check(Compilation& compilation, const CompileOptions& options,
+                     Diagnostics& diagnostics) {
+  NEURONC_ASSIGN(const auto target, make_target(options, diagnostics));
+  return run_passes(compilation, options, Stage::placed, *target, diagnostics);
+}
+
+}  // namespace
+
+CompileResult check_file(const std::string& path, const CompileOptions& options) {
+  return run(options, [&](Compilation& compilation, Diagnostics& diagnostics,
+                          CompileResult&) -> Expected<void> {
+    NEURONC_TRY(import_model(compilation, path, options, diagnostics));
+    return check(compilation, options, diagnostics);
+  });
+}
+
+std::string CompileResult::messages_text() const {
+  std::string text;
+  for (const Message& message : messages) text += message.text + "\n";
+  return text;
+}
+
+std::string compiler_version() { return "neuronc " NEURONC_VERSION; }
+
+}  // namespace neuronc

@@ -1,0 +1,217 @@
+// Implements driver.h.
+#include "compiler/driver.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "ir/verifier.h"
+#include "passes/reference_target.h"
+
+namespace neuronc {
+namespace {
+
+// Measures a phase and appends it to the compilation.
+class PhaseTimer {
+ public:
+  PhaseTimer(Compilation& compilation, std::string name)
+      : compilation_(compilation), name_(std::move(name)), start_(Clock::now()) {}
+  ~PhaseTimer() {
+    const std::chrono::duration<double, std::milli> time = Clock::now() - start_;
+    compilation_.phases.push_back({name_, time.count()});
+  }
+  PhaseTimer(const PhaseTimer&) = delete;
+  PhaseTimer& operator=(const PhaseTimer&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Compilation& compilation_;
+  std::string name_;
+  Clock::time_point start_;
+};
+
+onnx::ImportOptions import_options(const CompileOptions& options) {
+  return {options.dims, options.input_shapes};
+}
+
+// Sets an option of every pass of that name; the level's text states the rest.
+void set_option(std::vector<PipelineItem>& items, std::string_view pass, std::string_view option,
+                const std::variant<int64_t, std::string>& value) {
+  for (PipelineItem& item : items) {
+    set_option(item.body, pass, option, value);
+    if (!item.pass || item.pass->info().name != pass) continue;
+    for (PassOption& candidate : item.pass->options()) {
+      if (candidate.name != option) continue;
+      if (auto* const* text = std::get_if<std::string*>(&candidate.target)) {
+        if (const auto* given = std::get_if<std::string>(&value)) **text = *given;
+      } else if (auto* const* number = std::get_if<int64_t*>(&candidate.target)) {
+        if (const auto* given = std::get_if<int64_t>(&value)) **number = *given;
+      }
+    }
+  }
+}
+
+std::string_view name(AutoCast cast) {
+  switch (cast) {
+    case AutoCast::matmult: return "matmult";
+    case AutoCast::all: return "all";
+    case AutoCast::none: return "none";
+  }
+  return "matmult";
+}
+
+std::string_view name(PartitionStrategy strategy) {
+  switch (strategy) {
+    case PartitionStrategy::automatic: return "auto";
+    case PartitionStrategy::pipeline: return "pipeline";
+    case PartitionStrategy::tensor: return "tensor";
+  }
+  return "auto";
+}
+
+// One regular expression for several.
+std::string alternatives(const std::vector<std::string>& expressions) {
+  if (expressions.size() == 1) return expressions[0];
+  std::vector<std::string> grouped;
+  for (const std::string& e : expressions) grouped.push_back("(?:" + e + ")");
+  return fmt::format("{}", fmt::join(grouped, "|"));
+}
+
+void apply_options(Pipeline& pipeline, const CompileOptions& options) {
+  const auto set = [&](std::string_view pass, std::string_view option, auto value) {
+    set_option(pipeline.items, pass, option, value);
+  };
+  const std::string type = options.auto_cast_type == AutoCastType::bf16 ? "bf16" : "fp16";
+  const std::string numerics = options.numerics == Numerics::strict ? "strict" : "fast";
+  set("cast", "mode", std::string(name(options.auto_cast)));
+  set("cast", "type", type);
+  set("cast", "keep-fp32", alternatives(options.keep_fp32));
+  set("cast", "numerics", numerics);
+  set("fuse", "numerics", numerics);
+  set("partition", "cores", options.num_neuroncores);
+  set("partition", "strategy", std::string(name(options.partition)));
+  set("partition", "optimize-for",
+      std::string(options.optimize_for == OptimizeFor::latency ? "latency" : "throughput"));
+  set("partition", "hardware", options.hardware_model);
+  const std::string mode(name(options.auto_cast));
+  set("narrow-edges", "mode", mode);
+  set("narrow-edges", "type", type);
+}
+
+// The passes that start at `last` or before it.
+std::vector<PipelineItem> up_to(std::vector<PipelineItem> items, Stage last) {
+  std::vector<PipelineItem> kept;
+  for (PipelineItem& item : items) {
+    if (item.pass) {
+      const PassInfo& info = item.pass->info();
+      if (info.establishes ? *info.establishes > last : info.earliest > last) continue;
+    } else {
+      item.body = up_to(std::move(item.body), last);
+    }
+    kept.push_back(std::move(item));
+  }
+  return kept;
+}
+
+Expected<void> unsupported(Diagnostics& diagnostics, std::string_view option,
+                           std::string_view reason) {
+  diagnostics.report(diag::not_yet_supported_option, {}, option, reason);
+  return reported();
+}
+
+Expected<void> usage(Diagnostics& diagnostics, const std::string& text) {
+  diagnostics.report(diag::usage_error, {}, text);
+  return reported();
+}
+
+}  // namespace
+
+Expected<void> check_options(const CompileOptions& options, Diagnostics& diagnostics) {
+  if (options.optimization_level < 0 || options.optimization_level > 3) {
+    return usage(diagnostics, "the optimization level must be 0 to 3");
+  }
+  if (options.num_neuroncores < 0) {
+    return usage(diagnostics, "--num-neuroncores must be a positive number or `auto`");
+  }
+  for (const auto& [dim, number] : options.dims) {
+    if (number < 0) return usage(diagnostics, fmt::format("--dim {}={} is negative", dim, number));
+  }
+  if (options.num_neuroncores == 0) {
+    return unsupported(diagnostics, "--num-neuroncores auto",
+                       "give the number of NeuronCores; 1 is the default");
+  }
+  if (options.partition == PartitionStrategy::tensor) {
+    return unsupported(diagnostics, "--partition tensor", "use `pipeline` or `auto`");
+  }
+  if (options.reductions == Reductions::fast) {
+    return unsupported(diagnostics, "--reductions fast", "reductions have a fixed order");
+  }
+  return {};
+}
+
+Expected<Pipeline> make_pipeline(const CompileOptions& options, Diagnostics& diagnostics) {
+  if (!options.passes.empty()) return parse_pipeline(options.passes, diagnostics);
+  const auto& level = optimization_levels()[static_cast<size_t>(options.optimization_level)];
+  NEURONC_ASSIGN(Pipeline pipeline, parse_pipeline(level.pipeline, diagnostics));
+  apply_options(pipeline, options);
+  return pipeline;
+}
+
+Expected<void> import_model(Compilation& compilation, const std::string& path,
+                            const CompileOptions& options, Diagnostics& diagnostics) {
+  const PhaseTimer timer(compilation, "import");
+  compilation.model_name = path;
+  NEURONC_ASSIGN(compilation.model, onnx::import_file(path, import_options(options), diagnostics));
+  return {};
+}
+
+Expected<void> import_model(Compilation& compilation, std::span<const std::byte> bytes,
+                            const std::string& name, const std::string& folder,
+                            const CompileOptions& options, Diagnostics& diagnostics) {
+  const PhaseTimer timer(compilation, "import");
+  compilation.model_name = name;
+  NEURONC_ASSIGN(compilation.model, onnx::import_bytes(bytes, name, folder,
+                                                       import_options(options), diagnostics));
+  return {};
+}
+
+Expected<std::unique_ptr<Target>> make_target(const CompileOptions&, Diagnostics&) {
+  return std::make_unique<ReferenceTarget>();
+}
+
+Expected<void> run_passes(Compilation& compilation, const CompileOptions& options, Stage last,
+                          const Target& target, Diagnostics& diagnostics) {
+  const PhaseTimer timer(compilation, "passes");
+  NEURONC_ASSIGN(Pipeline pipeline, make_pipeline(options, diagnostics));
+  pipeline.items = up_to(std::move(pipeline.items), last);
+  compilation.pipeline = to_text(pipeline);
+  Module& module = compilation.model.module;
+  RunnerOptions runner;
+  runner.print_after = options.print_after;
+  runner.print_changed = options.print_changed;
+  runner.dump_dir = options.dump_dir;
+  runner.crash_dir = options.crash_dir;
+  runner.print = options.print;
+  runner.after_pass = [&](const Pass& pass, const Module& after) {
+    if (pass.info().establishes != Stage::placed) return;
+    compilation.placement = summarize_placement(after, target);
+  };
+  compilation.placement.num_in_model = module.num_model_ops;
+  PassContext context{target, diagnostics, compilation.remarks};
+  NEURONC_ASSIGN(PipelineResult result, run_pipeline(module, pipeline, context, runner));
+  compilation.pass_times = std::move(result.times);
+  NEURONC_TRY(verify(module, diagnostics, compilation.model_name));
+  const int64_t num_on_host = compilation.placement.num_on_host;
+  if (options.max_host_ops < 0 || num_on_host <= options.max_host_ops) return {};
+  Diagnostic& diagnostic =
+      diagnostics.report(diag::too_many_host_operations, Location{compilation.model_name},
+                         num_on_host, options.max_host_ops);
+  for (const PlacementSummary::HostNode& node : compilation.placement.host_nodes) {
+    diagnostic.notes.push_back(fmt::format("{} ({}): {}", node.label, node.op, node.reason));
+  }
+  return reported();
+}
+
+}  // namespace neuronc

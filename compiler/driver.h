@@ -1,0 +1,63 @@
+// The steps of a compile, for the public API and the commands: options become a pipeline, the
+// pipeline makes a module ready for code, and what happened becomes a report.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "compiler/include/neuronc/compiler.h"
+#include "compiler/onnx/import.h"
+#include "ir/base/diagnostics.h"
+#include "ir/base/expected.h"
+#include "ir/graph.h"
+#include "ir/remarks.h"
+#include "ir/target.h"
+#include "passes/place.h"
+#include "passes/runner.h"
+
+namespace neuronc {
+
+// A compile under way.
+struct Compilation {
+  std::string model_name;     // the file
+  onnx::ImportedModel model;  // its module is what the passes work on
+  std::string pipeline;       // as it ran
+  PlacementSummary placement; // as `place` decided
+  std::vector<PassTime> pass_times;
+  Remarks remarks;
+  struct Phase {
+    std::string name;
+    double time_ms = 0;
+  };
+  std::vector<Phase> phases;
+};
+
+// Checks what the options ask for before anything is done. Errors: NEU0003, NEU0004.
+Expected<void> check_options(const CompileOptions& options, Diagnostics& diagnostics);
+
+// The pipeline that `options` ask for: the level's, with the options' values given to its passes;
+// or the text of --passes as it stands. Errors: those of parse_pipeline.
+Expected<Pipeline> make_pipeline(const CompileOptions& options, Diagnostics& diagnostics);
+
+// Imports a file, or a model in memory.
+Expected<void> import_model(Compilation& compilation, const std::string& path,
+                            const CompileOptions& options, Diagnostics& diagnostics);
+Expected<void> import_model(Compilation& compilation, std::span<const std::byte> bytes,
+                            const std::string& name, const std::string& folder,
+                            const CompileOptions& options, Diagnostics& diagnostics);
+
+// The machine that `options` compile for.
+Expected<std::unique_ptr<Target>> make_target(const CompileOptions& options,
+                                              Diagnostics& diagnostics);
+
+// Runs the pipeline, leaving out the passes that start from a later stage than `last`, and checks
+// the gate of --max-host-ops. Errors: those of the passes; NEU0903 (more host operations than
+// allowed).
+Expected<void> run_passes(Compilation& compilation, const CompileOptions& options, Stage last,
+                          const Target& target, Diagnostics& diagnostics);
+
+// The report as JSON text.
+std::string report_json(const Compilation& compilation, const CompileOptions& options);
+
+}  // namespace neuronc

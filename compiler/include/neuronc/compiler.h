@@ -1,0 +1,99 @@
+// The compiler as a library: an ONNX model in, a NEFF file out. `neuronc` is a thin client of it.
+//
+//   neuronc::CompileOptions options;
+//   options.num_neuroncores = 4;
+//   const neuronc::CompileResult result = neuronc::compile_file("resnet.onnx", options);
+//   if (!result.is_ok()) std::cerr << result.messages_text();
+//
+// Nothing throws; compiles may run concurrently in one process.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace neuronc {
+
+enum class PartitionStrategy : uint8_t { automatic, pipeline, tensor };
+enum class OptimizeFor : uint8_t { latency, throughput };
+enum class AutoCast : uint8_t { matmult, all, none };
+enum class AutoCastType : uint8_t { bf16, fp16 };
+enum class Numerics : uint8_t { fast, strict };
+enum class Reductions : uint8_t { fixed, fast };
+
+struct CompileOptions {
+  int64_t num_neuroncores = 1;  // 0: the compiler chooses
+  PartitionStrategy partition = PartitionStrategy::automatic;
+  OptimizeFor optimize_for = OptimizeFor::latency;
+  AutoCast auto_cast = AutoCast::matmult;
+  AutoCastType auto_cast_type = AutoCastType::bf16;
+  std::vector<std::string> keep_fp32;  // regular expressions over ONNX node names
+  Numerics numerics = Numerics::fast;
+  Reductions reductions = Reductions::fixed;
+  std::map<std::string, int64_t> dims;                       // symbolic dim -> number
+  std::map<std::string, std::vector<int64_t>> input_shapes;  // input -> shape
+  std::string target_cpu = "x86-64-v3";
+  std::string hardware_model = "host";  // inf1, host, or a file
+  int optimization_level = 2;           // 0 to 3
+  std::string passes;                   // replaces the level's pipeline where not empty
+  int64_t max_host_ops = -1;            // more operations on the host fail; -1: no limit
+
+  // For looking inside; text goes to `print`, or to stderr where there is none.
+  std::string print_after;     // a pass, or "all"
+  bool print_changed = false;
+  bool time_passes = false;
+  std::string dump_dir;
+  std::string crash_dir;       // where the reproduction of an internal error goes
+  std::function<void(std::string_view)> print;
+};
+
+struct Message {
+  enum class Severity : uint8_t { note, warning, error };
+  Severity severity = Severity::error;
+  std::string code;  // "NEU0204"
+  std::string text;  // as printed, with its location and notes
+};
+
+// How many operations there are and where they run.
+struct OperationCounts {
+  int64_t num_in_model = 0;
+  int64_t num_after_optimizations = 0;
+  int64_t num_on_neuroncores = 0;
+  int64_t num_on_host = 0;
+};
+
+struct CompileResult {
+  int exit_code = 70;  // 0 done, 1 wrong input, 3 unsupported, 5 gate failed, 70 internal error
+  std::vector<std::byte> neff;  // of compile_*; empty where compile_*_to wrote a file
+  OperationCounts operations;
+  std::string report_json;      // what was done and why
+  std::vector<Message> messages;
+
+  bool is_ok() const { return exit_code == 0; }
+  std::string messages_text() const;
+};
+
+// Compiles a model file, or a model in memory. `name` stands for the file in messages; external
+// data of a model in memory is looked for in `folder` (empty: there may be none).
+CompileResult compile_file(const std::string& path, const CompileOptions& options = {});
+CompileResult compile_bytes(std::span<const std::byte> model, const std::string& name,
+                            const CompileOptions& options = {}, const std::string& folder = {});
+
+// The same, written to `output`: to a temporary name first, so that no partial file is left behind.
+CompileResult compile_file_to(const std::string& path, const std::string& output,
+                              const CompileOptions& options = {});
+
+// Imports, optimises and places without making code: every problem and where each operation would
+// run. The result has no NEFF.
+CompileResult check_file(const std::string& path, const CompileOptions& options = {});
+
+// "neuronc 0.1.0", and "19.1.7" of LLVM.
+std::string compiler_version();
+std::string llvm_version();
+
+}  // namespace neuronc
