@@ -167,4 +167,11 @@ void import_pool(NodeContext& node, const Rule& rule) {
   for (size_t i = 0; i < results.size(); ++i) node.set_output(i, results[i]);
 }
 
+// The exponent was a float at first.
+void import_global_lp_pool(NodeContext& node, const Rule& rule) {
+  const int64_t p =
+      node.version() < 2 ? static_cast<int64_t>(node.f64("p", 2)) : node.i64("p", 2);
+  node.set_output(0, node.emit(rule.op, {node.input(0)}, {{"p", p}}));
+}
+
 }  // namespace neuronc::onnx

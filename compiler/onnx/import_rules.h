@@ -24,11 +24,13 @@ NEURONC_IMPORT(prelu_1)
 // import_convolution.cpp
 NEURONC_IMPORT(conv)
 NEURONC_IMPORT(conv_transpose)
+NEURONC_IMPORT(global_lp_pool)
 NEURONC_IMPORT(pool)
 // import_matrix.cpp
 NEURONC_IMPORT(gemm)
 // import_normalization.cpp
 NEURONC_IMPORT(batch_normalization)
+NEURONC_IMPORT(group_normalization)
 NEURONC_IMPORT(lp_normalization)
 NEURONC_IMPORT(mean_variance_normalization)
 NEURONC_IMPORT(softmax)

@@ -1,0 +1,66 @@
+// Import rules of reductions: axes become operands, compositions are taken apart.
+#include "compiler/onnx/import_rules.h"
+#include "compiler/onnx/rule_tools.h"
+
+namespace neuronc::onnx {
+namespace {
+
+// The axes operand, from the attribute of older versions or the second input.
+ValueId axes_of(NodeContext& node) {
+  if (node.has_input(1)) return node.input(1);
+  const std::vector<int64_t> axes = node.ints("axes");
+  return axes.empty() ? ValueId() : node.ints(axes);
+}
+
+ValueId reduce(NodeContext& node, Op op, ValueId x, int64_t keepdims) {
+  return node.emit(op, {x, axes_of(node)},
+                   {{"keepdims", keepdims},
+                    {"noop_with_empty_axes", node.i64("noop_with_empty_axes", 0)}});
+}
+
+ValueId reduce(NodeContext& node, Op op, ValueId x) {
+  return reduce(node, op, x, node.i64("keepdims", 1));
+}
+
+// Roots and logarithms of integers are taken in f32 and truncated.
+ValueId as_float(NodeContext& node, ValueId x) {
+  if (!is_integer(node.dtype_of(x))) return x;
+  return node.emit(Op::cast, {x}, {{"to", DType::f64}});
+}
+ValueId like_input(NodeContext& node, ValueId y) {
+  const DType wanted = node.dtype_of(node.input(0));
+  if (node.dtype_of(y) == wanted) return y;
+  return node.emit(Op::cast, {y}, {{"to", wanted}});
+}
+
+}  // namespace
+
+void import_reduce(NodeContext& node, const Rule& rule) {
+  node.set_output(0, reduce(node, rule.op, node.input(0)));
+}
+
+void import_reduce_l1(NodeContext& node, const Rule&) {
+  node.set_output(0, reduce(node, Op::reduce_sum, node.emit(Op::abs, {node.input(0)})));
+}
+
+void import_reduce_sum_square(NodeContext& node, const Rule&) {
+  const ValueId x = node.input(0);
+  node.set_output(0, reduce(node, Op::reduce_sum, node.emit(Op::mul, {x, x})));
+}
+
+void import_reduce_l2(NodeContext& node, const Rule&) {
+  const ValueId x = as_float(node, node.input(0));
+  const ValueId sum = reduce(node, Op::reduce_sum, node.emit(Op::mul, {x, x}));
+  node.set_output(0, like_input(node, node.emit(Op::sqrt, {sum})));
+}
+
+// Until opset 10 the number of elements was an attribute.
+void import_top_k_1(NodeContext& node, const Rule&) {
+  const int64_t k = node.i64("k", -1);
+  const auto results = node.emit_many(Op::top_k, {node.input(0), node.ints({k})},
+                                      {{"axis", node.i64("axis", -1)}}, 2);
+  node.set_output(0, results[0]);
+  node.set_output(1, results[1]);
+}
+
+}  // namespace neuronc::onnx
