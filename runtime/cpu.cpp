@@ -59,13 +59,16 @@ bool is_supported(std::string_view name) {
   return it != features().end() && it->is_there;
 }
 
+// The level and the features of "x86-64-v4,+avx512vnni".
 std::vector<std::string_view> parts(std::string_view isa) {
   std::vector<std::string_view> result;
   while (true) {
-    const size_t plus = isa.find('+');
-    result.push_back(isa.substr(0, plus));
-    if (plus == std::string_view::npos) return result;
-    isa.remove_prefix(plus + 1);
+    const size_t comma = isa.find(',');
+    std::string_view part = isa.substr(0, comma);
+    if (part.starts_with('+')) part.remove_prefix(1);
+    result.push_back(part);
+    if (comma == std::string_view::npos) return result;
+    isa.remove_prefix(comma + 1);
   }
 }
 

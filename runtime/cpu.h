@@ -9,7 +9,7 @@
 
 namespace neuronc::runtime {
 
-// Empty if this CPU runs code for `isa` ("x86-64-v3+avxvnni"), else what it lacks.
+// Empty if this CPU runs code for `isa` ("x86-64-v4,+avx512vnni"), else what it lacks.
 std::string missing_features(std::string_view isa);
 
 // The best of `isas` that this CPU runs: the highest level, then the most features.

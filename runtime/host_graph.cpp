@@ -1,4 +1,4 @@
-// Numbers the nodes as plans do (ir/plan/plan.h, RunHostNode) and puts constants in their places.
+// Numbers the nodes as plans do (ir/plan/plan.h, RunHostNode).
 #include "runtime/host_graph.h"
 
 #include <fmt/format.h>
@@ -18,12 +18,7 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 class HostGraph : public HostEvaluator {
  public:
   explicit HostGraph(Module module) : module_(std::move(module)) {
-    for (NodeId node : module_.graph().nodes()) {
-      if (!is_constant(module_.graph().node(node))) nodes_.push_back(node);
-    }
-    for (size_t i = 0; i < module_.num_constants(); ++i) {
-      constants_.emplace_back(module_.constant(ConstantId(i)));
-    }
+    for (NodeId node : module_.graph().nodes()) nodes_.push_back(node);
   }
 
   OrRefusal<std::vector<HostValue>> evaluate(uint32_t host_node,
@@ -34,16 +29,10 @@ class HostGraph : public HostEvaluator {
     std::vector<const HostValue*> places;
     size_t num_used = 0;
     for (ValueId operand : node.operands) {
-      const ConstantId constant = operand ? graph.constant_id(operand) : ConstantId();
-      if (!operand) {
-        places.push_back(nullptr);
-      } else if (constant) {
-        places.push_back(&constants_[constant.index]);
-      } else if (num_used < operands.size()) {
-        places.push_back(&operands[num_used++]);
-      } else {
+      if (operand && num_used == operands.size()) {
         return refuse("the plan gives it too few operands");
       }
+      places.push_back(operand ? &operands[num_used++] : nullptr);
     }
     if (num_used != operands.size()) return refuse("the plan gives it too many operands");
     auto results = evaluate_node(module_, graph, nodes_[host_node], places);
@@ -56,13 +45,8 @@ class HostGraph : public HostEvaluator {
   }
 
  private:
-  bool is_constant(const Node& node) const {
-    return node.results.size() == 1 && module_.graph().constant_id(node.results[0]);
-  }
-
   Module module_;
   std::vector<NodeId> nodes_;
-  std::vector<HostValue> constants_;
 };
 
 }  // namespace

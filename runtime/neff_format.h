@@ -7,9 +7,9 @@
 //   <isa>/sgNN/plan      the plan, one file a lane (ir/plan/binary.h)
 //   weights.bin          constants, each on 64 bytes; the last member, on a 4096 boundary
 //
-// <isa> is a level of the x86-64 psABI, with further features behind plus signs:
-// `x86-64-v3`, `x86-64-v3+avxvnni`. Boundaries count from the start of the file; they are made with
-// pax comments, so that any tar reads the archive. All numbers are little-endian.
+// <isa> is a level of the x86-64 psABI, with further features behind commas:
+// `x86-64-v3`, `x86-64-v4,+avx512vnni`. Boundaries count from the start of the file; they are made
+// with pax comments, so that any tar reads the archive. All numbers are little-endian.
 #pragma once
 
 #include <cstddef>

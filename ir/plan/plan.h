@@ -154,9 +154,8 @@ struct HostOperand {
   std::vector<int64_t> dims;  // empty for host slots
   friend bool operator==(const HostOperand&, const HostOperand&) = default;
 };
-// Evaluates node `host_node` of host.nir's graph; only on the host lane. Nodes count in execution
-// order without `constant` nodes. Operands are the node's operands that are present and not made by
-// a `constant` node, in order; results are all of its results.
+// Evaluates node `host_node` (in execution order, `constant` nodes of strings included) of
+// host.nir's graph; only on the host lane. Operands are those that are present, results are all.
 struct RunHostNode {
   uint32_t host_node = 0;
   std::vector<HostOperand> operands;

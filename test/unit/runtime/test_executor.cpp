@@ -1,0 +1,320 @@
+// The executor, on plans given as text with kernels that are functions of this file: order,
+// channels, barriers, control flow, host nodes and failing requests.
+#include <array>
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "runtime/executor.h"
+#include "test/unit/runtime/fixtures.h"
+
+using namespace neuronc;
+using namespace neuronc::runtime;
+using neuronc::test::kFourCores;
+using neuronc::test::kOneCore;
+using neuronc::test::parsed_plan;
+
+namespace {
+
+int32_t add_scalar(const plan::KernelBuffer* buffers, int64_t begin, int64_t end) {
+  const auto* x = static_cast<const float*>(buffers[0].data);
+  const auto* k = static_cast<const float*>(buffers[1].data);
+  auto* y = static_cast<float*>(buffers[2].data);
+  for (int64_t i = begin; i < end; ++i) y[i] = x[i] + k[0];
+  return 0;
+}
+
+int32_t check(const plan::KernelBuffer* buffers, int64_t begin, int64_t end) {
+  const auto* x = static_cast<const float*>(buffers[0].data);
+  auto* y = static_cast<float*>(buffers[1].data);
+  for (int64_t i = begin; i < end; ++i) {
+    if (x[i] < 0) return 1;
+    if (x[i] > 1000) return 7;
+    y[i] = x[i];
+  }
+  return 0;
+}
+
+plan::KernelFunction resolve(std::string_view symbol) {
+  if (symbol == "add_scalar" || symbol == "slow_add") return add_scalar;
+  if (symbol == "check") return check;
+  return nullptr;
+}
+
+const float kOne = 1.0f;
+
+struct Fixture {
+  explicit Fixture(std::string_view text, ExecutorOptions options = {}) : plan(parsed_plan(text)) {
+    for (plan::Constant& constant : plan.constants) constant.offset_bytes = 0;
+    auto created = Executor::create(plan, reinterpret_cast<const std::byte*>(&kOne), resolve,
+                                    std::move(options));
+    if (!created) FAIL(created.error().message);
+    executor = std::move(*created);
+  }
+
+  // Runs with one input and `outputs`.
+  template <class In, class... Out>
+  Result<Done> run(const In& in, Out&... out) {
+    const std::byte* inputs[] = {reinterpret_cast<const std::byte*>(&in)};
+    std::byte* outputs[] = {reinterpret_cast<std::byte*>(&out)...};
+    return executor->run({inputs, outputs, {}, {}});
+  }
+
+  plan::Plan plan;
+  std::unique_ptr<Executor> executor;
+};
+
+using Four = std::array<float, 4>;
+
+}  // namespace
+
+TEST_CASE("a model on one core runs on the calling thread") {
+  Fixture fixture(kOneCore);
+  Four y{};
+  REQUIRE(fixture.run(Four{1, 2, 3, 4}, y));
+  CHECK(y == Four{2, 3, 4, 5});
+}
+
+TEST_CASE("a failing kernel ends its request with a status and no other") {
+  const auto threading = GENERATE(Threading::caller, Threading::per_lane);
+  ExecutorOptions options;
+  options.threading = threading;
+  Fixture fixture(kFourCores, options);
+  Four y{}, x2{};
+  for (int round = 0; round < 50; ++round) {
+    const auto failed = fixture.run(Four{1, -2, 3, 4}, y, x2);
+    REQUIRE_FALSE(failed);
+    CHECK(failed.error().code == NRT_EXEC_OOB);
+    const auto other = fixture.run(Four{1, 2000, 3, 4}, y, x2);
+    REQUIRE_FALSE(other);
+    CHECK(other.error().code == NRT_EXEC_COMPLETED_WITH_ERR);
+    CHECK(other.error().message == "kernel `check` ended with status 7");
+    REQUIRE(fixture.run(Four{1, 2, 3, float(round)}, y, x2));
+    CHECK(y == Four{5, 6, 7, float(round) + 4});
+  }
+}
+
+TEST_CASE("concurrent requests stream through four lanes and keep apart") {
+  std::array<TurnLock, 4> cores;
+  ExecutorOptions options;
+  for (TurnLock& core : cores) options.cores.push_back(&core);
+  Fixture fixture(kFourCores, options);
+  std::atomic<int> num_wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 200; ++i) {
+        const float v = static_cast<float>((t * 200 + i) % 990);
+        Four y{}, x2{};
+        const bool is_bad = i % 10 == 3;
+        const auto done = fixture.run(Four{v, v + 1, v + 2, is_bad ? -1 : v}, y, x2);
+        const bool is_right =
+            is_bad ? !done : done && y == Four{v + 4, v + 5, v + 6, v + 4} && x2[0] == v + 1;
+        if (!is_right) ++num_wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(num_wrong == 0);
+}
+
+TEST_CASE("two models take turns on shared cores without deadlock") {
+  std::array<TurnLock, 4> cores;
+  ExecutorOptions forwards, backwards;
+  for (size_t i = 0; i < 4; ++i) {
+    forwards.cores.push_back(&cores[i]);
+    backwards.cores.push_back(&cores[3 - i]);
+  }
+  Fixture a(kFourCores, forwards);
+  Fixture b(kFourCores, backwards);
+  std::atomic<int> num_right{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 100; ++i) {
+        Four y{}, x2{};
+        if ((t % 2 == 0 ? a : b).run(Four{1, 2, 3, 4}, y, x2) && y == Four{5, 6, 7, 8}) ++num_right;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(num_right == 400);
+}
+
+TEST_CASE("init, fills, shared memory with barriers, if and loop") {
+  // Each of two cores adds 1 to its half, `count` times; element 0 is replaced if it is not zero.
+  constexpr std::string_view kText = R"(plan "control" {
+    input 0 "x" f32[4] bytes 16
+    output 0 "y" f32[4] bytes 16
+    constant 0 "one" bytes 4 offset 0 hash 00000000000000000000000000000000
+    kernel 0 @add_scalar buffers 3 tiles 4
+    expanded 4
+    shared 16
+    lane 0 core 0 arena 192 {
+      alloc "count" 0:8 persistent
+      alloc "i" 64:8 steps 2..2
+      alloc "sum" 128:16 steps 1..4
+      init {
+        fill (w arena+0:8) 0x3:8
+        copy (r constant0+0:4, w expanded+0:4)
+      }
+      block 0 {
+        barrier
+        copy (r input0+0:16, w arena+128:16)
+        loop (r arena+0:8, w arena+64:8) 1
+        if (r input0+3:1) 2
+        copy (r arena+128:8, w shared+0:8)
+        barrier
+        copy (r shared+0:16, w output0+0:16)
+        barrier
+      }
+      block 1 {
+        run @add_scalar tiles 0..2 (r arena+128:16, r expanded+0:4, w arena+128:16)
+      }
+      block 2 {
+        fill (w arena+128:4) 0x42280000:4
+      }
+    }
+    lane 1 core 1 arena 0 {
+      block 0 {
+        barrier
+        copy (r input0+8:8, w shared+8:8)
+        barrier
+        barrier
+      }
+    }
+  })";
+  ExecutorOptions options;
+  options.threading = GENERATE(Threading::caller, Threading::per_lane);
+  Fixture fixture(kText, options);
+  Four y{};
+  for (int round = 0; round < 20; ++round) {
+    REQUIRE(fixture.run(Four{0, 2, 3, 4}, y));
+    CHECK(y == Four{3, 5, 3, 4});
+    REQUIRE(fixture.run(Four{1, 2, 3, 4}, y));
+    CHECK(y == Four{42, 5, 3, 4});
+  }
+}
+
+TEST_CASE("a channel's halo is filled in every slot") {
+  constexpr std::string_view kText = R"(plan "halo" {
+    input 0 "x" f32[4] bytes 16
+    output 0 "y" f32[4] bytes 16
+    channel 0 "c" bytes 16 depth 3 lane 0 -> 1
+    lane 0 core 0 arena 0 {
+      init { fill (w channel0+8:8) 0x40e00000:4 }
+      block 0 { acquire 0 copy (r input0+0:8, w channel0+0:8) send 0 }
+    }
+    lane 1 core 1 arena 0 {
+      block 0 { recv 0 copy (r channel0+0:16, w output0+0:16) release 0 }
+    }
+  })";
+  Fixture fixture(kText);
+  for (int round = 0; round < 9; ++round) {
+    Four y{};
+    REQUIRE(fixture.run(Four{float(round), 1, 0, 0}, y));
+    CHECK(y == Four{float(round), 1, 7, 7});
+  }
+}
+
+namespace {
+
+// Node 0 doubles into an i64 of data-dependent length; node 1 reverses; node 2 refuses; node 3
+// gives a wrong type.
+class TestEvaluator : public HostEvaluator {
+ public:
+  OrRefusal<std::vector<HostValue>> evaluate(uint32_t node,
+                                             std::span<const HostValue> operands) override {
+    const Tensor& x = operands[0].tensor();
+    if (node == 2) return refuse("of a principle");
+    if (node == 3) return std::vector<HostValue>{Tensor::scalar(DType::f64, 1)};
+    if (node == 4) return std::vector<HostValue>{operands[0]};
+    const int64_t count = node == 0 ? x.i64(0) : x.num_elements();
+    Tensor result = Tensor::zeros(node == 0 ? DType::i64 : x.dtype(), {count});
+    for (int64_t i = 0; i < count; ++i) {
+      result.set_f64(i, node == 0 ? 2.0 * static_cast<double>(i) : x.f64(count - 1 - i));
+    }
+    return std::vector<HostValue>{std::move(result)};
+  }
+};
+
+constexpr std::string_view kHost = R"(plan "host" {
+  input 0 "x" f32[4] bytes 16
+  output 0 "y" f32[4] bytes 16
+  output 1 "z" i64[-1] bytes 0
+  constant 0 "one" bytes 4 offset 0 hash 00000000000000000000000000000000
+  kernel 0 @add_scalar buffers 3 tiles 4
+  channel 0 "c" bytes 16 depth 1 lane 0 -> 1
+  channel 1 "d" bytes 16 depth 1 lane 1 -> 0
+  host_slots 1
+  lane 0 core 0 arena 0 {
+    block 0 {
+      acquire 0
+      run @add_scalar tiles 0..4 (r input0+0:16, r constant0+0:4, w channel0+0:16)
+      send 0
+      recv 1
+      run @add_scalar tiles 0..4 (r channel1+0:16, r constant0+0:4, w output0+0:16)
+      release 1
+    }
+  }
+  lane 1 host arena 0 {
+    block 0 {
+      recv 0
+      host 4 (r channel0+0:16 f32[4]) -> (w slot0)
+      acquire 1
+      host 1 (r channel0+0:16 f32[4]) -> (w channel1+0:16 f32[4])
+      send 1
+      release 0
+      host 0 (r slot0) -> (w output1+0:0 i64[-1])
+    }
+  }
+})";
+
+}  // namespace
+
+TEST_CASE("host nodes run between kernels, with results sized at run time") {
+  TestEvaluator evaluator;
+  ExecutorOptions options;
+  options.evaluator = &evaluator;
+  options.threading = GENERATE(Threading::automatic, Threading::per_lane);
+  Fixture fixture(kHost, options);
+  for (float length : {3.0f, 0.0f, 5.0f}) {
+    const Four x{length, 1, 2, 3};
+    Four y{};
+    std::array<HostValue, 2> host_outputs;
+    const std::byte* inputs[] = {reinterpret_cast<const std::byte*>(&x)};
+    std::byte* outputs[] = {reinterpret_cast<std::byte*>(&y), nullptr};
+    REQUIRE(fixture.executor->run({inputs, outputs, {}, host_outputs}));
+    CHECK(y == Four{5, 4, 3, length + 2});
+    CHECK(host_outputs[1].tensor().num_elements() == static_cast<int64_t>(length) + 1);
+    CHECK(host_outputs[1].tensor().i64(static_cast<int64_t>(length)) == 2 * int64_t(length));
+  }
+}
+
+TEST_CASE("host nodes that refuse or give another type end the request") {
+  const auto [from, to, message] = GENERATE(table<std::string, std::string, std::string>(
+      {{"host 4", "host 2", "host node 2: of a principle"},
+       {"host 1", "host 3", "a host node's result has another type than the plan states"}}));
+  std::string text(kHost);
+  text.replace(text.find(from), from.size(), to);
+  TestEvaluator evaluator;
+  ExecutorOptions options;
+  options.evaluator = &evaluator;
+  Fixture fixture(text, options);
+  const Four x{1, 1, 2, 3};
+  Four y{};
+  std::array<HostValue, 2> host_outputs;
+  const std::byte* inputs[] = {reinterpret_cast<const std::byte*>(&x)};
+  std::byte* outputs[] = {reinterpret_cast<std::byte*>(&y), nullptr};
+  const auto done = fixture.executor->run({inputs, outputs, {}, host_outputs});
+  REQUIRE_FALSE(done);
+  CHECK(done.error().message == message);
+}
+
+TEST_CASE("a kernel that the code does not have is named") {
+  const plan::Plan plan = parsed_plan(kOneCore);
+  const auto created = Executor::create(
+      plan, nullptr, [](std::string_view) -> plan::KernelFunction { return nullptr; }, {});
+  REQUIRE_FALSE(created);
+  CHECK(created.error().code == NRT_INVALID);
+  CHECK(created.error().message.find("`") != std::string::npos);
+}

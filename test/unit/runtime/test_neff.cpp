@@ -1,0 +1,250 @@
+// The container: what the writer wrote is read back, any tar lists it, the bytes are reproducible,
+// and no damage, however it was made, does more than give a status.
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <array>
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <random>
+
+#include "runtime/code_image.h"
+#include "runtime/cpu.h"
+#include "runtime/model.h"
+#include "test/unit/runtime/fixtures.h"
+
+using namespace neuronc;
+using namespace neuronc::runtime;
+using namespace neuronc::test;
+
+namespace {
+
+std::string temporary_path(std::string_view name) {
+  return fmt::format("{}/neuronc-{}-{}", std::filesystem::temp_directory_path().string(), getpid(),
+                     name);
+}
+
+std::string output_of(const std::string& command) {
+  std::FILE* pipe = popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string text;
+  for (int c = std::fgetc(pipe); c != EOF; c = std::fgetc(pipe)) text += static_cast<char>(c);
+  pclose(pipe);
+  return text;
+}
+
+NeffHeader& header_of(std::vector<std::byte>& neff) {
+  return *reinterpret_cast<NeffHeader*>(neff.data());
+}
+
+// Makes a changed NEFF consistent again, as an attacker would.
+void reseal(std::vector<std::byte>& neff) {
+  NeffHeader& header = header_of(neff);
+  header.tar_bytes = neff.size() - kNeffHeaderBytes;
+  const uint64_t begin = header.weights_offset_bytes;
+  const uint64_t size = header.weights_bytes;
+  if (begin <= neff.size() && size <= neff.size() - begin && begin >= kNeffHeaderBytes) {
+    std::vector<std::byte> rest(neff.begin() + kNeffHeaderBytes,
+                                neff.begin() + static_cast<ptrdiff_t>(begin));
+    rest.insert(rest.end(), neff.begin() + static_cast<ptrdiff_t>(begin + size), neff.end());
+    const XXH128_hash_t metadata = XXH3_128bits(rest.data(), rest.size());
+    const XXH128_hash_t weights = XXH3_128bits(neff.data() + begin, size);
+    header.metadata_hash = {metadata.low64, metadata.high64};
+    header.weights_hash = {weights.low64, weights.high64};
+  }
+  header.header_hash = 0;
+  header.header_hash = XXH3_64bits(&header, sizeof(header));
+}
+
+// Loads as far as it goes: container, plan, code.
+Result<Done> load(std::span<const std::byte> neff) {
+  Cores cores({0, 1, 2, 3});
+  NEURONC_ASSIGN(auto image, NeffImage::copy(neff, Verify::all));
+  NEURONC_TRY(Model::load(std::move(image), cores, -1, 0));
+  return Done{};
+}
+
+std::string message_of(const Result<Done>& result) { return result ? "" : result.error().message; }
+
+}  // namespace
+
+TEST_CASE("what the writer writes is read back") {
+  const std::vector<std::byte> neff = neff_of(parsed_plan(kFourCores));
+  auto image = NeffImage::copy(neff, Verify::all);
+  REQUIRE(image);
+  const NeffHeader& header = (*image)->header();
+  CHECK(header.num_cores == 4);
+  CHECK(header.num_lanes == 4);
+  CHECK(std::string(header.name) == "four");
+  CHECK(uuid_text(header).size() == 36);
+  CHECK((*image)->isas() == std::vector<std::string>{"x86-64-v2"});
+  CHECK((*image)->find("x86-64-v2/code.so")->offset_bytes % 4096 == 0);
+  CHECK((*image)->find("weights.bin")->offset_bytes % 4096 == 0);
+  CHECK((*image)->weights().size() == 64);
+  const auto plan = (*image)->read_plan("x86-64-v2");
+  REQUIRE(plan);
+  CHECK(plan->channels.size() == 3);
+  CHECK_FALSE((*image)->read_plan("x86-64-v9"));
+}
+
+TEST_CASE("files: any tar lists them, the bytes are reproducible, nothing is left behind") {
+  const std::string path = temporary_path("a.neff");
+  const std::vector<std::byte> code = read_bytes(TEST_KERNELS);
+  REQUIRE(write_neff(path, contents_of(parsed_plan(kFourCores), code)));
+  CHECK(read_bytes(path) == neff_of(parsed_plan(kFourCores)));
+  const std::string list = output_of("tail -c +1025 " + path + " | tar t");
+  CHECK(list ==
+        "neff.json\nx86-64-v2/code.so\nx86-64-v2/sg00/plan\nx86-64-v2/sg01/plan\n"
+        "x86-64-v2/sg02/plan\nx86-64-v2/sg03/plan\nweights.bin\n");
+  const std::string json = output_of("tail -c +1025 " + path + " | tar xO neff.json");
+  CHECK(json == "{\"name\": \"test\"}\n");
+  REQUIRE(NeffImage::open(path, Verify::all));
+  std::filesystem::remove(path);
+
+  NeffContents incomplete = contents_of(parsed_plan(kOneCore), code);
+  incomplete.constants.clear();
+  CHECK_FALSE(write_neff(path, incomplete));
+  CHECK_FALSE(write_neff("/nonexistent/a.neff", contents_of(parsed_plan(kOneCore), code)));
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::temp_directory_path())) {
+    CHECK(entry.path().string().find(path) == std::string::npos);
+  }
+}
+
+TEST_CASE("equal constants are stored once") {
+  plan::Plan plan = parsed_plan(kOneCore);
+  plan.constants.push_back(plan.constants[0]);
+  plan.constants[1].name = "another";
+  auto image = NeffImage::copy(neff_of(plan), Verify::all);
+  REQUIRE(image);
+  CHECK((*image)->weights().size() == 64);
+}
+
+TEST_CASE("versions, features and instruction sets that this runtime has not") {
+  std::vector<std::byte> neff = neff_of(parsed_plan(kOneCore));
+  SECTION("a newer minor version is accepted") {
+    header_of(neff).minor = 9;
+    reseal(neff);
+    CHECK(load(neff));
+  }
+  SECTION("a newer major version is refused, before the hash") {
+    header_of(neff).major = 2;
+    const auto refused = load(neff);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == NRT_UNSUPPORTED_NEFF_VERSION);
+    CHECK(message_of(refused).find("use a newer runtime") != std::string::npos);
+  }
+  SECTION("an unknown required feature is refused") {
+    header_of(neff).required_features |= 1ull << 40;
+    reseal(neff);
+    const auto refused = load(neff);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == NRT_UNSUPPORTED_NEFF_VERSION);
+  }
+  SECTION("a missing instruction set says what to do") {
+    const std::vector<std::byte> code = read_bytes(TEST_KERNELS);
+    NeffContents contents = contents_of(parsed_plan(kOneCore), code);
+    contents.variants[0].isa = "x86-64-v9,+avx9";
+    const auto refused = load(*build_neff(contents));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == NRT_HW_ERROR);
+    CHECK(message_of(refused).find("lacks x86-64-v9, avx9; compile") != std::string::npos);
+  }
+}
+
+TEST_CASE("the best instruction set is chosen") {
+  CHECK(missing_features("x86-64-v2").empty());
+  const std::vector<std::string> isas = {"x86-64-v1", "x86-64-v2", "x86-64-v2,+sse4.2",
+                                         "x86-64-v9"};
+  CHECK(*choose_isa(isas) == "x86-64-v2,+sse4.2");
+}
+
+TEST_CASE("a truncated NEFF is refused at every length") {
+  const std::vector<std::byte> neff = neff_of(parsed_plan(kFourCores));
+  for (size_t size = 0; size < neff.size(); size += 512) {
+    std::vector<std::byte> cut(neff.begin(), neff.begin() + static_cast<ptrdiff_t>(size));
+    REQUIRE_FALSE(load(cut));
+    if (size >= kNeffHeaderBytes) {
+      reseal(cut);
+      REQUIRE_FALSE(load(cut));
+    }
+  }
+  std::vector<std::byte> longer = neff;
+  longer.resize(neff.size() + 512);
+  CHECK_FALSE(load(longer));
+}
+
+TEST_CASE("a changed byte anywhere is noticed") {
+  const std::vector<std::byte> neff = neff_of(parsed_plan(kOneCore));
+  std::mt19937 random(3);
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<std::byte> damaged = neff;
+    damaged[random() % damaged.size()] ^= std::byte(1u << (random() % 8));
+    REQUIRE_FALSE(load(damaged));
+  }
+}
+
+TEST_CASE("hostile NEFFs with right hashes never crash the reader") {
+  const std::vector<std::byte> neff = neff_of(parsed_plan(kFourCores));
+  const auto image = NeffImage::copy(neff, Verify::all);
+  REQUIRE(image);
+  // Code is left alone: it is trusted. Its container, the ELF, is damaged in the next test.
+  const uint64_t code_begin = (*image)->find("x86-64-v2/code.so")->offset_bytes;
+  const uint64_t code_end = code_begin + (*image)->find("x86-64-v2/code.so")->bytes.size();
+  std::mt19937 random(5);
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<std::byte> hostile = neff;
+    for (unsigned n = 0; n <= random() % 4; ++n) {
+      const size_t at = random() % hostile.size();
+      if (at >= code_begin && at < code_end) continue;
+      hostile[at] = std::byte(random());
+    }
+    reseal(hostile);
+    load(hostile);
+  }
+}
+
+TEST_CASE("ELF objects that are not what they should be") {
+  const std::vector<std::byte> elf = read_bytes(TEST_KERNELS);
+  auto image = CodeImage::load(elf, -1, 0);
+  REQUIRE(image);
+  CHECK((*image)->find("add_scalar") != nullptr);
+  CHECK((*image)->find("nothing") == nullptr);
+  std::mt19937 random(11);
+  int num_refused = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<std::byte> damaged = elf;
+    if (round % 3 == 0) {
+      damaged.resize(random() % elf.size());
+    } else {
+      // The headers, and then anywhere.
+      damaged[random() % (round % 3 == 1 ? 1024 : damaged.size())] = std::byte(random());
+    }
+    if (!CodeImage::load(damaged, -1, 0)) ++num_refused;
+  }
+  CHECK(num_refused > 1000);
+}
+
+TEST_CASE("code with relocations or undefined symbols is refused") {
+  const std::string source = temporary_path("bad.c");
+  const std::string object = temporary_path("bad.so");
+  const auto message = [&](std::string_view text) {
+    std::ofstream(source) << text;
+    const std::string command = fmt::format(
+        "cc -O1 -fPIC -shared -nostdlib -ffreestanding -o {} {} 2>/dev/null", object, source);
+    REQUIRE(std::system(command.c_str()) == 0);
+    const auto image = CodeImage::load(read_bytes(object), -1, 0);
+    return image ? std::string("loaded") : image.error().message;
+  };
+  CHECK(message("int f(void) { return 1; }") == "loaded");
+  CHECK(message("int g(void); int f(void) { return g() + 1; }").find("cannot be loaded") !=
+        std::string::npos);
+  CHECK(message("int x; int* p = &x; int f(void) { return *p; }").find("relocations") !=
+        std::string::npos);
+  std::filesystem::remove(source);
+  std::filesystem::remove(object);
+}

@@ -1,0 +1,186 @@
+// The C API: loading from file and memory, tensors and sets, statuses with messages, concurrency.
+#include <array>
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include "runtime/cores.h"
+#include "runtime/nrt.hpp"
+#include "test/unit/runtime/fixtures.h"
+
+using namespace neuronc;
+using namespace neuronc::test;
+
+namespace {
+
+struct Session {
+  Session() { REQUIRE(nrt_init(NRT_FRAMEWORK_TYPE_NO_FW, "", "") == NRT_SUCCESS); }
+};
+
+// Loads bytes; fails the test if that fails.
+nrt::Model loaded(const std::vector<std::byte>& neff) {
+  std::string error;
+  auto model = nrt::Model::load(neff, error);
+  if (!model) FAIL(error);
+  return std::move(*model);
+}
+
+using Four = std::array<float, 4>;
+
+template <class T>
+std::span<const std::byte> bytes_of(const T& value) {
+  return {reinterpret_cast<const std::byte*>(&value), sizeof(T)};
+}
+template <class T>
+std::span<std::byte> bytes_of(T& value) {
+  return {reinterpret_cast<std::byte*>(&value), sizeof(T)};
+}
+
+}  // namespace
+
+TEST_CASE("the C API, from file to result") {
+  CHECK(nrt_load_file("x", 0, 0, nullptr) == NRT_UNINITIALIZED);
+  const Session session;
+  const std::string path = std::filesystem::temp_directory_path() / "neuronc-nrt-test.neff";
+  const std::vector<std::byte> code = read_bytes(TEST_KERNELS);
+  REQUIRE(write_neff(path, contents_of(parsed_plan(kOneCore), code)));
+  nrt_model_t* model = nullptr;
+  REQUIRE(nrt_load_file(path.c_str(), -1, 0, &model) == NRT_SUCCESS);
+  std::filesystem::remove(path);  // a loaded model does not need its name any more
+
+  nrt_tensor_info_array_t* info = nullptr;
+  REQUIRE(nrt_get_model_tensor_info(model, &info) == NRT_SUCCESS);
+  REQUIRE(info->tensor_count == 2);
+  CHECK(std::string(info->tensor_array[0].name) == "x");
+  CHECK(info->tensor_array[1].usage == NRT_TENSOR_USAGE_OUTPUT);
+  CHECK(info->tensor_array[1].dtype == NRT_DTYPE_FLOAT32);
+  CHECK(info->tensor_array[1].shape[0] == 4);
+  nrt_free_model_tensor_info(info);
+
+  nrt_tensor_t *x = nullptr, *y = nullptr;
+  nrt_tensor_set_t *inputs = nullptr, *outputs = nullptr;
+  REQUIRE(nrt_tensor_allocate(NRT_TENSOR_PLACEMENT_HOST, 0, 16, "x", &x) == NRT_SUCCESS);
+  REQUIRE(nrt_tensor_allocate_empty("y", &y) == NRT_SUCCESS);
+  REQUIRE(nrt_allocate_tensor_set(&inputs) == NRT_SUCCESS);
+  REQUIRE(nrt_allocate_tensor_set(&outputs) == NRT_SUCCESS);
+  CHECK(nrt_execute(model, inputs, outputs) == NRT_EXEC_BAD_INPUT);
+  CHECK(std::string(nrt_get_last_message()) == "input `x` (f32[4]) is not in the tensor set");
+  REQUIRE(nrt_add_tensor_to_tensor_set(inputs, "x", x) == NRT_SUCCESS);
+  REQUIRE(nrt_add_tensor_to_tensor_set(outputs, "y", y) == NRT_SUCCESS);
+  const Four values{1, 2, 3, 4};
+  REQUIRE(nrt_tensor_write(x, values.data(), 0, 16) == NRT_SUCCESS);
+  CHECK(nrt_tensor_write(x, values.data(), 8, 16) == NRT_INVALID);
+  REQUIRE(nrt_execute(model, inputs, outputs) == NRT_SUCCESS);
+  Four result{};
+  REQUIRE(nrt_tensor_read(y, result.data(), 0, 16) == NRT_SUCCESS);
+  CHECK(result == Four{2, 3, 4, 5});
+  const int64_t* dims = nullptr;
+  uint32_t ndim = 0;
+  REQUIRE(nrt_tensor_get_shape(y, &dims, &ndim) == NRT_SUCCESS);
+  CHECK((ndim == 1 && dims[0] == 4));
+
+  // A slice, unaligned on purpose, and an attached buffer.
+  nrt_tensor_t *wide = nullptr, *slice = nullptr;
+  std::array<char, 17> unaligned{};
+  REQUIRE(nrt_tensor_allocate(NRT_TENSOR_PLACEMENT_DEVICE, 0, 32, "wide", &wide) == NRT_SUCCESS);
+  REQUIRE(nrt_tensor_write(wide, values.data(), 7, 16) == NRT_SUCCESS);
+  REQUIRE(nrt_tensor_allocate_slice(wide, 7, 16, "slice", &slice) == NRT_SUCCESS);
+  nrt_tensor_free(&wide);
+  REQUIRE(nrt_add_tensor_to_tensor_set(inputs, "x", slice) == NRT_SUCCESS);
+  REQUIRE(nrt_tensor_attach_buffer(y, unaligned.data() + 1, 16) == NRT_SUCCESS);
+  REQUIRE(nrt_execute(model, inputs, outputs) == NRT_SUCCESS);
+  std::memcpy(result.data(), unaligned.data() + 1, 16);
+  CHECK(result == Four{2, 3, 4, 5});
+  REQUIRE(nrt_tensor_attach_buffer(y, unaligned.data(), 12) == NRT_SUCCESS);
+  CHECK(nrt_execute(model, inputs, outputs) == NRT_EXEC_BAD_INPUT);
+  CHECK(std::string(nrt_get_last_message()) ==
+        "output `y` is f32[4] of 16 bytes, the tensor has 12 bytes");
+
+  nrt_tensor_free(&slice);
+  nrt_tensor_free(&x);
+  nrt_tensor_free(&y);
+  nrt_destroy_tensor_set(&inputs);
+  nrt_destroy_tensor_set(&outputs);
+  CHECK(nrt_unload(model) == NRT_SUCCESS);
+  CHECK(nrt_unload(model) == NRT_INVALID_HANDLE);
+  CHECK(nrt_execute(model, nullptr, nullptr) == NRT_INVALID_HANDLE);
+}
+
+TEST_CASE("errors of loading have codes and messages") {
+  const Session session;
+  nrt_model_t* model = nullptr;
+  CHECK(nrt_load_file("/nonexistent.neff", 0, 0, &model) == NRT_INVALID);
+  CHECK(std::string(nrt_get_last_message()).find("/nonexistent.neff") != std::string::npos);
+  CHECK(nrt_load_file("/dev/null", 0, 0, &model) == NRT_INVALID);
+  CHECK(nrt_load("text", 4, 0, 0, &model) == NRT_INVALID);
+  const std::vector<std::byte> neff = neff_of(parsed_plan(kFourCores));
+  CHECK(nrt_load(neff.data(), neff.size(), 1000, 0, &model) == NRT_LOAD_NOT_ENOUGH_NC);
+  CHECK(nrt_load(neff.data(), neff.size(), 0, 2, &model) == NRT_LOAD_NOT_ENOUGH_NC);
+  CHECK(std::string(nrt_get_status_as_str(NRT_EXEC_OOB)) == "NRT_EXEC_OOB");
+}
+
+TEST_CASE("eight threads stream requests through a model on four cores") {
+  const Session session;
+  const nrt::Model model = loaded(neff_of(parsed_plan(kFourCores)));
+  CHECK(model.num_cores() == 4);
+  std::atomic<int> num_right{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 50; ++i) {
+        const float v = static_cast<float>(t * 50 + i);
+        const Four x{v, v, v, i % 5 == 0 ? -1 : v};
+        Four y{}, x2{};
+        std::string error;
+        const NRT_STATUS status = model.run({bytes_of(x)}, {bytes_of(y), bytes_of(x2)}, error);
+        if (i % 5 == 0 ? status == NRT_EXEC_OOB : y == Four{v + 4, v + 4, v + 4, v + 4})
+          ++num_right;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(num_right == 400);
+}
+
+TEST_CASE("models may be loaded and unloaded while others run") {
+  const Session session;
+  const std::vector<std::byte> neff = neff_of(parsed_plan(kOneCore));
+  std::vector<std::thread> threads;
+  std::atomic<int> num_right{0};
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) {
+        std::string error;
+        const auto model = nrt::Model::load(neff, error);
+        const Four x{1, 2, 3, 4};
+        Four y{};
+        if (model && model->run({bytes_of(x)}, {bytes_of(y)}, error) == NRT_SUCCESS && y[3] == 5) {
+          ++num_right;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(num_right == 80);
+}
+
+TEST_CASE("NEURON_RT_VISIBLE_CORES") {
+  using runtime::parse_visible_cores;
+  CHECK(*parse_visible_cores("0-2,5", 8) == std::vector<uint32_t>{0, 1, 2, 5});
+  CHECK(*parse_visible_cores("7", 8) == std::vector<uint32_t>{7});
+  for (const char* text : {"", "8", "2-1", "a", "1,", "1-", "1,1", "1 2"}) {
+    INFO(text);
+    CHECK_FALSE(parse_visible_cores(text, 8));
+  }
+}
+
+// Last: nothing may be loaded afterwards until nrt_init is called again.
+TEST_CASE("after nrt_close") {
+  const Session session;
+  nrt_close();
+  uint32_t count = 0;
+  CHECK(nrt_get_visible_nc_count(&count) == NRT_CLOSED);
+  const Session again;
+  CHECK(nrt_get_visible_nc_count(&count) == NRT_SUCCESS);
+}
