@@ -45,8 +45,10 @@ class LaneSeparator {
   bool is_concat(NodeId id) const { return is_core(id) && graph_.node(id).op == Op::concat; }
 
   void separate_concats();
+  bool crosses_lanes(NodeId concat, ValueId part) const;
   void detach(NodeId concat, size_t operand_index);
-  std::vector<ValueId> family_of(ValueId part, ValueId base) const;
+  bool is_view_node(NodeId id) const;
+  std::vector<ValueId> family_of(ValueId part) const;
   void straighten_host_operands();
   void settle_outputs();
   ValueId copy_before(NodeId position, ValueId value, Storage storage, int32_t core);
@@ -63,14 +65,35 @@ void LaneSeparator::separate_concats() {
   }
   for (NodeId id : concats) {
     for (size_t i = 0; i < graph_.node(id).operands.size(); ++i) {
-      const NodeId producer = graph_.producer(graph_.node(id).operands[i]);
-      if (producer && lane_of(graph_.node(producer)) != lane_of(graph_.node(id))) detach(id, i);
+      if (crosses_lanes(id, graph_.node(id).operands[i])) detach(id, i);
     }
   }
 }
 
+bool LaneSeparator::is_view_node(NodeId id) const {
+  const Node& node = graph_.node(id);
+  return is_core(id) && node.op != Op::concat && node.op != Op::group && node.op != Op::reorder;
+}
+
+// Whether a part of a concat in place is written, or read by itself, on another lane than the
+// concat's. A lane that reads one part must not wait for the whole, which may depend on it.
+bool LaneSeparator::crosses_lanes(NodeId concat, ValueId part) const {
+  const int32_t lane = lane_of(graph_.node(concat));
+  const NodeId producer = graph_.producer(part);
+  if (!graph_.value(part).storage.is_view() || !producer) return false;
+  if (lane_of(graph_.node(producer)) != lane) return true;
+  for (ValueId value : family_of(part)) {
+    for (const Use& use : graph_.value(value).uses) {
+      const bool is_read = graph_.node(use.node).op != Op::concat && !is_view_node(use.node);
+      if (is_read && lane_of(graph_.node(use.node)) != lane) return true;
+    }
+  }
+  return false;
+}
+
 // The values that lie in the memory of `part` by being it, a part of it, or a view of either.
-std::vector<ValueId> LaneSeparator::family_of(ValueId part, ValueId base) const {
+std::vector<ValueId> LaneSeparator::family_of(ValueId part) const {
+  const ValueId base = graph_.value(part).storage.base;
   std::vector<ValueId> family{part};
   const auto add = [&](ValueId value) {
     const bool is_inside = value && graph_.value(value).storage.base == base;
@@ -83,13 +106,9 @@ std::vector<ValueId> LaneSeparator::family_of(ValueId part, ValueId base) const 
     if (is_concat(producer)) {
       for (ValueId operand : graph_.node(producer).operands) add(operand);
     }
-    const std::vector<Use> uses = graph_.value(family[i]).uses;
-    for (const Use& use : uses) {
-      const Node& user = graph_.node(use.node);
-      const bool is_view = is_core(use.node) && user.op != Op::concat && user.op != Op::group &&
-                           user.op != Op::reorder;
-      if (!is_view) continue;
-      for (ValueId result : user.results) add(result);
+    for (const Use& use : graph_.value(family[i]).uses) {
+      if (!is_view_node(use.node)) continue;
+      for (ValueId result : graph_.node(use.node).results) add(result);
     }
   }
   return family;
@@ -100,9 +119,8 @@ std::vector<ValueId> LaneSeparator::family_of(ValueId part, ValueId base) const 
 void LaneSeparator::detach(NodeId concat, size_t operand_index) {
   const ValueId part = graph_.node(concat).operands[operand_index];
   const Storage in_place = graph_.value(part).storage;
-  if (!in_place.is_view()) return;
   const std::vector<int64_t> shape = graph_.type(part).shape();
-  const std::vector<ValueId> family = family_of(part, in_place.base);
+  const std::vector<ValueId> family = family_of(part);
   Storage own = in_place;
   own.base = ValueId();
   own.offset = 0;

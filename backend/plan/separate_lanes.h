@@ -4,7 +4,8 @@
 //     ->  %a on memory of its own, sent whole;  %a2 = reorder(%a) on core 1, written in place
 //
 // After it
-//   - all values that are written into one base are written on one lane, that of the concat;
+//   - all values that are written into one base are written on one lane, that of the concat, and
+//     other lanes read it only as a whole;
 //   - what a host node reads of a core is dense, row-major and of the declared element type;
 //   - every model output made on the host, or that no node makes, is the result of a host node and
 //     of no other output.
