@@ -81,6 +81,13 @@ RandomModel::Recipe& RandomModel::add(Kind kind, Op op, Placement placement,
 void RandomModel::add_group() {
   std::vector<ValueId> operands;
   for (int64_t i = pick(3); i >= 0; --i) operands.push_back(pick_value());
+  if (pick(3) == 0) {
+    // The same memory twice: a result must not be written over it.
+    const std::vector<int64_t> dims = shape(operands[0]);
+    const Recipe& view =
+        add(Kind::transpose, Op::transpose, Placement::core, {operands[0]}, {{dims[1], dims[0]}});
+    operands.push_back(view.results[0]);
+  }
   std::vector<std::vector<int64_t>> shapes;
   for (int64_t i = pick(4) == 0 ? 2 : 1; i > 0; --i) {
     const bool is_same = pick(3) > 0;
