@@ -42,6 +42,7 @@ constexpr Key kKeys[] = {
     {"launch_ns", &HardwareModel::launch_ns, 0},
 };
 constexpr double kMaximum = 1e24;
+constexpr size_t kMaxFileBytes = 1 << 20;  // far more than a model takes
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kBlank = " \t\r";
@@ -61,9 +62,12 @@ class ModelParser {
       const size_t end = text.find('\n');
       parse_line(text.substr(0, end));
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+      // One message about a file that is something else is enough.
+      if (has_failed_ && !has(kFormatKey)) break;
     }
     line_ = 0;
-    if (!has(kFormatKey)) fail("`neuronc-hardware-model` is missing: this is no hardware model");
+    if (!has_failed_ && !has(kFormatKey)) fail("it is empty");
+    if (!has(kFormatKey)) return reported();
     if (!has("name")) fail("`name` is missing");
     for (const Key& key : kKeys) {
       if (!has(key.name)) fail(fmt::format("`{}` is missing", key.name));
@@ -93,6 +97,9 @@ class ModelParser {
     const std::string key(trimmed(line.substr(0, equals)));
     const std::string_view value = trimmed(line.substr(equals + 1));
     if (has(key)) return fail(fmt::format("`{}` is given twice", key));
+    if (key != kFormatKey && seen_.empty()) {
+      return fail("it does not begin with `neuronc-hardware-model = 1`");
+    }
     seen_.push_back(key);
     if (key == "name") {
       model_.name = value;
@@ -143,7 +150,10 @@ Expected<std::string> read_text_file(const std::string& path, Diagnostics& diagn
   std::string text;
   if (file) {
     char chunk[4096];
-    while (const size_t n = std::fread(chunk, 1, sizeof chunk, file.get())) text.append(chunk, n);
+    while (const size_t n = std::fread(chunk, 1, sizeof chunk, file.get())) {
+      text.append(chunk, n);
+      if (text.size() > kMaxFileBytes) break;
+    }
     if (!std::ferror(file.get())) return text;
   }
   Location location;
