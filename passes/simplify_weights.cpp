@@ -89,23 +89,27 @@ std::optional<Affine> affine_of(const Rewriter& rewriter, NodeId id) {
   return affine;
 }
 
-// The result channel that element `index` of the weights contributes to.
-size_t result_channel(const Node& node, const std::vector<int64_t>& shape, int64_t index) {
-  const std::vector<int64_t> strides = row_major_strides(shape);
-  const int64_t first = index / strides[0];
-  if (node.op == Op::conv) return static_cast<size_t>(first);
-  const int64_t second = index / strides[1] % shape[1];
-  if (node.op == Op::gemm) {
-    return static_cast<size_t>(node.view().i64("transB") != 0 ? first : second);
-  }
-  const int64_t per_group = shape[0] / node.view().i64("group");
-  return static_cast<size_t>(first / per_group * shape[1] + second);
+// The result channel that weights[row, column, ...] contribute to.
+int64_t result_channel(const Node& node, const std::vector<int64_t>& shape, int64_t row,
+                       int64_t column) {
+  if (node.op == Op::conv) return row;
+  if (node.op == Op::gemm) return node.view().i64("transB") != 0 ? row : column;
+  const int64_t rows_per_group = shape[0] / node.view().i64("group");
+  return row / rows_per_group * shape[1] + column;
 }
 
 Tensor scaled_weights(const Node& node, const Tensor& weights, const Affine& affine) {
-  Tensor result = Tensor::zeros(weights.dtype(), weights.shape());
-  for (int64_t i = 0; i < weights.num_elements(); ++i) {
-    result.set_f64(i, weights.f64(i) * affine.scale[result_channel(node, weights.shape(), i)]);
+  const std::vector<int64_t>& shape = weights.shape();
+  Tensor result = Tensor::zeros(weights.dtype(), shape);
+  if (weights.num_elements() == 0) return result;
+  const int64_t inner = weights.num_elements() / (shape[0] * shape[1]);
+  int64_t begin = 0;
+  for (int64_t row = 0; row < shape[0]; ++row) {
+    for (int64_t column = 0; column < shape[1]; ++column, begin += inner) {
+      const double scale =
+          affine.scale[static_cast<size_t>(result_channel(node, shape, row, column))];
+      for (int64_t i = begin; i < begin + inner; ++i) result.set_f64(i, weights.f64(i) * scale);
+    }
   }
   return result;
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "compiler/onnx/import.h"
 #include "ir/module_file.h"
 #include "ir/printer.h"
 #include "ir/verifier.h"
@@ -27,7 +28,7 @@ struct OptOptions {
 
 void declare_options(CLI::App& app, OptOptions& options, bool& verifies_each,
                      bool (&has_level)[4]) {
-  app.add_option("file", options.file, "the module (.nir)")->required();
+  app.add_option("file", options.file, "the module (.nir) or model (.onnx)")->required();
   app.add_option("--passes", options.passes, "the pipeline; `neuronc list-passes` lists passes");
   app.add_option("-o,--output", options.output, "write the module here instead of to stdout");
   app.add_option("--print-after", options.runner.print_after, "a pass, or `all`");
@@ -45,9 +46,15 @@ void declare_options(CLI::App& app, OptOptions& options, bool& verifies_each,
   }
 }
 
+Expected<Module> read_module(const std::string& file, Diagnostics& diagnostics) {
+  if (!file.ends_with(".onnx")) return read_module_file(file, diagnostics);
+  NEURONC_ASSIGN(onnx::ImportedModel model, onnx::import_file(file, {}, diagnostics));
+  return std::move(model.module);
+}
+
 Expected<void> run(const OptOptions& options, Diagnostics& diagnostics) {
   NEURONC_ASSIGN(const Pipeline pipeline, parse_pipeline(options.passes, diagnostics));
-  NEURONC_ASSIGN(Module module, read_module_file(options.file, diagnostics));
+  NEURONC_ASSIGN(Module module, read_module(options.file, diagnostics));
   NEURONC_TRY(verify(module, diagnostics, options.file));
   const ReferenceTarget target;
   Remarks remarks;

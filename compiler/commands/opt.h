@@ -1,4 +1,4 @@
-// `neuronc opt FILE.nir --passes=TEXT`: runs passes over a module in text form and prints what
+// `neuronc opt FILE.nir|MODEL.onnx --passes=TEXT`: runs passes over a module and prints what
 // comes out. What tests of passes, bug reports and crash reproductions are run with.
 #pragma once
 
