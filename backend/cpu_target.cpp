@@ -1,0 +1,197 @@
+// Implements cpu_target.h.
+#include "backend/cpu_target.h"
+
+#include <algorithm>
+
+#include "backend/lower/lowering.h"
+#include "backend/variants/variant.h"
+#include "ir/cost.h"
+#include "ir/kernel/kernel.h"
+
+namespace neuronc {
+namespace {
+
+// Kernels that no variant takes reach this part of the machine's peak.
+constexpr double kDefaultEfficiency = 0.05;
+
+OrRefusal<void> check_type(const Type& type) {
+  if (!type.is_tensor()) return refuse("it works on sequences or optionals");
+  if (!type.is_static()) return refuse("its shapes are not known before it runs");
+  if (!kernel::is_kernel_dtype(type.dtype)) {
+    return refuse("kernels have no element type " + std::string(neuronc::name(type.dtype)));
+  }
+  return {};
+}
+
+OrRefusal<void> check_lowering(const Module& module, const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  if (node.op == Op::constant) return {};
+  const Lowering& lowering = lowering_of(node.op);
+  if (!lowering) return refuse("`" + std::string(node.def().name) + "` has no native lowering");
+  return lowering.accepts == nullptr ? OrRefusal<void>() : lowering.accepts(module, graph, node);
+}
+
+GroupContext context_of(const Module& module, const Graph& graph, NodeId group,
+                        const TargetIsa& isa) {
+  const Graph& body = *graph.node(group).bodies[0];
+  return {module, graph, group, body, find_anchor(body), isa};
+}
+
+// The variant that a laid-out group names, or that it would take.
+const Variant* variant_of(const GroupContext& context) {
+  if (!context.anchor) return nullptr;
+  for (const Variant* variant : variants_of(context.anchor_node().op)) {
+    if (variant->accepts(context)) return variant;
+  }
+  return nullptr;
+}
+
+// Operators whose elements are per channel: lanes run along channels, so they want them innermost.
+bool works_on_channels(Op op) {
+  switch (op) {
+    case Op::max_pool:
+    case Op::average_pool:
+    case Op::lp_pool:
+    case Op::global_average_pool:
+    case Op::global_max_pool:
+    case Op::global_lp_pool:
+    case Op::batch_normalization:
+    case Op::depth_to_space:
+    case Op::space_to_depth:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool wants_channels_last(const Type& type, const TargetIsa& isa) {
+  return type.rank() >= 3 && type.is_static() && type.shape()[1] >= isa.vector_bytes / 4;
+}
+
+bool reduces_once(const Graph& graph, const Node& node) {
+  // A running window reads an element several times, a whole-axis reduction once.
+  return node.has(Trait::reduction) && !graph.type(node.operands[0]).dims.empty();
+}
+
+}  // namespace
+
+CpuTarget::CpuTarget(TargetIsa isa, HardwareModel hardware)
+    : isa_(std::move(isa)), hardware_(std::move(hardware)) {}
+
+OrRefusal<void> CpuTarget::can_lower(const Module& module, const Graph& graph, NodeId id) const {
+  const Node& node = graph.node(id);
+  if (node.has(Trait::host)) return refuse("it runs on the host by nature");
+  if (node.has(Trait::control_flow)) return refuse("control flow runs on the host");
+  for (ValueId operand : node.operands) {
+    if (operand) NEURONC_TRY(check_type(graph.type(operand)));
+  }
+  for (ValueId result : node.results) NEURONC_TRY(check_type(graph.type(result)));
+  return check_lowering(module, graph, id);
+}
+
+OrRefusal<void> CpuTarget::can_inline(const Module& module, const Graph& graph, NodeId id) const {
+  const Node& node = graph.node(id);
+  if (lowering_of(node.op).element == nullptr) {
+    return refuse("its elements are not computed one by one");
+  }
+  if (node.results.size() != 1) return refuse("it has several results");
+  return check_lowering(module, graph, id);
+}
+
+OrRefusal<void> CpuTarget::accepts_prologue(const Module& module, const Graph& graph, NodeId id,
+                                            size_t operand_index) const {
+  const Node& node = graph.node(id);
+  if (operand_index != 0) return refuse("the operand is read more than once");
+  const Type& x = graph.type(node.operands[0]);
+  if (reduces_once(graph, node)) return {};
+  switch (node.op) {
+    case Op::conv: {
+      // The direct variant copies the input before it multiplies; others read it tap by tap.
+      const bool has_slab = node.view().i64("group") == 1 && (x.rank() == 3 || x.rank() == 4) &&
+                            module.constant_of(graph, node.operands[1]) != nullptr &&
+                            carrier_of(x.dtype) == DType::f32;
+      if (has_slab) return {};
+      return refuse("the convolution reads its operand once per tap");
+    }
+    case Op::matmul:
+    case Op::gemm:
+      if (x.rank() >= 2 && carrier_of(x.dtype) == DType::f32 &&
+          graph.type(node.operands[1]).rank() >= 2) {
+        return {};
+      }
+      return refuse("the product reads its operand once per column");
+    default:
+      return refuse("the operator reads its operand more than once");
+  }
+}
+
+VariantChoice CpuTarget::choose_variant(const Module& module, const Graph& graph,
+                                        NodeId group) const {
+  VariantChoice choice;
+  choice.name = "default";
+  const GroupContext context = context_of(module, graph, group, isa_);
+  if (!context.anchor) return choice;
+  for (const Variant* variant : variants_of(context.anchor_node().op)) {
+    const OrRefusal<void> accepted = variant->accepts(context);
+    if (accepted) {
+      choice.name = variant->name;
+      break;
+    }
+    choice.refusals.push_back(std::string(variant->name) + ": " + accepted.error().reason);
+  }
+  return choice;
+}
+
+DimOrder CpuTarget::preferred_operand_order(const Module& module, const Graph& graph,
+                                            NodeId group, size_t operand_index) const {
+  const GroupContext context = context_of(module, graph, group, isa_);
+  if (!context.anchor) return {};
+  const ValueId input = context.body.inputs()[operand_index];
+  const Node& anchor = context.anchor_node();
+  const Variant* variant = variant_of(context);
+  for (size_t i = 0; i < anchor.operands.size(); ++i) {
+    if (anchor.operands[i] != input) continue;
+    if (variant != nullptr) return variant->operand_order(context, i);
+    const Type& type = context.body.type(input);
+    if (i > 0 || !wants_channels_last(type, isa_)) return {};
+    return works_on_channels(anchor.op) ? channels_last(static_cast<size_t>(type.rank()))
+                                        : DimOrder();
+  }
+  // An addend behind the anchor is read in the order in which results are written.
+  const std::vector<int64_t> shape = context.body.type(input).shape();
+  if (variant != nullptr && shape == context.result_shape()) return variant->result_order(context);
+  return {};
+}
+
+DimOrder CpuTarget::preferred_result_order(const Module& module, const Graph& graph, NodeId group,
+                                           size_t result_index) const {
+  const GroupContext context = context_of(module, graph, group, isa_);
+  if (!context.anchor) return {};
+  if (const Variant* variant = variant_of(context)) return variant->result_order(context);
+  const Type& type = graph.type(graph.node(group).results[result_index]);
+  const Type& x = context.body.type(context.anchor_node().operands[0]);
+  if (!works_on_channels(context.anchor_node().op) || !wants_channels_last(x, isa_)) return {};
+  return wants_channels_last(type, isa_) ? channels_last(static_cast<size_t>(type.rank()))
+                                         : DimOrder();
+}
+
+DType CpuTarget::storage_dtype(DType dtype) const {
+  if (dtype == DType::f16) return DType::f32;
+  if (dtype == DType::bf16 && !isa_.has_avx512_bf16) return DType::f32;
+  return dtype;
+}
+
+GroupCost CpuTarget::cost(const Module& module, const Graph& graph, NodeId group) const {
+  GroupCost cost = predict_cost(module, graph, group, hardware_);
+  if (graph.node(group).op != Op::group) return cost;
+  const GroupContext context = context_of(module, graph, group, isa_);
+  if (!context.anchor || !context.anchor_node().has(Trait::matmul_like)) return cost;
+  const Variant* variant = variant_of(context);
+  const double efficiency = variant == nullptr ? kDefaultEfficiency : variant->efficiency;
+  const DType dtype = context.body.type(context.anchor_node().operands[0]).dtype;
+  const double rate = hardware_.matmul_flops_per_s(dtype) * efficiency;
+  cost.time_ns = std::max(cost.time_ns, hardware_.launch_ns + cost.flops / rate * 1e9);
+  return cost;
+}
+
+}  // namespace neuronc

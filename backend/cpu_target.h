@@ -1,0 +1,37 @@
+// The host CPU as a machine of NeuronCores: what the passes ask, answered from the lowering table,
+// the list of kernel variants and the hardware model.
+#pragma once
+
+#include "backend/llvm/codegen.h"
+#include "ir/hardware_model.h"
+#include "ir/target.h"
+
+namespace neuronc {
+
+class CpuTarget : public Target {
+ public:
+  CpuTarget(TargetIsa isa, HardwareModel hardware);
+
+  const TargetIsa& isa() const { return isa_; }
+  const HardwareModel& hardware() const { return hardware_; }
+
+  std::string_view name() const override { return isa_.cpu; }
+  OrRefusal<void> can_lower(const Module& module, const Graph& graph, NodeId node) const override;
+  OrRefusal<void> can_inline(const Module& module, const Graph& graph, NodeId node) const override;
+  OrRefusal<void> accepts_prologue(const Module& module, const Graph& graph, NodeId node,
+                                   size_t operand_index) const override;
+  VariantChoice choose_variant(const Module& module, const Graph& graph,
+                               NodeId group) const override;
+  DimOrder preferred_operand_order(const Module& module, const Graph& graph, NodeId group,
+                                   size_t operand_index) const override;
+  DimOrder preferred_result_order(const Module& module, const Graph& graph, NodeId group,
+                                  size_t result_index) const override;
+  DType storage_dtype(DType dtype) const override;
+  GroupCost cost(const Module& module, const Graph& graph, NodeId group) const override;
+
+ private:
+  TargetIsa isa_;
+  HardwareModel hardware_;
+};
+
+}  // namespace neuronc
