@@ -1,0 +1,169 @@
+// Plain lowerings of conv and conv_transpose: correct for every rank, group, dilation and type; the
+// fast forms are variants (backend/variants/convolution/).
+#include "backend/lower/lanes.h"
+#include "backend/lower/lowering.h"
+#include "backend/lower/windows.h"
+#include "ir/base/check.h"
+
+namespace neuronc {
+namespace {
+
+using kernel::Builder;
+using kernel::GuardRange;
+using kernel::Index;
+using kernel::Values;
+
+Window window_of_weights(GroupEmitter& e, const Node& node) {
+  const std::vector<int64_t> w = e.shape(node.operands[1]);
+  auto window = window_of(node.view(), {w.begin() + 2, w.end()});
+  NEURONC_CHECK(window.has_value());
+  return *window;
+}
+
+Register with_bias(GroupEmitter& e, const Node& node, const LaneIndex& at, Register sum) {
+  if (node.has_operand(2)) {
+    const LaneIndex channel = at.with_dims({at.dims[1]}, {at.steps[1]});
+    sum = e.builder().add(sum, e.pull(node.operands[2], channel));
+  }
+  return round_carried(e.builder(), sum, e.type(node.results[0]).dtype);
+}
+
+// ---- conv
+
+Register emit_conv(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at);
+
+Register sum_taps(GroupEmitter& e, const Node& node, const Window& window, const LaneIndex& at,
+                  bool is_border) {
+  Builder& b = e.builder();
+  const std::vector<int64_t> x = e.shape(node.operands[0]), w = e.shape(node.operands[1]);
+  const WindowWalk walk(e, window, {x.begin() + 2, x.end()}, at);
+  const int64_t group_outputs = w[0] / node.view().i64("group");
+  const int64_t group_inputs = w[1];
+  const Index group = kernel::floor_div(at.dims[1], group_outputs);
+  // Lanes along channels lie in one group, or are depthwise: one channel a group.
+  const int64_t group_step = group_outputs == 1 ? at.steps[1] : 0;
+  const size_t rank = x.size();
+  const auto body = [&](const Tap& tap, std::span<const Register> sum) {
+    return e.loop({0, group_inputs, 1}, Values(sum.begin(), sum.end()),
+                  [&](Index c, std::span<const Register> carried) {
+                    LaneIndex from = at, weight = at;
+                    from.dims[1] = group * Index(group_inputs) + c;
+                    from.steps[1] = group_step * group_inputs;
+                    weight.dims[0] = at.dims[1];
+                    weight.steps[0] = at.steps[1];
+                    weight.dims[1] = c;
+                    weight.steps[1] = 0;
+                    for (size_t d = 2; d < rank; ++d) {
+                      from.dims[d] = tap.position[d - 2];
+                      from.steps[d] = walk.steps()[d - 2];
+                      weight.dims[d] = tap.offset[d - 2];
+                      weight.steps[d] = 0;
+                    }
+                    return Values{b.fma(e.pull(node.operands[0], from),
+                                        e.pull(node.operands[1], weight), carried[0])};
+                  });
+  };
+  const Values zero{b.zero({carrier_of(e.type(node.operands[0]).dtype), at.lanes})};
+  return (is_border ? walk.fold_border(zero, body) : walk.fold_interior(zero, body))[0];
+}
+
+Register emit_conv(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  const std::vector<int64_t> x = e.shape(node.operands[0]), w = e.shape(node.operands[1]);
+  const DType carrier = carrier_of(e.type(node.operands[0]).dtype);
+  const auto one_lane = [&](const LaneIndex& one) { return emit_conv(e, node, 0, one); };
+  const int64_t groups = node.view().i64("group");
+  if (at.varies(1) && groups > 1 && w[0] != groups) return by_lanes(e, at, carrier, one_lane);
+  const Window window = window_of_weights(e, node);
+  const WindowWalk walk(e, window, {x.begin() + 2, x.end()}, at);
+  const Register sum = choose_window(
+      e, walk, at, carrier, [&] { return sum_taps(e, node, window, at, false); },
+      [&] { return sum_taps(e, node, window, at, true); },
+      [&](const LaneIndex& one) {
+        const WindowWalk lane(e, window, {x.begin() + 2, x.end()}, one);
+        return choose_window(
+            e, lane, one, carrier, [&] { return sum_taps(e, node, window, one, false); },
+            [&] { return sum_taps(e, node, window, one, true); }, one_lane);
+      });
+  return with_bias(e, node, at, sum);
+}
+
+// ---- conv_transpose: each result gathers the input pixels whose windows cover it
+
+struct Gathering {
+  GroupEmitter& e;
+  const Node& node;
+  Window window;
+  std::vector<int64_t> x, w;
+  LaneIndex at;  // lanes along channels or images only
+
+  Register run() {
+    Builder& b = e.builder();
+    return taps(0, b.zero({carrier_of(e.type(node.operands[0]).dtype), at.lanes}),
+                std::vector<Index>(window.rank()), std::vector<Index>(window.rank()));
+  }
+
+  // Tap r of an axis is read by input pixel (q + pad - r * dilation) / stride, if there is one.
+  Register taps(size_t axis, Register sum, std::vector<Index> offsets,
+                std::vector<Index> positions) {
+    if (axis == window.rank()) return channels(sum, offsets, positions);
+    const int64_t stride = window.strides[axis];
+    return e.loop({0, window.kernel[axis], 1}, Values{sum},
+                  [&](Index r, std::span<const Register> carried) {
+                    const Register so_far = carried[0];
+                    const Index from = at.dims[axis + 2] + Index(window.pads_begin[axis]) -
+                                       r * Index(window.dilations[axis]);
+                    const Index position = kernel::floor_div(from, stride);
+                    std::vector<GuardRange> guards{{position, 0, x[axis + 2]}};
+                    if (stride > 1) guards.push_back({kernel::mod(from, stride), 0, 1});
+                    offsets[axis] = r;
+                    positions[axis] = position;
+                    return e.choose(
+                        guards,
+                        [&] { return Values{taps(axis + 1, so_far, offsets, positions)}; },
+                        [&] { return Values{so_far}; });
+                  })[0];
+  }
+
+  Register channels(Register sum, const std::vector<Index>& offsets,
+                    const std::vector<Index>& positions) {
+    Builder& b = e.builder();
+    const int64_t group_inputs = x[1] / node.view().i64("group");
+    const Index group = kernel::floor_div(at.dims[1], w[1]);
+    return e.loop({0, group_inputs, 1}, Values{sum},
+                  [&](Index c, std::span<const Register> carried) {
+                    LaneIndex from = at, weight = at;
+                    from.dims[1] = weight.dims[0] = group * Index(group_inputs) + c;
+                    from.steps[1] = weight.steps[0] = 0;
+                    weight.dims[1] = kernel::mod(at.dims[1], w[1]);
+                    weight.steps[1] = at.steps[1];
+                    for (size_t axis = 0; axis < offsets.size(); ++axis) {
+                      from.dims[axis + 2] = positions[axis];
+                      weight.dims[axis + 2] = offsets[axis];
+                    }
+                    return Values{b.fma(e.pull(node.operands[0], from),
+                                        e.pull(node.operands[1], weight), carried[0])};
+                  })[0];
+  }
+};
+
+Register emit_conv_transpose(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  bool is_spread = at.varies(1) && node.view().i64("group") > 1;
+  for (size_t d = 2; d < at.dims.size(); ++d) is_spread |= at.varies(d);
+  if (is_spread) {
+    return by_lanes(e, at, carrier_of(e.type(node.operands[0]).dtype), [&](const LaneIndex& one) {
+      return emit_conv_transpose(e, node, 0, one);
+    });
+  }
+  Gathering gathering{e, node, window_of_weights(e, node), e.shape(node.operands[0]),
+                      e.shape(node.operands[1]), at};
+  return with_bias(e, node, at, gathering.run());
+}
+
+}  // namespace
+
+void add_convolution_lowerings(LoweringTable& t) {
+  row(t, Op::conv) = {emit_conv};
+  row(t, Op::conv_transpose) = {emit_conv_transpose};
+}
+
+}  // namespace neuronc
