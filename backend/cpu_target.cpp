@@ -142,8 +142,8 @@ VariantChoice CpuTarget::choose_variant(const Module& module, const Graph& graph
   return choice;
 }
 
-DimOrder CpuTarget::preferred_operand_order(const Module& module, const Graph& graph,
-                                            NodeId group, size_t operand_index) const {
+DimOrder CpuTarget::preferred_operand_order(const Module& module, const Graph& graph, NodeId group,
+                                            size_t operand_index) const {
   const GroupContext context = context_of(module, graph, group, isa_);
   if (!context.anchor) return {};
   const ValueId input = context.body.inputs()[operand_index];

@@ -25,7 +25,7 @@ Register with_bias(GroupEmitter& e, const Node& node, const LaneIndex& at, Regis
     const LaneIndex channel = at.with_dims({at.dims[1]}, {at.steps[1]});
     sum = e.builder().add(sum, e.pull(node.operands[2], channel));
   }
-  return round_carried(e.builder(), sum, e.type(node.results[0]).dtype);
+  return e.rounded(sum, e.type(node.results[0]).dtype);
 }
 
 // ---- conv
@@ -118,8 +118,7 @@ struct Gathering {
                     offsets[axis] = r;
                     positions[axis] = position;
                     return e.choose(
-                        guards,
-                        [&] { return Values{taps(axis + 1, so_far, offsets, positions)}; },
+                        guards, [&] { return Values{taps(axis + 1, so_far, offsets, positions)}; },
                         [&] { return Values{so_far}; });
                   })[0];
   }
@@ -129,20 +128,20 @@ struct Gathering {
     Builder& b = e.builder();
     const int64_t group_inputs = x[1] / node.view().i64("group");
     const Index group = kernel::floor_div(at.dims[1], w[1]);
-    return e.loop({0, group_inputs, 1}, Values{sum},
-                  [&](Index c, std::span<const Register> carried) {
-                    LaneIndex from = at, weight = at;
-                    from.dims[1] = weight.dims[0] = group * Index(group_inputs) + c;
-                    from.steps[1] = weight.steps[0] = 0;
-                    weight.dims[1] = kernel::mod(at.dims[1], w[1]);
-                    weight.steps[1] = at.steps[1];
-                    for (size_t axis = 0; axis < offsets.size(); ++axis) {
-                      from.dims[axis + 2] = positions[axis];
-                      weight.dims[axis + 2] = offsets[axis];
-                    }
-                    return Values{b.fma(e.pull(node.operands[0], from),
-                                        e.pull(node.operands[1], weight), carried[0])};
-                  })[0];
+    return e.loop(
+        {0, group_inputs, 1}, Values{sum}, [&](Index c, std::span<const Register> carried) {
+          LaneIndex from = at, weight = at;
+          from.dims[1] = weight.dims[0] = group * Index(group_inputs) + c;
+          from.steps[1] = weight.steps[0] = 0;
+          weight.dims[1] = kernel::mod(at.dims[1], w[1]);
+          weight.steps[1] = at.steps[1];
+          for (size_t axis = 0; axis < offsets.size(); ++axis) {
+            from.dims[axis + 2] = positions[axis];
+            weight.dims[axis + 2] = offsets[axis];
+          }
+          return Values{
+              b.fma(e.pull(node.operands[0], from), e.pull(node.operands[1], weight), carried[0])};
+        })[0];
   }
 };
 
@@ -150,12 +149,12 @@ Register emit_conv_transpose(GroupEmitter& e, const Node& node, size_t, const La
   bool is_spread = at.varies(1) && node.view().i64("group") > 1;
   for (size_t d = 2; d < at.dims.size(); ++d) is_spread |= at.varies(d);
   if (is_spread) {
-    return by_lanes(e, at, carrier_of(e.type(node.operands[0]).dtype), [&](const LaneIndex& one) {
-      return emit_conv_transpose(e, node, 0, one);
-    });
+    return by_lanes(e, at, carrier_of(e.type(node.operands[0]).dtype),
+                    [&](const LaneIndex& one) { return emit_conv_transpose(e, node, 0, one); });
   }
-  Gathering gathering{e, node, window_of_weights(e, node), e.shape(node.operands[0]),
-                      e.shape(node.operands[1]), at};
+  Gathering gathering{
+      e, node, window_of_weights(e, node), e.shape(node.operands[0]), e.shape(node.operands[1]),
+      at};
   return with_bias(e, node, at, gathering.run());
 }
 

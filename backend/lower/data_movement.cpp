@@ -24,8 +24,8 @@ template <MapFn kMap>
 Register move(GroupEmitter& e, const Node& node, size_t result, const LaneIndex& at) {
   const size_t rank = e.shape(node.operands[0]).size();
   const auto pull = [&](const LaneIndex& to, bool& is_even) {
-    LaneIndex from = to.with_dims(std::vector<Index>(rank, Index(0)),
-                                  std::vector<int64_t>(rank, 0));
+    LaneIndex from =
+        to.with_dims(std::vector<Index>(rank, Index(0)), std::vector<int64_t>(rank, 0));
     is_even = kMap(e, node, result, to, from);
     return is_even ? e.pull(node.operands[0], from) : Register();
   };
@@ -47,10 +47,9 @@ bool split_linear(const std::vector<int64_t>& extents, size_t begin, size_t end,
   for (size_t d = end; d-- > begin;) {
     const int64_t extent = extents[d];
     if (extent == 1) continue;
-    const bool is_outermost =
-        std::all_of(extents.begin() + static_cast<std::ptrdiff_t>(begin),
-                    extents.begin() + static_cast<std::ptrdiff_t>(d),
-                    [](int64_t outer) { return outer == 1; });
+    const bool is_outermost = std::all_of(extents.begin() + static_cast<std::ptrdiff_t>(begin),
+                                          extents.begin() + static_cast<std::ptrdiff_t>(d),
+                                          [](int64_t outer) { return outer == 1; });
     if (is_outermost) {
       from.dims[d] = linear;
       from.steps[d] = step;
@@ -98,8 +97,7 @@ bool map_reshape(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at,
   return true;  // what is left of either shape has the extent 1
 }
 
-bool map_transpose(GroupEmitter&, const Node& node, size_t, const LaneIndex& at,
-                   LaneIndex& from) {
+bool map_transpose(GroupEmitter&, const Node& node, size_t, const LaneIndex& at, LaneIndex& from) {
   const std::vector<int64_t>& perm = node.view().ints("perm");
   const size_t rank = at.dims.size();
   for (size_t d = 0; d < rank; ++d) {
@@ -178,8 +176,7 @@ bool map_space_to_depth(GroupEmitter& e, const Node& node, size_t, const LaneInd
                at.dims[2] * Index(block) + kernel::floor_div(in_block, block),
                at.dims[3] * Index(block) + kernel::mod(in_block, block)};
   from.steps = {at.steps[0], at.steps[1], at.steps[2] * block, at.steps[3] * block};
-  return at.is_scalar() || at.steps[1] == 0 ||
-         is_within(from.dims[1], lane_reach(at, 1), channels);
+  return at.is_scalar() || at.steps[1] == 0 || is_within(from.dims[1], lane_reach(at, 1), channels);
 }
 
 Register emit_expand(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
@@ -194,7 +191,7 @@ struct Part {
 };
 
 Register pull_part(GroupEmitter& e, const std::vector<Part>& parts, size_t first, size_t axis,
-                const LaneIndex& at) {
+                   const LaneIndex& at) {
   const int64_t reach = lane_reach(at, axis);
   const Part& part = parts[first];
   const auto pull = [&] {
@@ -208,12 +205,12 @@ Register pull_part(GroupEmitter& e, const std::vector<Part>& parts, size_t first
   }
   const auto otherwise = [&]() -> Values {
     if (first + 1 < parts.size()) return {pull_part(e, parts, first + 1, axis, at)};
-    return {by_lanes(e, at, carrier_of(e.type(part.value).dtype), [&](const LaneIndex& one) {
-      return pull_part(e, parts, 0, axis, one);
-    })};
+    return {by_lanes(e, at, carrier_of(e.type(part.value).dtype),
+                     [&](const LaneIndex& one) { return pull_part(e, parts, 0, axis, one); })};
   };
-  return e.choose({guard_between(at.dims[axis], reach, part.begin, part.end)},
-                  [&] { return Values{pull()}; }, otherwise)[0];
+  return e.choose(
+      {guard_between(at.dims[axis], reach, part.begin, part.end)}, [&] { return Values{pull()}; },
+      otherwise)[0];
 }
 
 Register emit_concat(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
@@ -241,9 +238,9 @@ Padding padding_of(GroupEmitter& e, const Node& node) {
   Padding padding{std::vector<int64_t>(x.size(), 0), {}};
   const size_t count = pads.size() / 2;
   for (size_t i = 0; i < count; ++i) {
-    const int64_t axis =
-        node.has_operand(3) ? e.constant_of(node.operands[3])->i64(static_cast<int64_t>(i))
-                            : static_cast<int64_t>(i);
+    const int64_t axis = node.has_operand(3)
+                             ? e.constant_of(node.operands[3])->i64(static_cast<int64_t>(i))
+                             : static_cast<int64_t>(i);
     padding.begins[resolve_axis(axis, x.size())] = pads[i];
   }
   for (size_t d = 0; d < x.size(); ++d) {
@@ -320,12 +317,10 @@ Register emit_trilu(GroupEmitter& e, const Node& node, size_t, const LaneIndex& 
   const bool has_k = node.has_operand(1) && e.type(node.operands[1]).num_elements() > 0;
   Register k = b.i64(0);
   if (has_k) k = e.pull(node.operands[1], origin(e.shape(node.operands[1]).size()));
-  const Register diagonal =
-      lane_positions(e, at.dims[rank - 1] - at.dims[rank - 2],
-                     at.steps[rank - 1] - at.steps[rank - 2], at.lanes);
+  const Register diagonal = lane_positions(e, at.dims[rank - 1] - at.dims[rank - 2],
+                                           at.steps[rank - 1] - at.steps[rank - 2], at.lanes);
   k = b.splat(k, at.lanes);
-  const Register is_kept =
-      node.view().i64("upper") != 0 ? b.ge(diagonal, k) : b.le(diagonal, k);
+  const Register is_kept = node.view().i64("upper") != 0 ? b.ge(diagonal, k) : b.le(diagonal, k);
   return b.select(is_kept, x, b.zero(x.type));
 }
 
@@ -338,8 +333,8 @@ Register emit_constant_of_shape(GroupEmitter& e, const Node& node, size_t, const
 
 Register emit_eye_like(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
   Builder& b = e.builder();
-  const Register diagonal = lane_positions(e, at.dims[1] - at.dims[0], at.steps[1] - at.steps[0],
-                                        at.lanes);
+  const Register diagonal =
+      lane_positions(e, at.dims[1] - at.dims[0], at.steps[1] - at.steps[0], at.lanes);
   const Register is_one = b.eq(diagonal, b.constant_bits(diagonal.type, node.view().i64("k")));
   const DType carrier = carrier_of(e.type(node.results[0]).dtype);
   return carrier == DType::boolean ? is_one : b.convert(is_one, carrier);

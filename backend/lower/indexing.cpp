@@ -37,7 +37,8 @@ Register emit_gather(GroupEmitter& e, const Node& node, size_t, const LaneIndex&
   const auto last = first + static_cast<std::ptrdiff_t>(num_indices);
   const Register index = e.pull(node.operands[1], LaneIndex::scalar({first, last}));
   std::vector<Index> dims(at.dims.begin(), first);
-  std::vector<int64_t> steps(at.steps.begin(), at.steps.begin() + static_cast<std::ptrdiff_t>(axis));
+  std::vector<int64_t> steps(at.steps.begin(),
+                             at.steps.begin() + static_cast<std::ptrdiff_t>(axis));
   dims.push_back(index_from(e, index, x[axis]));
   steps.push_back(0);
   dims.insert(dims.end(), last, at.dims.end());
@@ -102,8 +103,7 @@ Register emit_one_hot(GroupEmitter& e, const Node& node, size_t, const LaneIndex
   const Register hot = b.convert(e.pull(node.operands[0], place), DType::i64);
   const Register from_end = b.add(hot, b.i64(depth, at.lanes));
   const Register wanted = b.select(b.lt(hot, b.i64(0, at.lanes)), from_end, hot);
-  const Register is_hot =
-      b.eq(wanted, lane_positions(e, at.dims[axis], at.steps[axis], at.lanes));
+  const Register is_hot = b.eq(wanted, lane_positions(e, at.dims[axis], at.steps[axis], at.lanes));
   const auto value = [&](int64_t i) {
     return b.splat(e.pull(node.operands[2], LaneIndex::scalar({Index(i)})), at.lanes);
   };
@@ -115,14 +115,16 @@ Register emit_one_hot(GroupEmitter& e, const Node& node, size_t, const LaneIndex
 class Scatter {
  public:
   Scatter(GroupEmitter& e, const Node& node)
-      : e_(e), b_(e.builder()), node_(node), shape_(e.shape(node.operands[0])),
+      : e_(e),
+        b_(e.builder()),
+        node_(node),
+        shape_(e.shape(node.operands[0])),
         carrier_(carrier_of(e.type(node.operands[0]).dtype)),
         copy_(e.workspace("copy", carrier_, shape_)) {}
 
   void begin() {
-    emit_nest(e_, nest(shape_), [&](const LaneIndex& at) {
-      save(at, e_.pull(node_.operands[0], at));
-    });
+    emit_nest(e_, nest(shape_),
+              [&](const LaneIndex& at) { save(at, e_.pull(node_.operands[0], at)); });
   }
 
   void update(const LaneIndex& at, Register update) {
@@ -136,7 +138,7 @@ class Scatter {
                             : reduction == "max" ? ReduceKind::max
                                                  : ReduceKind::min;
     const Register result = combine(b_, kind, saved(at), update);
-    save(at, round_carried(b_, result, e_.type(node_.results[0]).dtype));
+    save(at, e_.rounded(result, e_.type(node_.results[0]).dtype));
   }
 
   void end() {
@@ -269,7 +271,7 @@ void nest_cumulative(GroupEmitter& e, const Node& node) {
       at.dims[axis] = is_reverse ? Index(shape[axis] - 1) - i : i;
       const Register before = carried[0];
       const Register total = combine(b, kKind, before, e.pull(node.operands[0], at));
-      e.provide(node.results[0], at, round_carried(b, is_exclusive ? before : total, dtype));
+      e.provide(node.results[0], at, e.rounded(is_exclusive ? before : total, dtype));
       e.store_results(at);
       return Values{total};
     });

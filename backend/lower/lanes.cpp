@@ -10,18 +10,12 @@ using kernel::GuardRange;
 using kernel::Index;
 using kernel::Interval;
 
-Register round_carried(Builder& b, Register value, DType dtype) {
-  if (dtype == DType::bf16) return b.round_to_bf16(value);
-  if (dtype == DType::f16) return b.convert(b.convert(value, DType::f16), DType::f32);
-  return value;
-}
-
 bool is_carried_float(Register value) {
   return value.type.dtype == DType::f32 || value.type.dtype == DType::f64;
 }
 
 Register by_lanes(GroupEmitter& e, const LaneIndex& at, DType carrier,
-               const std::function<Register(const LaneIndex&)>& element) {
+                  const std::function<Register(const LaneIndex&)>& element) {
   if (at.is_scalar()) return element(at);
   Builder& b = e.builder();
   Register result = b.zero({carrier, at.lanes});
@@ -71,9 +65,9 @@ int contiguous_dim(GroupEmitter& e, ValueId value) {
   // Elementwise producers read their operands in the order in which they are asked.
   for (NodeId node = e.producer(value); node; node = e.producer(value)) {
     const Node& producer = e.body().node(node);
-    const auto same = std::find_if(
-        producer.operands.begin(), producer.operands.end(),
-        [&](ValueId operand) { return operand && e.shape(operand) == extents; });
+    const auto same =
+        std::find_if(producer.operands.begin(), producer.operands.end(),
+                     [&](ValueId operand) { return operand && e.shape(operand) == extents; });
     if (!producer.has(Trait::elementwise) || same == producer.operands.end()) break;
     value = *same;
   }

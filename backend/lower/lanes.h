@@ -1,4 +1,4 @@
-// What element lowerings share about lanes: taking them apart, guarding them, rounding them.
+// What element lowerings share about lanes: taking them apart, guarding them.
 #pragma once
 
 #include <functional>
@@ -7,13 +7,11 @@
 
 namespace neuronc {
 
-// A carried value rounded to what `dtype` holds: arithmetic declared in a 16-bit float rounds.
-Register round_carried(kernel::Builder& b, Register value, DType dtype);
 bool is_carried_float(Register value);
 
 // The scalar `element` of every active lane, put together; inactive lanes are 0.
 Register by_lanes(GroupEmitter& e, const LaneIndex& at, DType carrier,
-                       const std::function<Register(const LaneIndex&)>& element);
+                  const std::function<Register(const LaneIndex&)>& element);
 
 // How far the last active lane stands behind the first along `dim`; may be negative.
 int64_t lane_reach(const LaneIndex& at, size_t dim);
@@ -22,12 +20,11 @@ int64_t lane_reach(const LaneIndex& at, size_t dim);
 bool is_within(const kernel::Index& first, int64_t reach, int64_t extent);
 
 // The guard that first and first + reach lie in [lo, hi).
-kernel::GuardRange guard_between(const kernel::Index& first, int64_t reach, int64_t lo,
-                                 int64_t hi);
+kernel::GuardRange guard_between(const kernel::Index& first, int64_t reach, int64_t lo, int64_t hi);
 
 // Lane l is `first + l * step`, in `dtype`.
 Register lane_positions(GroupEmitter& e, const kernel::Index& first, int64_t step, int lanes,
-                             DType dtype = DType::i64);
+                        DType dtype = DType::i64);
 
 // True for lanes below `active`.
 Register active_lanes(kernel::Builder& b, int lanes, int active);

@@ -29,8 +29,8 @@ void set_batch(const std::vector<int64_t>& shape, size_t batch, const LaneIndex&
   }
 }
 
-OperandIndex operand_index(const std::vector<int64_t>& shape, const LaneIndex& result,
-                           size_t batch, size_t free_of_result, bool is_left, bool is_transposed) {
+OperandIndex operand_index(const std::vector<int64_t>& shape, const LaneIndex& result, size_t batch,
+                           size_t free_of_result, bool is_left, bool is_transposed) {
   const size_t rank = shape.size();
   OperandIndex operand{
       result.with_dims(std::vector<Index>(rank, Index(0)), std::vector<int64_t>(rank, 0)), 0};
@@ -53,21 +53,21 @@ Register product(GroupEmitter& e, const Node& node, const LaneIndex& at, bool tr
   const size_t batch = rank - num_free;
   OperandIndex left = operand_index(x, at, batch, batch, true, transpose_a);
   OperandIndex right = operand_index(w, at, batch, rank - 1, false, transpose_b);
-  const DType carrier = carrier_of(e.type(node.operands[0]).dtype);
+  // Sums have the result's type, which may be wider than the operands'.
+  const DType carrier = carrier_of(e.type(node.results[0]).dtype);
   const bool is_floating = carrier == DType::f32 || carrier == DType::f64;
   return e.loop({0, x[left.k_dim], 1}, Values{b.zero({carrier, at.lanes})},
                 [&](Index k, std::span<const Register> sum) {
                   left.at.dims[left.k_dim] = k;
                   right.at.dims[right.k_dim] = k;
-                  const Register p = e.pull(node.operands[0], left.at);
-                  const Register q = e.pull(node.operands[1], right.at);
+                  const Register p = b.convert(e.pull(node.operands[0], left.at), carrier);
+                  const Register q = b.convert(e.pull(node.operands[1], right.at), carrier);
                   return Values{is_floating ? b.fma(p, q, sum[0]) : b.add(sum[0], b.mul(p, q))};
                 })[0];
 }
 
 Register emit_matmul(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
-  return round_carried(e.builder(), product(e, node, at, false, false),
-                       e.type(node.results[0]).dtype);
+  return e.rounded(product(e, node, at, false, false), e.type(node.results[0]).dtype);
 }
 
 Register scaled(Builder& b, Register value, double factor) {
@@ -77,12 +77,12 @@ Register scaled(Builder& b, Register value, double factor) {
 Register emit_gemm(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
   Builder& b = e.builder();
   const OpView op = node.view();
-  Register sum = scaled(
-      b, product(e, node, at, op.i64("transA") != 0, op.i64("transB") != 0), op.f64("alpha"));
+  Register sum = scaled(b, product(e, node, at, op.i64("transA") != 0, op.i64("transB") != 0),
+                        op.f64("alpha"));
   if (node.has_operand(2)) {
     sum = b.add(sum, scaled(b, e.pull_broadcast(node.operands[2], at), op.f64("beta")));
   }
-  return round_carried(b, sum, e.type(node.results[0]).dtype);
+  return e.rounded(sum, e.type(node.results[0]).dtype);
 }
 
 OrRefusal<void> accepts_gemm(const Module&, const Graph& graph, const Node& node) {

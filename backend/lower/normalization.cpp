@@ -21,7 +21,7 @@ Register like(Builder& b, Register x, double value) { return b.constant(x.type, 
 // Hands an element of the anchor to the group, rounded as the anchor's type says.
 void finish_element(GroupEmitter& e, const Node& node, const LaneIndex& at, Register value) {
   const DType dtype = e.type(node.results[0]).dtype;
-  e.provide(node.results[0], at, round_carried(e.builder(), value, dtype));
+  e.provide(node.results[0], at, e.rounded(value, dtype));
   e.store_results(at);
 }
 
@@ -164,15 +164,13 @@ struct Moments {
 };
 Moments moments_of(GroupEmitter& e, const Node& node, RowWalk& rows) {
   Builder& b = e.builder();
-  const Register sum = rows.reduce(ReduceKind::sum, [&](const LaneIndex& at, const Slot& slot) {
-    return rows.keep(at, slot);
-  });
+  const Register sum = rows.reduce(
+      ReduceKind::sum, [&](const LaneIndex& at, const Slot& slot) { return rows.keep(at, slot); });
   const Register mean = b.div(sum, like(b, sum, rows.row_size()));
-  const Register squares =
-      rows.reduce(ReduceKind::sum, [&](const LaneIndex& at, const Slot& slot) {
-        const Register difference = b.sub(rows.element(at, slot), mean);
-        return b.mul(difference, difference);
-      });
+  const Register squares = rows.reduce(ReduceKind::sum, [&](const LaneIndex& at, const Slot& slot) {
+    const Register difference = b.sub(rows.element(at, slot), mean);
+    return b.mul(difference, difference);
+  });
   return {mean, inverse_deviation(e, node, rows, squares)};
 }
 
@@ -203,8 +201,7 @@ void nest_rms_normalization(GroupEmitter& e, const Node& node) {
         });
     const Register inverse = inverse_deviation(e, node, rows, squares);
     rows.each([&](const LaneIndex& at, const Slot& slot) {
-      const Register scale =
-          as_carrier(b, e.pull_broadcast(node.operands[1], at), rows.carrier());
+      const Register scale = as_carrier(b, e.pull_broadcast(node.operands[1], at), rows.carrier());
       finish_element(e, node, at, b.mul(b.mul(rows.element(at, slot), inverse), scale));
     });
   });
@@ -214,8 +211,7 @@ void nest_rms_normalization(GroupEmitter& e, const Node& node) {
 
 RowSpace group_space(const Graph& body, const Node& node) {
   const std::vector<int64_t> x = body.type(node.operands[0]).shape();
-  const int64_t groups =
-      node.op == Op::group_normalization ? node.view().i64("num_groups") : x[1];
+  const int64_t groups = node.op == Op::group_normalization ? node.view().i64("num_groups") : x[1];
   RowSpace space;
   space.extents = {x[0], groups, groups == 0 ? 0 : x[1] / groups};
   space.extents.insert(space.extents.end(), x.begin() + 2, x.end());
@@ -248,22 +244,20 @@ void nest_group_normalization(GroupEmitter& e, const Node& node) {
 
 // ---- batch_normalization and lrn: elements by themselves
 
-Register emit_batch_normalization(GroupEmitter& e, const Node& node, size_t,
-                                  const LaneIndex& at) {
+Register emit_batch_normalization(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
   Builder& b = e.builder();
   const DType carrier = carrier_of(e.type(node.operands[0]).dtype);
   const auto channel = [&](size_t i) {
-    const LaneIndex index = at.dims.size() < 2 ? origin(1)
-                                               : at.with_dims({at.dims[1]}, {at.steps[1]});
+    const LaneIndex index =
+        at.dims.size() < 2 ? origin(1) : at.with_dims({at.dims[1]}, {at.steps[1]});
     const Register value = b.convert(e.pull(node.operands[i], index), carrier);
     return b.splat(value, at.lanes);
   };
   const Register x = e.pull(node.operands[0], at);
-  const Register deviation =
-      b.sqrt(b.add(channel(4), like(b, x, node.view().f64("epsilon"))));
+  const Register deviation = b.sqrt(b.add(channel(4), like(b, x, node.view().f64("epsilon"))));
   const Register factor = b.div(channel(1), deviation);
   const Register y = b.add(b.mul(b.sub(x, channel(3)), factor), channel(2));
-  return round_carried(b, y, e.type(node.results[0]).dtype);
+  return e.rounded(y, e.type(node.results[0]).dtype);
 }
 
 OrRefusal<void> accepts_batch(const Module&, const Graph&, const Node& node) {
@@ -286,16 +280,15 @@ Register emit_lrn(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at
   const Index c = at.dims[1];
   const kernel::Range around{kernel::max(c - Index((size - 1) / 2), 0),
                              kernel::min(c + Index(size / 2 + 1), channels), 1};
-  const Register sum = e.loop(around, Values{like(b, x, 0)},
-                              [&](Index j, std::span<const Register> carried) {
-                                LaneIndex from = at;
-                                from.dims[1] = j;
-                                const Register v = e.pull(node.operands[0], from);
-                                return Values{b.add(carried[0], b.mul(v, v))};
-                              })[0];
+  const Register sum =
+      e.loop(around, Values{like(b, x, 0)}, [&](Index j, std::span<const Register> carried) {
+        LaneIndex from = at;
+        from.dims[1] = j;
+        const Register v = e.pull(node.operands[0], from);
+        return Values{b.add(carried[0], b.mul(v, v))};
+      })[0];
   const double alpha = op.f64("alpha") / static_cast<double>(size);
-  const Register base =
-      b.add(like(b, x, op.f64("bias")), b.mul(like(b, x, alpha), sum));
+  const Register base = b.add(like(b, x, op.f64("bias")), b.mul(like(b, x, alpha), sum));
   const double beta = op.f64("beta");
   Register power;
   if (beta == 0.75) {
@@ -306,7 +299,7 @@ Register emit_lrn(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at
   } else {
     power = math::pow(b, base, like(b, x, beta));
   }
-  return round_carried(b, b.div(x, power), e.type(node.results[0]).dtype);
+  return e.rounded(b.div(x, power), e.type(node.results[0]).dtype);
 }
 
 }  // namespace

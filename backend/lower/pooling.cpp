@@ -109,8 +109,7 @@ Register average(const Pool& pool, const LaneIndex& at, bool is_border) {
     for (int64_t extent : pool.window.kernel) taps *= static_cast<double>(extent);
     return b.div(sum, b.constant(sum.type, taps));
   }
-  const Register count =
-      count_taps(pool, at, pool.node.view().i64("count_include_pad") != 0);
+  const Register count = count_taps(pool, at, pool.node.view().i64("count_include_pad") != 0);
   // A window with no taps gives 0, not 0/0.
   return b.div(sum, b.max_num(count, b.constant(count.type, 1)));
 }
@@ -122,7 +121,7 @@ Register emit_average_pool(GroupEmitter& e, const Node& node, size_t, const Lane
       e, walk, at, pool.carrier(), [&] { return average(pool, at, false); },
       [&] { return average(pool, at, true); },
       [&](const LaneIndex& one) { return emit_average_pool(e, node, 0, one); });
-  return round_carried(e.builder(), result, e.type(node.results[0]).dtype);
+  return e.rounded(result, e.type(node.results[0]).dtype);
 }
 
 Register emit_lp_pool(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
@@ -137,7 +136,7 @@ Register emit_lp_pool(GroupEmitter& e, const Node& node, size_t, const LaneIndex
   const Register result = choose_window(
       e, walk, at, pool.carrier(), [&] { return norm(false); }, [&] { return norm(true); },
       [&](const LaneIndex& one) { return emit_lp_pool(e, node, 0, one); });
-  return round_carried(b, result, e.type(node.results[0]).dtype);
+  return e.rounded(result, e.type(node.results[0]).dtype);
 }
 
 OrRefusal<void> accepts_lp(const Module&, const Graph&, const Node& node) {
@@ -170,7 +169,7 @@ Register emit_global_lp(GroupEmitter& e, const Node& node, size_t, const LaneInd
   const Register sum = reduce_element(
       e, planes_of(e, node), is_l1 ? ReduceKind::sum_of_absolutes : ReduceKind::sum_of_squares,
       carrier_of(dtype), at);
-  return round_carried(b, is_l1 ? sum : b.sqrt(sum), dtype);
+  return e.rounded(is_l1 ? sum : b.sqrt(sum), dtype);
 }
 
 }  // namespace

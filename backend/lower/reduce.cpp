@@ -61,8 +61,10 @@ Register combine(Builder& b, ReduceKind kind, Register a, Register c) {
     case ReduceKind::prod:
       return a.type.dtype == DType::boolean ? b.bit_and(a, c) : b.mul(a, c);
     case ReduceKind::max:
-    case ReduceKind::min: return extreme(b, kind, a, c);
-    default: return a.type.dtype == DType::boolean ? b.bit_or(a, c) : b.add(a, c);
+    case ReduceKind::min:
+      return extreme(b, kind, a, c);
+    default:
+      return a.type.dtype == DType::boolean ? b.bit_or(a, c) : b.add(a, c);
   }
 }
 
@@ -70,9 +72,12 @@ Register neutral(Builder& b, ReduceKind kind, kernel::ValueType type) {
   switch (kind) {
     case ReduceKind::prod:
       return type.dtype == DType::boolean ? b.boolean(true, type.lanes) : b.constant(type, 1);
-    case ReduceKind::max: return lowest_value(b, type);
-    case ReduceKind::min: return highest_value(b, type);
-    default: return b.zero(type);
+    case ReduceKind::max:
+      return lowest_value(b, type);
+    case ReduceKind::min:
+      return highest_value(b, type);
+    default:
+      return b.zero(type);
   }
 }
 
@@ -149,11 +154,11 @@ class Reducer {
     const int64_t extent = extents_[axis];
     if (extent <= kChunk + kChunk / 2) return inner(axis, Index(0), extent);
     const int64_t whole = extent / kChunk * kChunk;
-    Register sum = e_.loop({0, whole, kChunk}, Values{neutral(b_, kind_, type_)},
-                           [&](Index begin, std::span<const Register> carried) {
-                             return Values{combine(b_, kind_, carried[0],
-                                                   inner(axis, begin, kChunk))};
-                           })[0];
+    Register sum =
+        e_.loop({0, whole, kChunk}, Values{neutral(b_, kind_, type_)},
+                [&](Index begin, std::span<const Register> carried) {
+                  return Values{combine(b_, kind_, carried[0], inner(axis, begin, kChunk))};
+                })[0];
     if (whole < extent) sum = combine(b_, kind_, sum, inner(axis, Index(whole), extent - whole));
     return sum;
   }
@@ -177,15 +182,14 @@ class Reducer {
     const int used = unrolled > 0 ? kAccumulators : 1;
     for (int k = 0; k < used; ++k) sums.push_back(neutral(b_, kind_, type));
     if (unrolled > 0) {
-      sums = e_.loop({0, unrolled, stride}, sums,
-                     [&](Index i, std::span<const Register> carried) {
-                       Values next;
-                       for (int k = 0; k < kAccumulators; ++k) {
-                         next.push_back(combine(b_, kind_, carried[static_cast<size_t>(k)],
-                                                at(i + Index(k * lanes), lanes)));
-                       }
-                       return next;
-                     });
+      sums = e_.loop({0, unrolled, stride}, sums, [&](Index i, std::span<const Register> carried) {
+        Values next;
+        for (int k = 0; k < kAccumulators; ++k) {
+          next.push_back(
+              combine(b_, kind_, carried[static_cast<size_t>(k)], at(i + Index(k * lanes), lanes)));
+        }
+        return next;
+      });
     }
     int64_t done = unrolled;
     for (size_t k = 0; done + lanes <= count; done += lanes, ++k) {
@@ -193,7 +197,8 @@ class Reducer {
       sum = combine(b_, kind_, sum, at(Index(done), lanes));
     }
     if (done < count) {
-      sums.back() = combine(b_, kind_, sums.back(), at(Index(done), static_cast<int>(count - done)));
+      sums.back() =
+          combine(b_, kind_, sums.back(), at(Index(done), static_cast<int>(count - done)));
     }
     while (sums.size() > 1) {
       Values halves;
@@ -218,17 +223,17 @@ class Reducer {
 
 }  // namespace
 
-Register reduce_element(GroupEmitter& e, const ReduceProblem& problem, ReduceKind kind,
-                        DType dtype, const LaneIndex& at) {
+Register reduce_element(GroupEmitter& e, const ReduceProblem& problem, ReduceKind kind, DType dtype,
+                        const LaneIndex& at) {
   Builder& b = e.builder();
   const DType carrier = carrier_of(e.type(problem.operand).dtype);
   const std::vector<int64_t> extents = e.shape(problem.operand);
   const int contiguous = contiguous_dim(e, problem.operand);
   const int lanes = e.vector_lanes(carrier);
-  const bool runs_along =
-      contiguous >= 0 && problem.result_dims[static_cast<size_t>(contiguous)] < 0 && lanes > 1 &&
-      std::has_single_bit(static_cast<unsigned>(lanes)) &&
-      extents[static_cast<size_t>(contiguous)] >= lanes;
+  const bool runs_along = contiguous >= 0 &&
+                          problem.result_dims[static_cast<size_t>(contiguous)] < 0 && lanes > 1 &&
+                          std::has_single_bit(static_cast<unsigned>(lanes)) &&
+                          extents[static_cast<size_t>(contiguous)] >= lanes;
   Register result;
   if (runs_along) {
     result = by_lanes(e, at, carrier, [&](const LaneIndex& one) {
@@ -243,7 +248,7 @@ Register reduce_element(GroupEmitter& e, const ReduceProblem& problem, ReduceKin
     for (size_t axis : problem.axes) count *= extents[axis];
     result = b.div(result, b.constant(result.type, static_cast<double>(count)));
   }
-  return round_carried(b, result, dtype);
+  return e.rounded(result, dtype);
 }
 
 }  // namespace neuronc

@@ -34,7 +34,7 @@ Register neutral(kernel::Builder& b, ReduceKind kind, kernel::ValueType type);
 Register combine_lanes(kernel::Builder& b, ReduceKind kind, Register value);
 
 // The reduction at result index `at`, rounded to what `dtype` holds.
-Register reduce_element(GroupEmitter& e, const ReduceProblem& problem, ReduceKind kind,
-                        DType dtype, const LaneIndex& at);
+Register reduce_element(GroupEmitter& e, const ReduceProblem& problem, ReduceKind kind, DType dtype,
+                        const LaneIndex& at);
 
 }  // namespace neuronc

@@ -34,8 +34,7 @@ ReduceProblem problem_of(ValueId operand, std::vector<size_t> axes, size_t rank,
   ReduceProblem problem{operand, std::move(axes), {}};
   int kept = 0;
   for (size_t d = 0; d < rank; ++d) {
-    const bool is_reduced =
-        std::binary_search(problem.axes.begin(), problem.axes.end(), d);
+    const bool is_reduced = std::binary_search(problem.axes.begin(), problem.axes.end(), d);
     problem.result_dims.push_back(is_reduced ? -1 : kept);
     if (!is_reduced || keeps_dims) ++kept;
   }
@@ -73,8 +72,8 @@ Register emit_arg(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at
   Builder& b = e.builder();
   const std::vector<int64_t> extents = e.shape(node.operands[0]);
   const size_t axis = resolve_axis(node.view().i64("axis"), extents.size());
-  const ReduceProblem problem = problem_of(node.operands[0], {axis}, extents.size(),
-                                           node.view().i64("keepdims") != 0);
+  const ReduceProblem problem =
+      problem_of(node.operands[0], {axis}, extents.size(), node.view().i64("keepdims") != 0);
   const bool takes_last = node.view().i64("select_last_index") != 0;
   LaneIndex from = at.with_dims(std::vector<Index>(extents.size(), Index(0)),
                                 std::vector<int64_t>(extents.size(), 0));
@@ -94,15 +93,13 @@ Register emit_arg(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at
     return b.bit_or(compared, b.bit_and(b.ne(x, x), b.eq(best, best)));
   };
   const Values initial{pull(0), b.i64(0, at.lanes)};
-  return e.loop({1, extents[axis], 1}, initial,
-                [&](Index i, std::span<const Register> carried) {
-                  const Register x = pull(i);
-                  const Register takes = takes_last ? b.bit_not(is_better(carried[0], x))
-                                                    : is_better(x, carried[0]);
-                  const Register position = b.splat(b.index_value(i), at.lanes);
-                  return Values{b.select(takes, x, carried[0]),
-                                b.select(takes, position, carried[1])};
-                })[1];
+  return e.loop({1, extents[axis], 1}, initial, [&](Index i, std::span<const Register> carried) {
+    const Register x = pull(i);
+    const Register takes =
+        takes_last ? b.bit_not(is_better(carried[0], x)) : is_better(x, carried[0]);
+    const Register position = b.splat(b.index_value(i), at.lanes);
+    return Values{b.select(takes, x, carried[0]), b.select(takes, position, carried[1])};
+  })[1];
 }
 
 }  // namespace

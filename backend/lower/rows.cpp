@@ -82,8 +82,7 @@ void RowWalk::run(const std::function<void()>& body) {
   for (size_t d = space_.extents.size(); d-- > 0;) {
     if (space_.is_row[d] || space_.extents[d] == 1) continue;
     const bool is_block = static_cast<int>(d) == block_dim_;
-    const int64_t extent =
-        is_block ? ceil_div(space_.extents[d], kRowsPerTile) : space_.extents[d];
+    const int64_t extent = is_block ? ceil_div(space_.extents[d], kRowsPerTile) : space_.extents[d];
     (is_block ? block : dims_[d]) = kernel::mod(rest, extent);
     rest = kernel::floor_div(rest, extent);
   }
@@ -168,12 +167,11 @@ Values RowWalk::walk_outer(size_t depth, Index outer, const Values& carried,
 }
 
 // One vector of terms from inner index `i` on; lanes past the row's end are neutral.
-Register RowWalk::term_at(ReduceKind kind, const Term& term, Index outer, Index i,
-                          int64_t count) {
+Register RowWalk::term_at(ReduceKind kind, const Term& term, Index outer, Index i, int64_t count) {
   Builder& b = e_.builder();
   if (inner_dim_ >= 0) dims_[inner_()] = i;
-  const int active = lanes_in_row_ ? static_cast<int>(std::min<int64_t>(count, lanes_))
-                                   : active_rows_;
+  const int active =
+      lanes_in_row_ ? static_cast<int>(std::min<int64_t>(count, lanes_)) : active_rows_;
   const Register value = term(lane_index(active), {outer, i});
   if (active == lanes_) return value;
   return b.select(active_lanes(b, lanes_, active), value, neutral(b, kind, value.type));
@@ -187,16 +185,15 @@ Register RowWalk::reduce_inner(ReduceKind kind, const Term& term, Index outer) {
   const int64_t unrolled = extent / (step * kAccumulators) * (step * kAccumulators);
   Values sums(unrolled > 0 ? kAccumulators : 1, neutral(b, kind, type));
   if (unrolled > 0) {
-    sums = e_.loop({0, unrolled, step * kAccumulators}, sums,
-                   [&](Index i, std::span<const Register> carried) {
-                     Values next;
-                     for (int k = 0; k < kAccumulators; ++k) {
-                       next.push_back(
-                           combine(b, kind, carried[static_cast<size_t>(k)],
+    sums = e_.loop(
+        {0, unrolled, step * kAccumulators}, sums, [&](Index i, std::span<const Register> carried) {
+          Values next;
+          for (int k = 0; k < kAccumulators; ++k) {
+            next.push_back(combine(b, kind, carried[static_cast<size_t>(k)],
                                    term_at(kind, term, outer, i + Index(k * step), step)));
-                     }
-                     return next;
-                   });
+          }
+          return next;
+        });
   }
   size_t k = 0;
   for (int64_t i = unrolled; i < extent; i += step, ++k) {
@@ -204,8 +201,7 @@ Register RowWalk::reduce_inner(ReduceKind kind, const Term& term, Index outer) {
     sum = combine(b, kind, sum, term_at(kind, term, outer, Index(i), extent - i));
   }
   if (sums.size() == 1) return sums[0];
-  return combine(b, kind, combine(b, kind, sums[0], sums[1]),
-                 combine(b, kind, sums[2], sums[3]));
+  return combine(b, kind, combine(b, kind, sums[0], sums[1]), combine(b, kind, sums[2], sums[3]));
 }
 
 Register RowWalk::reduce(ReduceKind kind, const Term& term) {
@@ -228,8 +224,8 @@ void RowWalk::each(const Visit& visit) {
   const int64_t whole = extent / step * step;
   const auto at = [&](Index outer, Index i, int64_t count) {
     if (inner_dim_ >= 0) dims_[inner_()] = i;
-    const int active = lanes_in_row_ ? static_cast<int>(std::min<int64_t>(count, lanes_))
-                                     : active_rows_;
+    const int active =
+        lanes_in_row_ ? static_cast<int>(std::min<int64_t>(count, lanes_)) : active_rows_;
     visit(lane_index(active), {outer, i});
   };
   walk_outer(0, Index(0), {}, [&](Index outer, const Values&) {
@@ -255,8 +251,8 @@ void RowWalk::store(const Slot& slot, Register value) {
   if (!buffer_) {
     int64_t outer = 1;
     for (size_t d : outer_dims_) outer *= space_.extents[d];
-    const int64_t inner = lanes_in_row_ ? ceil_div(inner_extent(), lanes_) * lanes_
-                                        : inner_extent() * lanes_;
+    const int64_t inner =
+        lanes_in_row_ ? ceil_div(inner_extent(), lanes_) * lanes_ : inner_extent() * lanes_;
     const bool is_local = outer * inner * size_bytes(carrier_) <= kMaxLocalBytes;
     buffer_ = is_local ? e_.builder().local("row", carrier_, {outer, inner})
                        : e_.workspace("row", carrier_, {outer, inner});

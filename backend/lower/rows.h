@@ -66,9 +66,9 @@ class RowWalk {
  private:
   LaneIndex lane_index(int active) const;
   void run_rows(const kernel::Index& begin, int64_t count, const std::function<void()>& body);
-  kernel::Values walk_outer(size_t depth, kernel::Index outer, const kernel::Values& carried,
-                            const std::function<kernel::Values(kernel::Index,
-                                                               const kernel::Values&)>& inner);
+  kernel::Values walk_outer(
+      size_t depth, kernel::Index outer, const kernel::Values& carried,
+      const std::function<kernel::Values(kernel::Index, const kernel::Values&)>& inner);
   Register reduce_inner(ReduceKind kind, const Term& term, kernel::Index outer);
   Register term_at(ReduceKind kind, const Term& term, kernel::Index outer, kernel::Index i,
                    int64_t count);
@@ -84,7 +84,7 @@ class RowWalk {
   int block_dim_ = -1;              // the kept dim whose rows share a tile
   bool lanes_in_row_ = true;
   int lanes_ = 1;
-  int active_rows_ = 1;             // lanes with rows, where each lane has one
+  int active_rows_ = 1;  // lanes with rows, where each lane has one
   std::vector<kernel::Index> dims_;
   std::optional<kernel::BufferId> buffer_;
 };

@@ -66,9 +66,9 @@ Values WindowWalk::fold(size_t axis, Tap& tap, const Values& carried, bool is_bo
   }
   return e_.loop({0, extent, 1}, carried, [&](Index k, std::span<const Register> values) {
     const Index position = first_[axis] + k * Index(dilation);
-    return e_.choose({{position, 0, input_[axis]}},
-                     [&] { return visit(k, position, as_values(values)); },
-                     [&] { return as_values(values); });
+    return e_.choose(
+        {{position, 0, input_[axis]}}, [&] { return visit(k, position, as_values(values)); },
+        [&] { return as_values(values); });
   });
 }
 
