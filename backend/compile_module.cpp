@@ -8,7 +8,7 @@
 #include "backend/lower/lower_group.h"
 #include "backend/plan/build_plan.h"
 #include "backend/plan/host_graph.h"
-#include "backend/plan/separate_lanes.h"
+#include "backend/plan/prepare_host.h"
 
 namespace neuronc {
 namespace {
@@ -76,7 +76,7 @@ Expected<CompiledModel> compile_module(const Module& partitioned,
   compiled.isa = isa_name(*isa);
   PhaseClock clock(compiled.phases);
   Module module = partitioned.clone();
-  separate_lanes(module);
+  prepare_host(module);
   const LowerFunction lower = [&isa](const Module& m, const Graph& graph, NodeId node) {
     return lower_group(m, graph, node, *isa);
   };

@@ -1,115 +1,51 @@
 // Implements partition_memory.h.
 #include "passes/partition_memory.h"
 
+#include <algorithm>
 #include <vector>
 
-#include "ir/base/check.h"
-#include "ir/cost.h"
 #include "ir/edit.h"
-#include "ir/view.h"
 
 namespace neuronc {
 namespace {
+
+// Elements from the first to past the last that a value with `storage` touches.
+int64_t hull_elements(const Storage& storage, const std::vector<int64_t>& shape) {
+  int64_t last = 0;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (shape[d] == 0) return 0;
+    const int64_t index = shape[d] - 1;
+    if (static_cast<int32_t>(d) == storage.blocked_dim) {
+      const int64_t full_blocks = index / storage.block;
+      last += full_blocks * storage.strides[d] +
+              (full_blocks > 0 ? storage.block - 1 : index % storage.block);
+    } else {
+      last += index * storage.strides[d];
+    }
+  }
+  return last + 1;
+}
+
+// A lane runs its nodes in order: one of the cores, or the host.
+constexpr int32_t kHostLane = -1;
+int32_t lane_of(const Node& node) {
+  return node.placement == Placement::host ? kHostLane : node.core;
+}
 
 class Separator {
  public:
   Separator(Module& module, Graph& graph, PassContext& context)
       : module_(module), graph_(graph), edit_(graph), context_(context) {}
 
-  int64_t run() {
-    // Backwards: an outer concat settles where the concats inside it lie.
-    for (NodeId id = graph_.last_node(); id;) {
-      const NodeId previous = graph_.node(id).previous;
-      const Node& node = graph_.node(id);
-      if (node.op == Op::concat && node.placement == Placement::core && is_free(graph_, id)) {
-        separate_parts(id);
-      }
-      id = previous;
-    }
-    return num_copies_;
-  }
+  int64_t run();
 
  private:
-  void separate_parts(NodeId concat) {
-    for (size_t i = 0; i < graph_.node(concat).operands.size(); ++i) {
-      const ValueId part = graph_.node(concat).operands[i];
-      const NodeId producer = graph_.producer(part);
-      if (producer && graph_.node(producer).core == graph_.node(concat).core) continue;
-      separate(concat, i, part);
-    }
-  }
-
-  void separate(NodeId concat, size_t operand_index, ValueId part) {
-    const Storage place = graph_.value(part).storage;
-    NodeSpec spec;
-    spec.op = Op::reorder;
-    spec.operands = {part};
-    spec.result_types = {graph_.type(part)};
-    spec.placement = Placement::core;
-    spec.source = graph_.node(concat).source;
-    const NodeId copy = edit_.insert_before(concat, std::move(spec));
-    edit_.set_placement(copy, Placement::core, graph_.node(concat).core);
-    edit_.set_storage(graph_.node(copy).results[0], place);
-    edit_.set_operand(concat, operand_index, graph_.node(copy).results[0]);
-    const std::vector<int64_t> shape = graph_.type(part).shape();
-    settle(part, Storage::dense(place.dtype, shape, place.order(shape)));
-    context_.remarks.missed(node_label(module_, graph_, concat),
-                            "a part of the concat is made on another core and copied");
-    ++num_copies_;
-  }
-
-  // Gives `value` the storage, and what shares its memory the storages that follow.
-  void settle(ValueId value, Storage storage) {
-    edit_.set_storage(value, std::move(storage));
-    std::vector<ValueId> work{value};
-    while (!work.empty()) {
-      const ValueId moved = work.back();
-      work.pop_back();
-      settle_parts(moved, work);
-      settle_views(moved, work);
-    }
-  }
-
-  ValueId root(ValueId value) const {
-    const Storage& storage = graph_.value(value).storage;
-    return storage.is_view() ? storage.base : value;
-  }
-
-  void settle_parts(ValueId whole, std::vector<ValueId>& work) {
-    const NodeId concat = graph_.producer(whole);
-    if (!concat || graph_.node(concat).op != Op::concat) return;
-    const Storage memory = graph_.value(whole).storage;
-    const int64_t rank = graph_.type(whole).rank();
-    const auto axis = static_cast<size_t>((graph_.node(concat).view().i64("axis") + rank) % rank);
-    int64_t offset = memory.offset;
-    for (ValueId part : graph_.node(concat).operands) {
-      Storage storage = memory;
-      storage.num_elements = 0;
-      storage.offset = offset;
-      storage.base = root(whole);
-      edit_.set_storage(part, std::move(storage));
-      offset += graph_.type(part).shape()[axis] * memory.strides[axis];
-      work.push_back(part);
-    }
-  }
-
-  void settle_views(ValueId shown, std::vector<ValueId>& work) {
-    for (const Use& use : graph_.value(shown).uses) {
-      const Node& user = graph_.node(use.node);
-      if (use.operand_index != 0 || user.op == Op::concat || user.op == Op::reorder) continue;
-      if (user.placement != Placement::core || user.op == Op::group) continue;
-      for (size_t i = 0; i < user.results.size(); ++i) {
-        const ValueId result = user.results[i];
-        if (!graph_.value(result).storage.is_view()) continue;
-        auto view = view_of(module_, graph_, use.node, i, graph_.value(shown).storage);
-        // Memory that is denser than before shows all that it showed.
-        NEURONC_CHECK(view.has_value());
-        view->base = root(shown);
-        edit_.set_storage(result, std::move(*view));
-        work.push_back(result);
-      }
-    }
-  }
+  bool is_core(NodeId id) const { return id && graph_.node(id).placement == Placement::core; }
+  bool is_concat(NodeId id) const { return is_core(id) && graph_.node(id).op == Op::concat; }
+  bool is_view_node(NodeId id) const;
+  bool crosses_lanes(NodeId concat, ValueId part) const;
+  std::vector<ValueId> family_of(ValueId part) const;
+  void detach(NodeId concat, size_t operand_index);
 
   Module& module_;
   Graph& graph_;
@@ -117,6 +53,100 @@ class Separator {
   PassContext& context_;
   int64_t num_copies_ = 0;
 };
+
+int64_t Separator::run() {
+  std::vector<NodeId> concats;
+  for (NodeId id : graph_.nodes()) {
+    if (is_concat(id)) concats.push_back(id);
+  }
+  for (NodeId id : concats) {
+    for (size_t i = 0; i < graph_.node(id).operands.size(); ++i) {
+      if (crosses_lanes(id, graph_.node(id).operands[i])) detach(id, i);
+    }
+  }
+  return num_copies_;
+}
+
+bool Separator::is_view_node(NodeId id) const {
+  const Node& node = graph_.node(id);
+  return is_core(id) && node.op != Op::concat && node.op != Op::group && node.op != Op::reorder;
+}
+
+// Whether a part of a concat in place is written, or read by itself, on another lane than the
+// concat's. A lane that reads one part must not wait for the whole, which may depend on it.
+bool Separator::crosses_lanes(NodeId concat, ValueId part) const {
+  const int32_t lane = lane_of(graph_.node(concat));
+  const NodeId producer = graph_.producer(part);
+  if (!graph_.value(part).storage.is_view() || !producer) return false;
+  if (lane_of(graph_.node(producer)) != lane) return true;
+  for (ValueId value : family_of(part)) {
+    for (const Use& use : graph_.value(value).uses) {
+      const bool is_read = graph_.node(use.node).op != Op::concat && !is_view_node(use.node);
+      if (is_read && lane_of(graph_.node(use.node)) != lane) return true;
+    }
+  }
+  return false;
+}
+
+// The values that lie in the memory of `part` by being it, a part of it, or a view of either.
+std::vector<ValueId> Separator::family_of(ValueId part) const {
+  const ValueId base = graph_.value(part).storage.base;
+  std::vector<ValueId> family{part};
+  const auto add = [&](ValueId value) {
+    const bool is_inside = value && graph_.value(value).storage.base == base;
+    if (is_inside && std::find(family.begin(), family.end(), value) == family.end()) {
+      family.push_back(value);
+    }
+  };
+  for (size_t i = 0; i < family.size(); ++i) {
+    const NodeId producer = graph_.producer(family[i]);
+    if (is_concat(producer)) {
+      for (ValueId operand : graph_.node(producer).operands) add(operand);
+    }
+    for (const Use& use : graph_.value(family[i]).uses) {
+      if (!is_view_node(use.node)) continue;
+      for (ValueId result : graph_.node(use.node).results) add(result);
+    }
+  }
+  return family;
+}
+
+// Gives operand `operand_index` memory of its own, and copies it into its place on the lane of the
+// concat. Strides stay, so that all views of it stay views; a value without views becomes dense.
+void Separator::detach(NodeId concat, size_t operand_index) {
+  const ValueId part = graph_.node(concat).operands[operand_index];
+  const Storage in_place = graph_.value(part).storage;
+  const std::vector<int64_t> shape = graph_.type(part).shape();
+  const std::vector<ValueId> family = family_of(part);
+  Storage own = in_place;
+  own.base = ValueId();
+  own.offset = 0;
+  own.num_elements = hull_elements(in_place, shape);
+  if (family.size() == 1 && in_place.blocked_dim < 0) {
+    own = Storage::dense(in_place.dtype, shape, in_place.order(shape));
+  }
+  edit_.set_storage(part, own);
+  for (ValueId value : family) {
+    if (value == part) continue;
+    Storage moved = graph_.value(value).storage;
+    moved.base = part;
+    moved.offset -= in_place.offset;
+    edit_.set_storage(value, std::move(moved));
+  }
+  NodeSpec spec;
+  spec.op = Op::reorder;
+  spec.operands = {part};
+  spec.result_types = {graph_.type(part)};
+  spec.placement = Placement::core;
+  spec.source = graph_.node(concat).source;
+  const NodeId copy = edit_.insert_before(concat, std::move(spec));
+  edit_.set_placement(copy, Placement::core, graph_.node(concat).core);
+  edit_.set_storage(graph_.node(copy).results[0], in_place);
+  edit_.set_operand(concat, operand_index, graph_.node(copy).results[0]);
+  context_.remarks.missed(node_label(module_, graph_, concat),
+                          "a part of the concat is made or read on another core and copied");
+  ++num_copies_;
+}
 
 }  // namespace
 

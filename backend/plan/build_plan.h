@@ -10,7 +10,7 @@
 
 namespace neuronc {
 
-// `module` as separate_lanes leaves it, `lowered` its groups; constants that kernels read as they
+// `module` as prepare_host leaves it, `lowered` its groups; constants that kernels read as they
 // are join `lowered.constants`. The plan verifies. Errors: NEU0703, NEU0705.
 Expected<plan::Plan> build_plan(const Module& module, LoweredModule& lowered,
                                 Diagnostics& diagnostics);

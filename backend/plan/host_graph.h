@@ -18,7 +18,7 @@ struct HostGraph {
   std::string nirc;  // constants too large for the text; empty if there are none
 };
 
-// `module` as separate_lanes leaves it.
+// `module` as prepare_host leaves it.
 HostGraph extract_host_graph(const Module& module);
 
 }  // namespace neuronc

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "backend/plan/host_graph.h"
-#include "backend/plan/separate_lanes.h"
+#include "backend/plan/prepare_host.h"
 #include "ir/base/check.h"
 
 namespace neuronc {

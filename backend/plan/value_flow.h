@@ -78,7 +78,7 @@ struct ValueFlow {
   uint32_t host_lane() const { return num_core_lanes; }
 };
 
-// `module` as separate_lanes leaves it; `lowered` its groups. Constants that are read as they are
+// `module` as prepare_host leaves it; `lowered` its groups. Constants that are read as they are
 // join `lowered.constants`.
 ValueFlow trace_values(const Module& module, LoweredModule& lowered);
 

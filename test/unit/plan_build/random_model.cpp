@@ -5,6 +5,9 @@
 #include <map>
 #include <set>
 
+#include "passes/partition_memory.h"
+#include "passes/reference_target.h"
+
 namespace neuronc::test {
 
 Elements mix(uint32_t salt, size_t result_index, int64_t num_elements,
@@ -60,6 +63,12 @@ RandomModel::RandomModel(uint32_t seed, int32_t num_cores, Lanes lanes)
   place_concats();
   assign_storages();
   assign_lanes(num_cores, lanes);
+  // Lay-out and partition would have done the rest as well.
+  const ReferenceTarget target;
+  Diagnostics diagnostics;
+  Remarks remarks;
+  PassContext context{target, diagnostics, remarks};
+  separate_memory(module, module.graph(), context);
 }
 
 RandomModel::Recipe& RandomModel::add(Kind kind, Op op, Placement placement,
@@ -234,7 +243,7 @@ void RandomModel::assign_storages() {
     const bool is_raw = !producer || graph.node(producer).op == Op::constant;
     const bool is_own = !graph.value(outputs_[i]).storage.is_view() && !is_raw;
     if (is_host || (is_own && taken.insert(outputs_[i]).second)) continue;
-    if (is_raw && pick(2) == 0) continue;  // left to separate_lanes
+    if (is_raw && pick(2) == 0) continue;  // left to prepare_host
     const ValueId copy = insert_reorder(NodeId(), outputs_[i]);
     edit_.set_storage(copy, Storage::dense(DType::u32, shape(copy)));
     edit_.set_output(i, copy);

@@ -5,7 +5,7 @@
 
 #include "backend/plan/build_plan.h"
 #include "backend/plan/host_graph.h"
-#include "backend/plan/separate_lanes.h"
+#include "backend/plan/prepare_host.h"
 #include "ir/kernel/builder.h"
 #include "ir/plan/text.h"
 #include "plan_machine.h"
@@ -68,7 +68,7 @@ LoweredKernel lower_for_test(const Module& module, const Graph& graph, NodeId id
 class Rig {
  public:
   explicit Rig(const Module& partitioned) : module(partitioned.clone()) {
-    separate_lanes(module);
+    prepare_host(module);
     const auto lower = [](const Module& m, const Graph& g, NodeId n) -> OrRefusal<LoweredKernel> {
       return lower_for_test(m, g, n);
     };
