@@ -138,18 +138,6 @@ inline AxisView axis_view(const Shape& shape, int64_t axis) {
   return axis_view(shape, axis, axis + 1);
 }
 
-// ---- matrix products, shared by matmul, gemm and their quantised forms
-
-// The shape of numpy's matmul of `a` and `b`, with the dtype of `a`.
-OrRefusal<Type> matmul_type(const Type& a, const Type& b);
-
-// One [m,k] x [k,n] product per batch index: where its operands begin.
-struct Product {
-  int64_t m = 0, k = 0, n = 0;
-  std::vector<int64_t> a_offsets, b_offsets;
-};
-Product product_of(Shape a, Shape b);
-
 // ---- moving elements of any dtype
 
 // result[i] = source[offsets[i]]; a negative offset takes the first element of `fill`, or the

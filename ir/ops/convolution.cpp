@@ -1,7 +1,7 @@
 // Convolutions over any number of spatial axes.
 #include <fmt/format.h>
 
-#include "ir/ops/common.h"
+#include "ir/ops/contraction.h"
 #include "ir/ops/window.h"
 
 namespace neuronc {
@@ -56,29 +56,6 @@ OrRefusal<void> check_bias(const InferInput& input, size_t i, int64_t channels) 
   return refuse(fmt::format("the bias is not of shape [{}]", channels));
 }
 
-Types infer_conv_shape(const InferInput& input) {
-  const Type& x = input.operands[0];
-  const Type& w = input.operands[1];
-  if (!x.is_ranked || !w.is_ranked) return std::vector<Type>{Type::unranked(x.dtype)};
-  NEURONC_TRY(check_ranks(x, w));
-  const auto kernel = kernel_of(w);
-  if (!kernel) return std::vector<Type>{unknown_dims(x.dtype, x.rank())};
-  const int64_t group = input.op.i64("group");
-  const int64_t channels = w.dims[0].number();
-  NEURONC_TRY(check_channels(x.dims[1], w.dims[1].number(), group));
-  if (channels % group != 0) {
-    return refuse(fmt::format("{} output channels do not divide into {} groups", channels, group));
-  }
-  NEURONC_TRY(check_bias(input, 2, channels));
-  NEURONC_ASSIGN(const Window window, window_of(input.op, *kernel));
-  std::vector<Dim> dims{x.dims[0], Dim(channels)};
-  for (size_t i = 0; i < window.rank(); ++i) {
-    NEURONC_ASSIGN(const Dim dim, window_result_dim(window, i, x.dims[i + 2], CeilMode::no));
-    dims.push_back(dim);
-  }
-  return std::vector<Type>{ranked(x.dtype, std::move(dims))};
-}
-
 Types infer_conv(const InferInput& input) {
   return with_result_type(input, infer_conv_shape(input), 2);
 }
@@ -113,40 +90,14 @@ void taps_at(const Window& window, const Shape& x_shape, const Shape& position,
 Values evaluate_conv(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
   const Shape shape = type.shape();
-  const Shape x_shape = input.tensor(0).shape();
-  const Shape w_shape = input.tensor(1).shape();
-  NEURONC_ASSIGN(const Window window, window_of(input.op, spatial(w_shape)));
-  const std::vector<double> x = doubles(input.tensor(0));
-  const std::vector<double> w = doubles(input.tensor(1));
-  const int64_t group = input.op.i64("group");
-  const int64_t group_inputs = w_shape[1];
-  const int64_t group_outputs = group == 0 ? 0 : shape[1] / group;
-  const int64_t x_plane = num_elements(spatial(x_shape));
-  const int64_t w_plane = num_elements(window.kernel);
-  const int64_t y_plane = num_elements(spatial(shape));
-  std::vector<double> y(static_cast<size_t>(type.num_elements()), 0.0);
-  std::vector<double> bias(static_cast<size_t>(shape[1]), 0.0);
-  if (input.has(2)) bias = doubles(input.tensor(2));
-
-  std::vector<Tap> taps;
-  int64_t pixel = 0;
-  for_each_index(spatial(shape), [&](const Shape& position) {
-    taps_at(window, spatial(x_shape), position, taps);
-    for (int64_t n = 0; n < shape[0]; ++n) {
-      for (int64_t m = 0; m < shape[1]; ++m) {
-        double sum = 0;
-        const int64_t first_input = m / group_outputs * group_inputs;
-        for (int64_t c = 0; c < group_inputs; ++c) {
-          const double* plane = x.data() + (n * x_shape[1] + first_input + c) * x_plane;
-          const double* kernel = w.data() + (m * group_inputs + c) * w_plane;
-          for (const Tap& tap : taps) sum += plane[tap.x_offset] * kernel[tap.w_offset];
-        }
-        y[static_cast<size_t>((n * shape[1] + m) * y_plane + pixel)] =
-            sum + bias[static_cast<size_t>(m)];
-      }
-    }
-    ++pixel;
-  });
+  NEURONC_ASSIGN(std::vector<double> y,
+                 convolve(input.op, {doubles(input.tensor(0)), input.tensor(0).shape()},
+                          {doubles(input.tensor(1)), input.tensor(1).shape()}, shape));
+  if (input.has(2)) {
+    const std::vector<double> bias = doubles(input.tensor(2));
+    const auto plane = static_cast<size_t>(num_elements(spatial(shape)));
+    for (size_t i = 0; i < y.size(); ++i) y[i] += bias[i / plane % bias.size()];
+  }
   return one(from_doubles(type.dtype, shape, y));
 }
 
@@ -196,11 +147,11 @@ Types infer_conv_transpose_shape(const InferInput& input) {
   return std::vector<Type>{ranked(x.dtype, std::move(dims))};
 }
 
-// Scatters one input pixel: adds x * kernel into the result planes of its group.
 Types infer_conv_transpose(const InferInput& input) {
   return with_result_type(input, infer_conv_transpose_shape(input), 2);
 }
 
+// Scatters each input pixel: adds x * kernel into the result planes of its group.
 Values evaluate_conv_transpose(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
   const Shape shape = type.shape();
@@ -252,6 +203,63 @@ double conv_transpose_flops(const OpView&, std::span<const Type> operands, std::
 }
 
 }  // namespace
+
+namespace ops {
+
+Types infer_conv_shape(const InferInput& input) {
+  const Type& x = input.operands[0];
+  const Type& w = input.operands[1];
+  if (!x.is_ranked || !w.is_ranked) return std::vector<Type>{Type::unranked(x.dtype)};
+  NEURONC_TRY(check_ranks(x, w));
+  const auto kernel = kernel_of(w);
+  if (!kernel) return std::vector<Type>{unknown_dims(x.dtype, x.rank())};
+  const int64_t group = input.op.i64("group");
+  const int64_t channels = w.dims[0].number();
+  NEURONC_TRY(check_channels(x.dims[1], w.dims[1].number(), group));
+  if (channels % group != 0) {
+    return refuse(fmt::format("{} output channels do not divide into {} groups", channels, group));
+  }
+  NEURONC_TRY(check_bias(input, 2, channels));
+  NEURONC_ASSIGN(const Window window, window_of(input.op, *kernel));
+  std::vector<Dim> dims{x.dims[0], Dim(channels)};
+  for (size_t i = 0; i < window.rank(); ++i) {
+    NEURONC_ASSIGN(const Dim dim, window_result_dim(window, i, x.dims[i + 2], CeilMode::no));
+    dims.push_back(dim);
+  }
+  return std::vector<Type>{ranked(x.dtype, std::move(dims))};
+}
+
+OrRefusal<std::vector<double>> convolve(const OpView& op, const Numbers& x, const Numbers& w,
+                                        const Shape& shape) {
+  NEURONC_ASSIGN(const Window window, window_of(op, spatial(w.shape)));
+  const int64_t group_inputs = w.shape[1];
+  const int64_t group_outputs = shape[1] / op.i64("group");
+  const int64_t x_plane = num_elements(spatial(x.shape));
+  const int64_t w_plane = num_elements(window.kernel);
+  const int64_t y_plane = num_elements(spatial(shape));
+  std::vector<double> y(static_cast<size_t>(num_elements(shape)));
+  std::vector<Tap> taps;
+  int64_t pixel = 0;
+  for_each_index(spatial(shape), [&](const Shape& position) {
+    taps_at(window, spatial(x.shape), position, taps);
+    for (int64_t n = 0; n < shape[0]; ++n) {
+      for (int64_t m = 0; m < shape[1]; ++m) {
+        double sum = 0;
+        const int64_t first_input = m / group_outputs * group_inputs;
+        for (int64_t c = 0; c < group_inputs; ++c) {
+          const double* plane = x.values.data() + (n * x.shape[1] + first_input + c) * x_plane;
+          const double* kernel = w.values.data() + (m * group_inputs + c) * w_plane;
+          for (const Tap& tap : taps) sum += plane[tap.x_offset] * kernel[tap.w_offset];
+        }
+        y[static_cast<size_t>((n * shape[1] + m) * y_plane + pixel)] = sum;
+      }
+    }
+    ++pixel;
+  });
+  return y;
+}
+
+}  // namespace ops
 
 /// Cross-correlates `x` with `w` in `group` groups of channels and adds `b`.
 ///   y[n,m,p..] = b[m] + sum over c,r.. of x[n, g*C/group + c, p*stride + r*dilation - pad ..]

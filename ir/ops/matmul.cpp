@@ -1,7 +1,7 @@
 // Products of matrices.
 #include <fmt/format.h>
 
-#include "ir/ops/common.h"
+#include "ir/ops/contraction.h"
 
 namespace neuronc {
 
@@ -23,29 +23,6 @@ constexpr AttributeSpec kGemmAttributes[] = {{"alpha", AttributeKind::f64, "1"},
 Types infer_matmul(const InferInput& input) {
   NEURONC_ASSIGN(Type type, matmul_type(input.operands[0], input.operands[1]));
   return with_result_type(input, std::vector<Type>{std::move(type)}, 2);
-}
-
-// Integers wrap, floats accumulate in f64.
-template <class T>
-std::vector<T> multiply(const Product& product, const std::vector<T>& a, const std::vector<T>& b) {
-  std::vector<T> y;
-  y.reserve(product.a_offsets.size() * static_cast<size_t>(product.m * product.n));
-  for (size_t batch = 0; batch < product.a_offsets.size(); ++batch) {
-    const T* left = a.data() + product.a_offsets[batch];
-    const T* right = b.data() + product.b_offsets[batch];
-    std::vector<T> row(static_cast<size_t>(product.n));
-    for (int64_t i = 0; i < product.m; ++i) {
-      std::fill(row.begin(), row.end(), T{0});
-      for (int64_t p = 0; p < product.k; ++p) {
-        const T factor = left[i * product.k + p];
-        for (int64_t j = 0; j < product.n; ++j) {
-          row[static_cast<size_t>(j)] += factor * right[p * product.n + j];
-        }
-      }
-      y.insert(y.end(), row.begin(), row.end());
-    }
-  }
-  return y;
 }
 
 std::vector<uint64_t> bits_of(const Tensor& tensor) {
