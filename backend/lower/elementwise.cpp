@@ -218,7 +218,7 @@ void add_activations(LoweringTable& t) {
                              like(b, x, 0), like(b, x, 1))));
   row(t, Op::softsign) = FORMULA(b.div(x, b.add(like(b, x, 1), b.abs(x))));
   row(t, Op::gelu) = FORMULA(gelu(b, op, v));
-  row(t, Op::silu) = FORMULA(b.mul(x, math::sigmoid(b, x)));
+  row(t, Op::swish) = FORMULA(b.mul(x, math::sigmoid(b, b.mul(like(b, x, op.f64("alpha")), x))));
   row(t, Op::mish) = FORMULA(b.mul(x, math::tanh(b, math::softplus(b, x))));
 }
 
