@@ -46,10 +46,11 @@ class Model {
  public:
   // nrt_init must have been called. `first_core` -1: the runtime chooses.
   static std::optional<Model> load_file(const std::string& path, std::string& error,
-                                        int first_core = -1) {
+                                        int first_core = -1, NRT_STATUS* status = nullptr) {
     nrt_model_t* handle = nullptr;
-    const NRT_STATUS status = nrt_load_file(path.c_str(), first_core, 0, &handle);
-    return finish(status, handle, error);
+    const NRT_STATUS result = nrt_load_file(path.c_str(), first_core, 0, &handle);
+    if (status != nullptr) *status = result;
+    return finish(result, handle, error);
   }
   static std::optional<Model> load(std::span<const std::byte> neff, std::string& error,
                                    int first_core = -1) {

@@ -1,0 +1,276 @@
+// Checks everything that a person may have mistyped before the runtime sees it.
+#include "runtime/tools/run_inputs.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+
+#include "runtime/tools/tensor_file.h"
+
+namespace neuronc::tools {
+namespace {
+
+std::string shape_text(DType dtype, const std::vector<int64_t>& shape) {
+  return fmt::format("{}[{}]", name(dtype), fmt::join(shape, ","));
+}
+
+Outcome<HostTensor> load_file_input(const nrt::TensorInfo& info, const std::string& path) {
+  auto file = read_tensor(path);
+  if (!file) return tl::unexpected(file.error());
+  const DType wanted = to_dtype(info.dtype);
+  if (file->dtype == DType::none) {
+    if (info.size_bytes != 0 && file->bytes.size() != info.size_bytes) {
+      return tool_error(kExitError, "input `{}` is {} of {} bytes, {} has {}", info.name,
+                        type_text(info), info.size_bytes, path, file->bytes.size());
+    }
+    return HostTensor{wanted, info.shape, std::move(file->bytes)};
+  }
+  // Types that .npy lacks come as unsigned integers of their size.
+  const bool is_stand_in = is_float(wanted) && size_bytes(wanted) <= 2 &&
+                           is_unsigned_integer(file->dtype) &&
+                           size_bytes(file->dtype) == size_bytes(wanted);
+  if ((file->dtype != wanted && !is_stand_in) || file->shape != info.shape) {
+    return tool_error(kExitError, "input `{}` is {}, {} has {}", info.name, type_text(info), path,
+                      shape_text(file->dtype, file->shape));
+  }
+  return HostTensor{wanted, info.shape, std::move(file->bytes)};
+}
+
+Outcome<HostTensor> load_picture_input(const nrt::TensorInfo& info, const std::string& path,
+                                       const ImageOptions& options) {
+  auto image = load_image(path, options);
+  if (!image) return tl::unexpected(image.error());
+  std::vector<int64_t> shape = image->dims;
+  if (info.shape.size() == 4) shape.insert(shape.begin(), 1);
+  // A gray picture may stand for a tensor without a channel dim.
+  std::vector<int64_t> without_channel = {image->dims[0], image->dims[1]};
+  if (options.layout == "nchw") without_channel = {image->dims[1], image->dims[2]};
+  const bool fits =
+      shape == info.shape || (options.channels == "gray" && info.shape == without_channel);
+  if (!fits) {
+    return tool_error(kExitError,
+                      "input `{}` is {}, the picture gives [{}]; see --resize, --crop, --channels "
+                      "and --layout",
+                      info.name, type_text(info), fmt::join(shape, ","));
+  }
+  HostTensor tensor{to_dtype(info.dtype), info.shape, {}};
+  if (!is_numeric(tensor.dtype)) {
+    return tool_error(kExitError, "input `{}` is {}, which a picture cannot be", info.name,
+                      type_text(info));
+  }
+  tensor.bytes.resize(info.size_bytes);
+  for (size_t i = 0; i < image->values.size(); ++i) {
+    const double value = is_float(tensor.dtype) ? image->values[i] : std::rint(image->values[i]);
+    store_from_f64(tensor.dtype, tensor.bytes.data(), static_cast<int64_t>(i), value);
+  }
+  return tensor;
+}
+
+int64_t num_elements(const HostTensor& tensor) {
+  int64_t count = 1;
+  for (int64_t dim : tensor.shape) count *= dim;
+  return count;
+}
+
+std::string element_text(const HostTensor& tensor, int64_t index) {
+  if (is_float(tensor.dtype)) {
+    return fmt::format("{:.6g}", load_as_f64(tensor.dtype, tensor.bytes.data(), index));
+  }
+  if (tensor.dtype == DType::u64) {
+    return fmt::format(
+        "{}", static_cast<uint64_t>(load_as_i64(tensor.dtype, tensor.bytes.data(), index)));
+  }
+  return fmt::format("{}", load_as_i64(tensor.dtype, tensor.bytes.data(), index));
+}
+
+std::string range_text(const HostTensor& tensor) {
+  double low = std::numeric_limits<double>::infinity();
+  double high = -low;
+  double sum = 0;
+  int64_t num_nan = 0;
+  const int64_t count = num_elements(tensor);
+  for (int64_t i = 0; i < count; ++i) {
+    const double value = load_as_f64(tensor.dtype, tensor.bytes.data(), i);
+    if (std::isnan(value)) {
+      ++num_nan;
+      continue;
+    }
+    low = std::min(low, value);
+    high = std::max(high, value);
+    sum += value;
+  }
+  if (count == 0) return "empty";
+  std::string text = fmt::format("min {:.6g}, max {:.6g}, mean {:.6g}", low, high,
+                                 sum / static_cast<double>(std::max<int64_t>(count - num_nan, 1)));
+  if (num_nan > 0) text += fmt::format(", {} NaN", num_nan);
+  return text;
+}
+
+std::vector<std::string_view> split_strings(const HostTensor& tensor) {
+  std::vector<std::string_view> result;
+  std::string_view rest(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('\0'), rest.size());
+    result.push_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return result;
+}
+
+}  // namespace
+
+Outcome<std::map<std::string, std::string>> parse_assignments(const std::vector<std::string>& texts,
+                                                              const std::string& option) {
+  std::map<std::string, std::string> result;
+  for (const std::string& text : texts) {
+    // The last `=` of the name may be part of it; files rarely have one, names of tensors do not.
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+      return tool_error(kExitUsage, "{} `{}`: expected NAME=FILE", option, text);
+    }
+    if (!result.emplace(text.substr(0, equals), text.substr(equals + 1)).second) {
+      return tool_error(kExitUsage, "{} `{}`: the input is given twice", option, text);
+    }
+  }
+  return result;
+}
+
+Outcome<std::vector<HostTensor>> load_inputs(const nrt::Model& model,
+                                             const std::map<std::string, std::string>& files,
+                                             const std::map<std::string, std::string>& pictures,
+                                             const ImageOptions& options) {
+  std::vector<std::string> known;
+  for (const nrt::TensorInfo& info : model.inputs()) {
+    known.push_back(fmt::format("`{}` ({})", info.name, type_text(info)));
+  }
+  for (const auto* list : {&files, &pictures}) {
+    for (const auto& [input, path] : *list) {
+      const bool is_known =
+          std::any_of(model.inputs().begin(), model.inputs().end(),
+                      [&](const nrt::TensorInfo& info) { return info.name == input; });
+      if (!is_known) {
+        return tool_error(kExitUsage, "the model has no input `{}`; it has {}", input,
+                          fmt::join(known, ", "));
+      }
+    }
+  }
+  std::vector<HostTensor> inputs;
+  for (const nrt::TensorInfo& info : model.inputs()) {
+    const auto file = files.find(info.name);
+    const auto picture = pictures.find(info.name);
+    if ((file != files.end()) == (picture != pictures.end())) {
+      return tool_error(kExitUsage, "input `{}` ({}) needs one --input or --image", info.name,
+                        type_text(info));
+    }
+    auto tensor = file != files.end() ? load_file_input(info, file->second)
+                                      : load_picture_input(info, picture->second, options);
+    if (!tensor) return tl::unexpected(tensor.error());
+    inputs.push_back(std::move(*tensor));
+  }
+  return inputs;
+}
+
+Outcome<std::vector<HostTensor>> run_request(const nrt::Model& model,
+                                             const std::vector<HostTensor>& inputs) {
+  std::vector<nrt::TensorPtr> input_tensors;
+  std::vector<nrt::TensorPtr> output_tensors;
+  for (const HostTensor& input : inputs) {
+    // The runtime only reads inputs.
+    auto* data = const_cast<std::byte*>(input.bytes.data());
+    input_tensors.push_back(nrt::Model::attach(data, input.bytes.size()));
+  }
+  for (const nrt::TensorInfo& info : model.outputs()) {
+    nrt_tensor_t* tensor = nullptr;
+    nrt_tensor_allocate_empty(info.name.c_str(), &tensor);
+    output_tensors.emplace_back(tensor);
+  }
+  std::string error;
+  const NRT_STATUS status = model.run_tensors(input_tensors, output_tensors, error);
+  if (status != NRT_SUCCESS) {
+    return tool_error(exit_code(status), "{} ({})", error, nrt_get_status_as_str(status));
+  }
+  std::vector<HostTensor> outputs;
+  for (size_t i = 0; i < output_tensors.size(); ++i) {
+    const int64_t* dims = nullptr;
+    uint32_t ndim = 0;
+    nrt_tensor_get_shape(output_tensors[i].get(), &dims, &ndim);
+    const auto* data = static_cast<const std::byte*>(nrt_tensor_get_va(output_tensors[i].get()));
+    const size_t size = nrt_tensor_get_size(output_tensors[i].get());
+    outputs.push_back({to_dtype(model.outputs()[i].dtype), std::vector<int64_t>(dims, dims + ndim),
+                       std::vector<std::byte>(data, data + size)});
+  }
+  return outputs;
+}
+
+Outcome<void> write_outputs(const nrt::Model& model, const std::vector<HostTensor>& outputs,
+                            const std::string& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return tool_error(kExitError, "cannot make `{}`: {}", directory, error.message());
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    std::string file = model.outputs()[i].name;
+    std::replace(file.begin(), file.end(), '/', '_');
+    const bool is_text = outputs[i].dtype == DType::string;
+    const std::string path = fmt::format("{}/{}.{}", directory, file, is_text ? "txt" : "npy");
+    std::vector<std::byte> bytes = outputs[i].bytes;
+    if (is_text) {
+      std::replace(bytes.begin(), bytes.end(), std::byte{0}, std::byte{'\n'});
+    } else {
+      bytes = to_npy(outputs[i].dtype, outputs[i].shape, bytes);
+    }
+    if (auto done = write_file(path, bytes); !done) return done;
+  }
+  return {};
+}
+
+std::string describe_outputs(const nrt::Model& model, const std::vector<HostTensor>& outputs) {
+  constexpr int64_t kShown = 6;
+  std::string text;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const HostTensor& output = outputs[i];
+    std::vector<std::string> first;
+    std::string range;
+    if (output.dtype == DType::string) {
+      for (std::string_view element : split_strings(output)) {
+        if (static_cast<int64_t>(first.size()) < kShown)
+          first.push_back(fmt::format("\"{}\"", element));
+      }
+    } else {
+      range = ": " + range_text(output);
+      for (int64_t e = 0; e < std::min(kShown, num_elements(output)); ++e) {
+        first.push_back(element_text(output, e));
+      }
+    }
+    text += fmt::format("{} {}{}: {}{}\n", model.outputs()[i].name,
+                        shape_text(output.dtype, output.shape), range, fmt::join(first, " "),
+                        num_elements(output) > kShown ? " ..." : "");
+  }
+  return text;
+}
+
+std::string top_elements(const HostTensor& output, size_t count,
+                         const std::vector<std::string>& labels) {
+  std::vector<int64_t> order(static_cast<size_t>(num_elements(output)));
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
+  const auto value = [&](int64_t i) {
+    const double v = load_as_f64(output.dtype, output.bytes.data(), i);
+    return std::isnan(v) ? -std::numeric_limits<double>::infinity() : v;
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return value(a) > value(b); });
+  std::string text;
+  for (size_t rank = 0; rank < std::min(count, order.size()); ++rank) {
+    const auto index = static_cast<size_t>(order[rank]);
+    const std::string label = index < labels.size() ? "  " + labels[index] : "";
+    text +=
+        fmt::format("{:>3}. {:<10.5g} index {}{}\n", rank + 1, value(order[rank]), index, label);
+  }
+  return text;
+}
+
+}  // namespace neuronc::tools

@@ -1,0 +1,47 @@
+// The inputs and outputs of neuron-run: from files and pictures to tensors, and back to files and
+// text.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "runtime/tools/image.h"
+#include "runtime/tools/session.h"
+
+namespace neuronc::tools {
+
+// One tensor's bytes and, for outputs, the shape it was given.
+struct HostTensor {
+  DType dtype = DType::none;
+  std::vector<int64_t> shape;
+  std::vector<std::byte> bytes;
+  friend bool operator==(const HostTensor&, const HostTensor&) = default;
+};
+
+// "NAME=FILE" texts as a map; errors name the text and say what is expected.
+Outcome<std::map<std::string, std::string>> parse_assignments(const std::vector<std::string>& texts,
+                                                              const std::string& option);
+
+// The model's inputs in order, each from a file or a picture, checked against its type.
+Outcome<std::vector<HostTensor>> load_inputs(const nrt::Model& model,
+                                             const std::map<std::string, std::string>& files,
+                                             const std::map<std::string, std::string>& pictures,
+                                             const ImageOptions& options);
+
+// One request; the outputs in the model's order.
+Outcome<std::vector<HostTensor>> run_request(const nrt::Model& model,
+                                             const std::vector<HostTensor>& inputs);
+
+// Writes DIRECTORY/NAME.npy (strings: NAME.txt, one a line); slashes in names become underscores.
+Outcome<void> write_outputs(const nrt::Model& model, const std::vector<HostTensor>& outputs,
+                            const std::string& directory);
+
+// Type, range and first elements, a line per output.
+std::string describe_outputs(const nrt::Model& model, const std::vector<HostTensor>& outputs);
+
+// The `count` largest elements of `output` with their index and, if there are any, labels.
+std::string top_elements(const HostTensor& output, size_t count,
+                         const std::vector<std::string>& labels);
+
+}  // namespace neuronc::tools

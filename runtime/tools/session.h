@@ -1,0 +1,20 @@
+// A model opened by a tool, and its tensors' types as the rest of the project names them.
+#pragma once
+
+#include <string>
+
+#include "ir/base/dtype.h"
+#include "runtime/nrt.hpp"
+#include "runtime/tools/tool.h"
+
+namespace neuronc::tools {
+
+// nrt_init and loading. Errors carry the runtime's message.
+Outcome<nrt::Model> open_model(const std::string& path);
+
+DType to_dtype(nrt_dtype_t dtype);
+
+// "f32[1,3,224,224]"
+std::string type_text(const nrt::TensorInfo& info);
+
+}  // namespace neuronc::tools

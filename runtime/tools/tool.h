@@ -1,0 +1,70 @@
+// What the command-line tools share: how errors end a program, and the exit codes of the contract.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <new>
+#include <string>
+#include <tl/expected.hpp>
+#include <utility>
+
+#include "runtime/nrt.h"
+
+namespace neuronc::tools {
+
+enum ExitCode : int {
+  kExitDone = 0,
+  kExitError = 1,  // wrong in model, data, files or memory
+  kExitUsage = 2,
+  kExitUnsupported = 3,
+  kExitVerificationFailed = 5,
+  kExitInternal = 70,
+};
+
+struct ToolError {
+  ExitCode code = kExitError;
+  std::string message;
+};
+
+template <class T>
+using Outcome = tl::expected<T, ToolError>;
+
+template <class... Args>
+tl::unexpected<ToolError> tool_error(ExitCode code, fmt::format_string<Args...> format,
+                                     Args&&... args) {
+  return tl::unexpected<ToolError>(
+      ToolError{code, fmt::format(format, std::forward<Args>(args)...)});
+}
+
+// The exit code that a failing runtime call means.
+inline ExitCode exit_code(NRT_STATUS status) {
+  const bool is_unsupported = status == NRT_UNSUPPORTED_NEFF_VERSION || status == NRT_HW_ERROR;
+  return is_unsupported ? kExitUnsupported : kExitError;
+}
+
+// Runs `run`, which gives an Outcome<int>, after `app` has parsed the command line.
+template <class Run>
+int run_tool(CLI::App& app, int argc, char** argv, const Run& run) {
+  const std::string name = app.get_name();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitDone : kExitUsage;
+  }
+  try {
+    const Outcome<int> outcome = run();
+    if (outcome) return *outcome;
+    fmt::print(stderr, "{}: error: {}\n", name, outcome.error().message);
+    return outcome.error().code;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "{}: error: out of memory\n", name);
+    return kExitError;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}: internal error: {}\n", name, error.what());
+    return kExitInternal;
+  }
+}
+
+}  // namespace neuronc::tools
