@@ -17,12 +17,6 @@
 namespace neuronc {
 namespace {
 
-#ifdef NEURONC_ASSERTIONS
-constexpr bool kChecksChanges = true;
-#else
-constexpr bool kChecksChanges = false;
-#endif
-
 int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
@@ -43,6 +37,7 @@ class Runner {
     size_t index = 0;
   };
 
+  bool checks() const { return options_.verify_each == VerifyEach::yes; }
   Expected<void> check_names(const Pipeline& pipeline);
   Expected<Changed> run_items(std::span<const PipelineItem> items);
   Expected<Changed> run_fixpoint(const PipelineItem& item);
@@ -88,7 +83,7 @@ Expected<void> Runner::check_names(const Pipeline& pipeline) {
 Expected<PipelineResult> Runner::run(const Pipeline& pipeline) {
   NEURONC_TRY(check_names(pipeline));
   NEURONC_TRY(check_stages(pipeline, module_.stage, context_.diagnostics));
-  if (options_.verify_each == VerifyEach::yes) {
+  if (checks()) {
     NEURONC_TRY(verify(module_, context_.diagnostics, module_.name));
   }
   NEURONC_ASSIGN(result_.changed, run_items(pipeline.items));
@@ -126,17 +121,17 @@ Expected<Changed> Runner::run_fixpoint(const PipelineItem& item) {
 Expected<Changed> Runner::run_pass(const Pass& pass) {
   const PassInfo& info = pass.info();
   PassTime& time = time_of(info.name);
-  const std::string text_before = kChecksChanges ? to_text(module_) : std::string();
+  const std::string text_before = checks() ? to_text(module_) : std::string();
   context_.remarks.set_pass(info.name);
   NEURONC_ASSIGN(Changed changed, run_guarded(pass, time));
-  if (kChecksChanges) NEURONC_TRY(check_change(pass, changed, text_before));
+  if (checks()) NEURONC_TRY(check_change(pass, changed, text_before));
   if (info.establishes && module_.stage != *info.establishes) {
     module_.stage = *info.establishes;
     changed = Changed::yes;
   }
   if (changed == Changed::yes) {
     ++time.num_changes;
-    if (options_.verify_each == VerifyEach::yes) NEURONC_TRY(verify_after(pass, time));
+    if (checks()) NEURONC_TRY(verify_after(pass, time));
     before_.reset();
     if (!options_.dump_dir.empty()) NEURONC_TRY(dump(pass));
   }

@@ -1,10 +1,9 @@
 // Runs a pipeline over a module.
 //
-// Before anything runs the order of stages is checked. After every pass that changes the module
-// the verifier runs (always in builds with assertions, otherwise with VerifyEach::yes), and in
-// builds with assertions the pass's `Changed` is compared with what the module's text says. A pass
-// that dies leaves a reproduction behind: the module before it, the rest of the pipeline, and the
-// command that runs them.
+// Before anything runs the order of stages is checked. After every pass the verifier runs if the
+// module changed, and the pass's `Changed` is compared with what the module's text says: always in
+// builds with assertions, otherwise with VerifyEach::yes. A pass that dies leaves a reproduction
+// behind: the module before it, the rest of the pipeline, and the command that runs them.
 #pragma once
 
 #include <functional>

@@ -126,9 +126,9 @@ TEST_CASE_METHOD(Fixture, "a pass that breaks the module is named, with a reprod
   std::filesystem::remove_all(folder);
 }
 
-#ifdef NEURONC_ASSERTIONS
 TEST_CASE_METHOD(Fixture, "a pass that misreports its change is named") {
-  CHECK_FALSE(run([](Module&) -> Expected<Changed> { return Changed::yes; }, 0));
+  const RunnerOptions options{.verify_each = VerifyEach::yes};
+  CHECK_FALSE(run([](Module&) -> Expected<Changed> { return Changed::yes; }, 0, options));
   REQUIRE(diagnostics.num_errors() == 1);
   CHECK(diagnostics.all()[0].code == "NEU0511");
   CHECK_FALSE(run(
@@ -136,9 +136,8 @@ TEST_CASE_METHOD(Fixture, "a pass that misreports its change is named") {
         (void)add_node(m);
         return Changed::no;
       },
-      0));
+      0, options));
   CHECK(diagnostics.num_errors() == 2);
 }
-#endif
 
 }  // namespace neuronc
