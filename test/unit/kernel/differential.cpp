@@ -12,89 +12,88 @@
 namespace neuronc::testing {
 namespace {
 
-uint64_t edge_bits(DType dtype, std::mt19937_64& random) {
-  const uint64_t bits = random();
-  switch (dtype) {
-    case DType::f32: {
-      constexpr uint32_t kEdges[] = {
-          0,          0x80000000, 0x3f800000, 0xbf800000, 0x3f000000, 0xbf000000, 0x3fc00000,
-          0x40200000, 0x7f800000, 0xff800000, 0x7fc00000, 0x00000001, 0x80000001, 0x007fffff,
-          0x00800000, 0x7f7fffff, 0xff7fffff, 0x4f000000, 0xcf000000, 0x4effffff, 0x4f800000,
-          0x5f000000, 0x477fe000, 0x477ff000, 0x33000000, 0x33000001, 0x387fc000, 0x7f800001,
-          0x42b17218, 0xc2aeac50, 0x38ffffff, 0x5effffff, 0x437f0000, 0xbf7fffff};
-      if (bits % 3 == 0) return kEdges[(bits >> 8) % std::size(kEdges)];
-      if (bits % 3 == 1) return static_cast<uint32_t>(bits >> 32);
-      const float x = static_cast<float>(static_cast<int64_t>(bits >> 40) - (1 << 23)) / 65536.0f;
-      return static_cast<uint64_t>(kernel::f32_bits(x));
-    }
-    case DType::f64: {
-      constexpr uint64_t kEdges[] = {0,
-                                     0x8000000000000000,
-                                     0x3ff0000000000000,
-                                     0xbff0000000000000,
-                                     0x3fe0000000000000,
-                                     0x3ff8000000000000,
-                                     0x7ff0000000000000,
-                                     0xfff0000000000000,
-                                     0x7ff8000000000000,
+constexpr uint64_t kEdgesF32[] = {
+    0,          0x80000000, 0x3f800000, 0xbf800000, 0x3f000000, 0xbf000000, 0x3fc00000,
+    0x40200000, 0x7f800000, 0xff800000, 0x7fc00000, 0x00000001, 0x80000001, 0x007fffff,
+    0x00800000, 0x7f7fffff, 0xff7fffff, 0x4f000000, 0xcf000000, 0x4effffff, 0x4f800000,
+    0x5f000000, 0x477fe000, 0x477ff000, 0x33000000, 0x33000001, 0x387fc000, 0x7f800001,
+    0x42b17218, 0xc2aeac50, 0x38ffffff, 0x5effffff, 0x437f0000, 0xbf7fffff};
+constexpr uint64_t kEdgesF64[] = {0,
+                                  0x8000000000000000,
+                                  0x3ff0000000000000,
+                                  0xbff0000000000000,
+                                  0x3fe0000000000000,
+                                  0x3ff8000000000000,
+                                  0x7ff0000000000000,
+                                  0xfff0000000000000,
+                                  0x7ff8000000000000,
+                                  1,
+                                  0x8000000000000001,
+                                  0x000fffffffffffff,
+                                  0x0010000000000000,
+                                  0x7fefffffffffffff,
+                                  0x41dfffffffffffff,
+                                  0x41e0000000000000,
+                                  0xc1e0000000000000,
+                                  0xc1e0000000000001,
+                                  0x43e0000000000000,
+                                  0xc3e0000000000000,
+                                  0x43f0000000000000,
+                                  0x40effe0000000000,
+                                  0x40effdffffffffff,
+                                  0x3fdfffffffffffff,
+                                  0x47efffffe0000000,
+                                  0x47efffffefffffff};
+constexpr int64_t kEdgesInteger[] = {0,
                                      1,
-                                     0x8000000000000001,
-                                     0x000fffffffffffff,
-                                     0x0010000000000000,
-                                     0x7fefffffffffffff,
-                                     0x41dfffffffffffff,
-                                     0x41e0000000000000,
-                                     0xc1e0000000000000,
-                                     0xc1e0000000000001,
-                                     0x43e0000000000000,
-                                     0xc3e0000000000000,
-                                     0x43f0000000000000,
-                                     0x40effe0000000000,
-                                     0x40effdffffffffff,
-                                     0x3fdfffffffffffff,
-                                     0x47efffffe0000000,
-                                     0x47efffffefffffff};
-      if (bits % 3 == 0) return kEdges[(bits >> 8) % std::size(kEdges)];
-      if (bits % 3 == 1) return random();
-      return static_cast<uint64_t>(kernel::f64_bits(
-          static_cast<double>(static_cast<int64_t>(bits >> 20) - (int64_t{1} << 43)) / 1048576.0));
-    }
-    case DType::boolean:
-      return bits & 1;
-    default: {
-      if (bits % 2 == 0) return random();
-      constexpr int64_t kEdges[] = {0,
-                                    1,
-                                    -1,
-                                    2,
-                                    3,
-                                    7,
-                                    8,
-                                    15,
-                                    16,
-                                    31,
-                                    32,
-                                    33,
-                                    63,
-                                    64,
-                                    127,
-                                    128,
-                                    255,
-                                    -128,
-                                    32767,
-                                    -32768,
-                                    65535,
-                                    0x7fffffff,
-                                    -0x80000000ll,
-                                    0x7fffffffffffffffll,
-                                    -0x7fffffffffffffffll - 1,
-                                    0x7c00,
-                                    0x7e00,
-                                    0x0400,
-                                    0x03ff};
-      return static_cast<uint64_t>(kEdges[(bits >> 8) % std::size(kEdges)]);
-    }
-  }
+                                     -1,
+                                     2,
+                                     3,
+                                     7,
+                                     8,
+                                     15,
+                                     16,
+                                     31,
+                                     32,
+                                     33,
+                                     63,
+                                     64,
+                                     127,
+                                     128,
+                                     255,
+                                     -128,
+                                     32767,
+                                     -32768,
+                                     65535,
+                                     0x7fffffff,
+                                     -0x80000000ll,
+                                     0x7fffffffffffffffll,
+                                     -0x7fffffffffffffffll - 1,
+                                     0x7c00,
+                                     0x7e00,
+                                     0x0400,
+                                     0x03ff};
+
+size_t num_edges(DType dtype) {
+  if (dtype == DType::f32) return std::size(kEdgesF32);
+  if (dtype == DType::f64) return std::size(kEdgesF64);
+  return dtype == DType::boolean ? 2 : std::size(kEdgesInteger);
+}
+
+uint64_t edge(DType dtype, size_t i) {
+  if (dtype == DType::f32) return kEdgesF32[i];
+  if (dtype == DType::f64) return kEdgesF64[i];
+  return dtype == DType::boolean ? i : static_cast<uint64_t>(kEdgesInteger[i]);
+}
+
+// An edge value, any bits, or a number of moderate size.
+uint64_t sample(DType dtype, std::mt19937_64& random) {
+  const uint64_t bits = random();
+  if (dtype == DType::boolean) return bits & 1;
+  if (bits % 3 == 0) return edge(dtype, (bits >> 8) % num_edges(dtype));
+  if (bits % 3 == 1 || !is_float(dtype) || size_bytes(dtype) < 4) return random();
+  const double x = static_cast<double>(static_cast<int64_t>(bits >> 40) - (1 << 23)) / 65536.0;
+  return static_cast<uint64_t>(kernel::constant_bits(dtype, x));
 }
 
 template <class T>
@@ -165,11 +164,14 @@ void compare(const Case& c, const std::vector<std::vector<std::byte>>& expected,
 
 }  // namespace
 
-void fill(DType dtype, std::vector<std::byte>& bytes, std::mt19937_64& random) {
+void fill(DType dtype, size_t position, std::vector<std::byte>& bytes, std::mt19937_64& random) {
   const size_t size = static_cast<size_t>(size_bytes(dtype));
-  for (size_t at = 0; at + size <= bytes.size(); at += size) {
-    const uint64_t bits = edge_bits(dtype, random);
-    std::memcpy(bytes.data() + at, &bits, size);
+  const size_t n = num_edges(dtype);
+  for (size_t i = 0; (i + 1) * size <= bytes.size(); ++i) {
+    uint64_t bits = sample(dtype, random);
+    if (position == 0 && i < n * n) bits = edge(dtype, i % n);
+    if (position == 1 && i < n * n) bits = edge(dtype, i / n);
+    std::memcpy(bytes.data() + i * size, &bits, size);
   }
 }
 
@@ -178,7 +180,7 @@ Case make_case(kernel::Kernel kernel, std::mt19937_64& random) {
   for (kernel::BufferId id : c.kernel.parameters()) {
     const kernel::Buffer& buffer = c.kernel.buffer(id);
     c.buffers.emplace_back(static_cast<size_t>(buffer.span_bytes()));
-    fill(buffer.dtype, c.buffers.back(), random);
+    fill(buffer.dtype, c.buffers.size() - 1, c.buffers.back(), random);
   }
   return c;
 }

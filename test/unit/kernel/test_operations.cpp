@@ -15,7 +15,7 @@ using kernel::Value;
 using kernel::ValueType;
 using testing::Case;
 
-constexpr int64_t kElements = 960;
+constexpr int64_t kElements = 1600;
 
 constexpr DType kIntegers[] = {DType::i8, DType::i16, DType::i32, DType::i64,
                                DType::u8, DType::u16, DType::u32, DType::u64};
