@@ -23,11 +23,6 @@ struct BuilderPolicy {
   I ic(int64_t x) {
     return b.constant_bits({kBits, lanes}, kBits == DType::u32 ? x & 0xffffffff : x);
   }
-  bool is_zero_constant(V x) {
-    const OpId def = b.kernel().values[x.id.index].def;
-    const Op& op = b.kernel().op(def);
-    return op.code == OpCode::constant && op.immediates.size() == 1 && op.immediates[0] == 0;
-  }
   V add(V x, V y) { return b.add(x, y); }
   V sub(V x, V y) { return b.sub(x, y); }
   V mul(V x, V y) { return b.mul(x, y); }
@@ -62,11 +57,11 @@ using F64 = Functions<BuilderPolicy<double>>;
 
 }  // namespace
 
-#define NEURONC_DEFINE(name, summary)                                       \
-  Value name(Builder& b, Value x) {                                         \
+#define NEURONC_DEFINE(name, summary)                                        \
+  Value name(Builder& b, Value x) {                                          \
     NEURONC_CHECK(x.type.dtype == DType::f32 || x.type.dtype == DType::f64); \
-    if (x.type.dtype == DType::f32) return F32({b, x.type.lanes}).name(x);  \
-    return F64({b, x.type.lanes}).name(x);                                  \
+    if (x.type.dtype == DType::f32) return F32({b, x.type.lanes}).name(x);   \
+    return F64({b, x.type.lanes}).name(x);                                   \
   }
 NEURONC_MATH_UNARY(NEURONC_DEFINE)
 #undef NEURONC_DEFINE

@@ -29,11 +29,11 @@ class Functions {
 
   explicit Functions(P policy) : p(policy) {}
 
-  V exp(V x) { return exp_scaled(x, p.c(0), 1); }
+  V exp(V x) { return exp_scaled(x, nullptr, 1); }
 
   V expm1(V x) {
     // Below the lower limit the result is -1; above the upper one it overflows.
-    const V limited = p.max_num(p.c(kIsF32 ? -20 : -40), p.min_num(p.c(kIsF32 ? 89.5 : 710.5), x));
+    const V limited = p.max_num(p.c(kIsF32 ? -20 : -40), p.min_num(p.c(kIsF32 ? 88.9 : 709.9), x));
     constexpr double kMagic = kIsF32 ? 0x1.8p23 + 126 : 0x1.8p52 + 1022;
     const V t = p.fma(limited, p.c(kLog2e), p.c(kMagic));
     const V n = p.sub(t, p.c(kMagic));
@@ -42,7 +42,8 @@ class Functions {
     // 2^n itself would overflow too early: with s = 2^(n-1) the result is 2*(s*m + (s - 1/2)).
     const V s = p.real(p.shl(p.bits(t), kMantissaBits));
     const V half = p.fma(s, m, p.sub(s, p.c(0.5)));
-    return p.select(p.eq(x, p.c(0)), x, p.add(half, half));
+    // Halving would lose the last bit of a denormal, for which the result is x.
+    return p.select(p.lt(p.abs(x), p.c(kIsF32 ? 0x1p-60 : 0x1p-500)), x, p.add(half, half));
   }
 
   V log(V x) { return log_plus(x, p.c(0)); }
@@ -76,12 +77,12 @@ class Functions {
     const V a = p.abs(x);
     const V m = expm1(a);
     const V small = p.mul(p.c(0.5), p.add(m, p.div(m, p.add(m, p.c(1)))));
-    const V large = exp_scaled(a, p.c(0), 0.5);
+    const V large = exp_scaled(a, nullptr, 0.5);
     return copy_sign(p.select(p.lt(a, p.c(kIsF32 ? 10 : 20)), small, large), x);
   }
 
   V cosh(V x) {
-    const V e = exp_scaled(p.abs(x), p.c(0), 0.5);
+    const V e = exp_scaled(p.abs(x), nullptr, 0.5);
     return p.add(e, p.div(p.c(0.25), e));
   }
 
@@ -143,14 +144,12 @@ class Functions {
     const V a = p.abs(x);
     const B is_large = p.gt(a, p.c(2.414213562373095));
     const B is_middle = p.gt(a, p.c(0.41421356237309503));
-    const V numerator = p.select(
-        is_large, p.c(-1), p.select(is_middle, p.sub(a, p.c(1)), a));
-    const V denominator =
-        p.select(is_large, a, p.select(is_middle, p.add(a, p.c(1)), p.c(1)));
+    const V numerator = p.select(is_large, p.c(-1), p.select(is_middle, p.sub(a, p.c(1)), a));
+    const V denominator = p.select(is_large, a, p.select(is_middle, p.add(a, p.c(1)), p.c(1)));
     const V t = p.div(numerator, denominator);
     const V z = p.mul(t, t);
-    const V high = p.select(is_large, p.c(kHalfPiHigh),
-                            p.select(is_middle, p.c(0.5 * kHalfPiHigh), p.c(0)));
+    const V high =
+        p.select(is_large, p.c(kHalfPiHigh), p.select(is_middle, p.c(0.5 * kHalfPiHigh), p.c(0)));
     const V low = p.select(is_large, p.c(kHalfPiMiddle),
                            p.select(is_middle, p.c(0.5 * kHalfPiMiddle), p.c(0)));
     const V tail = p.fma(p.mul(t, z), polynomial(kAtanF32, kAtanF64, z), low);
@@ -169,8 +168,7 @@ class Functions {
     const B is_negative = p.lt(x, p.c(0));
     const V beyond = p.add(p.sub(p.c(2 * kHalfPiHigh), twice), p.c(2 * kHalfPiMiddle));
     const V large = p.select(is_negative, beyond, twice);
-    const V small =
-        p.sub(p.c(kHalfPiHigh), p.sub(copy_sign(r.value, x), p.c(kHalfPiMiddle)));
+    const V small = p.sub(p.c(kHalfPiHigh), p.sub(copy_sign(r.value, x), p.c(kHalfPiMiddle)));
     return p.select(r.is_large, large, small);
   }
 
@@ -179,8 +177,9 @@ class Functions {
     const Double l = log_double(a);
     V high = p.mul(y, l.high);
     V low = p.fma(y, l.low, p.fma(y, l.high, p.neg(high)));
-    low = p.select(p.lt(p.abs(high), p.c(kInfinity)), low, p.c(0));
-    V result = exp_scaled(high, low, 1);
+    // Beyond overflow and underflow the tail is of no use, and may be as large.
+    low = p.select(p.lt(p.abs(high), p.c(kIsF32 ? 128 : 1024)), low, p.c(0));
+    V result = exp_scaled(high, &low, 1);
     // The sign of a negative base under an odd exponent; NaN for a finite one under a fraction.
     const V half = p.mul(y, p.c(0.5));
     const B is_integer = p.eq(p.trunc(y), y);
@@ -199,7 +198,8 @@ class Functions {
  private:
   static constexpr int kMantissaBits = kIsF32 ? 23 : 52;
   static constexpr int kBias = kIsF32 ? 127 : 1023;
-  static constexpr int64_t kSignBit = kIsF32 ? int64_t{1} << 31 : std::numeric_limits<int64_t>::min();
+  static constexpr int64_t kSignBit =
+      kIsF32 ? int64_t{1} << 31 : std::numeric_limits<int64_t>::min();
   static constexpr int64_t kMantissaMask = (int64_t{1} << kMantissaBits) - 1;
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
@@ -225,7 +225,7 @@ class Functions {
     I quadrant;  // in the low two bits
   };
   struct ArcSine {
-    V value;     // asin(s) for s = |x|, or for s = sqrt((1-|x|)/2) where |x| > 1/2
+    V value;  // asin(s) for s = |x|, or for s = sqrt((1-|x|)/2) where |x| > 1/2
     B is_large;
   };
 
@@ -249,16 +249,16 @@ class Functions {
     return p.real(p.ior(m, p.iand(p.bits(sign), p.ic(kSignBit))));
   }
 
-  // factor * exp(x + low). Halving the exponent lets one power of two, multiplied in twice, reach
+  // factor * exp(x + *low). Halving the exponent lets one power of two, multiplied in twice, reach
   // overflow and denormals without a case of its own.
-  V exp_scaled(V x, V low, double factor) {
+  V exp_scaled(V x, const V* low, double factor) {
     const V limited =
         p.max_num(p.c(kIsF32 ? -104.5 : -746.5), p.min_num(p.c(kIsF32 ? 90.0 : 711.0), x));
     constexpr double kMagic = kIsF32 ? 0x1.8p23 + 127 : 0x1.8p52 + 1023;
     const V t = p.fma(limited, p.c(0.5 * kLog2e), p.c(kMagic));
     const V h = p.sub(t, p.c(kMagic));
     V r = p.fma(h, p.c(-2 * kLn2Low), p.fma(h, p.c(-2 * kLn2High), limited));
-    if (!p.is_zero_constant(low)) r = p.add(r, low);
+    if (low != nullptr) r = p.add(r, *low);
     const V q = p.fma(r, polynomial(kExpF32, kExpF64, r), p.c(1));
     V m = p.fma(r, q, p.c(1));
     if (factor != 1) m = p.mul(m, p.c(factor));
@@ -281,8 +281,8 @@ class Functions {
     constexpr double kTop = kIsF32 ? 0x1p23 : 0x1p52;
     constexpr int64_t kTopBits = int64_t{kBias + kMantissaBits} << kMantissaBits;
     const V biased = p.real(p.ior(p.lshr(shifted, kMantissaBits), p.ic(kTopBits)));
-    const V offset = p.select(is_denormal, p.c(kTop + kBias + (kIsF32 ? 24 : 54)),
-                              p.c(kTop + kBias));
+    const V offset =
+        p.select(is_denormal, p.c(kTop + kBias + (kIsF32 ? 24 : 54)), p.c(kTop + kBias));
     const I mantissa = p.iadd(p.iand(shifted, p.ic(kMantissaMask)), p.ic(kRootHalf));
     return {p.sub(biased, offset), p.sub(p.real(mantissa), p.c(1))};
   }
@@ -347,7 +347,7 @@ class Functions {
     r = p.fma(n, p.c(-kHalfPiMiddle), r);
     r = p.fma(n, p.c(-kHalfPiLow), r);
     // Where the argument is too large for this reduction, the result still is a sine.
-    constexpr double kLimit = 0.7855;
+    constexpr double kLimit = 0.8;
     return {p.max_num(p.c(-kLimit), p.min_num(p.c(kLimit), r)), p.bits(t)};
   }
   B is_even(I quadrant) { return p.is_zero(p.iand(quadrant, p.ic(1))); }

@@ -17,7 +17,6 @@ struct ScalarPolicy {
 
   static V c(double x) { return static_cast<T>(x); }
   static I ic(int64_t x) { return static_cast<I>(x); }
-  static bool is_zero_constant(V x) { return x == 0; }
   static V add(V a, V b) { return a + b; }
   static V sub(V a, V b) { return a - b; }
   static V mul(V a, V b) { return a * b; }
@@ -49,8 +48,8 @@ struct ScalarPolicy {
 
 }  // namespace
 
-#define NEURONC_DEFINE(name, summary)                                                \
-  float name(float x) { return Functions<ScalarPolicy<float>>({}).name(x); }         \
+#define NEURONC_DEFINE(name, summary)                                        \
+  float name(float x) { return Functions<ScalarPolicy<float>>({}).name(x); } \
   double name(double x) { return Functions<ScalarPolicy<double>>({}).name(x); }
 NEURONC_MATH_UNARY(NEURONC_DEFINE)
 #undef NEURONC_DEFINE
