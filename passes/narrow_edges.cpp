@@ -115,8 +115,7 @@ std::string EdgeNarrower::why_wide(ValueId id) const {
     return "its producer is no group";
   }
   if (is_group(value.producer)) {
-    std::string reason =
-        why_wide_made(*graph_.node(value.producer).bodies[0], value.result_index);
+    std::string reason = why_wide_made(*graph_.node(value.producer).bodies[0], value.result_index);
     if (!reason.empty()) return reason;
   }
   for (const Use& use : value.uses) {
@@ -139,8 +138,8 @@ ValueId EdgeNarrower::append_cast(Graph& body, ValueId value, DType to, NodeId b
   spec.result_types = {std::move(type)};
   spec.placement = Placement::core;
   GraphEditor edit(body);
-  const NodeId cast = before ? edit.insert_before(before, std::move(spec))
-                             : edit.append(std::move(spec));
+  const NodeId cast =
+      before ? edit.insert_before(before, std::move(spec)) : edit.append(std::move(spec));
   return body.node(cast).results[0];
 }
 
@@ -260,14 +259,14 @@ Changed EdgeNarrower::run() {
     if (!has_maker || num_elements < min_elements_) continue;
     const std::string where = node_label(module_, graph_, graph_.producer(values.front()));
     if (!reason.empty()) {
-      context_.remarks.missed(where, fmt::format("an edge of {} elements keeps f32: {}",
-                                                 num_elements, reason));
+      context_.remarks.missed(
+          where, fmt::format("an edge of {} elements keeps f32: {}", num_elements, reason));
       continue;
     }
     narrow(values);
     changed = Changed::yes;
-    context_.remarks.done(where, fmt::format("an edge of {} elements is {}", num_elements,
-                                             name(narrow_)));
+    context_.remarks.done(where,
+                          fmt::format("an edge of {} elements is {}", num_elements, name(narrow_)));
   }
   if (changed == Changed::no) return changed;
   std::vector<NodeId> groups;
@@ -282,6 +281,7 @@ Changed EdgeNarrower::run() {
 
 Expected<Changed> narrow_edges(Module& module, const NarrowEdgesOptions& options,
                                PassContext& context) {
+  if (options.mode != "all") return Changed::no;
   return EdgeNarrower(module, options, context).run();
 }
 
