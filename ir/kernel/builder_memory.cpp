@@ -180,11 +180,8 @@ Values Builder::for_loop(const Range& range, const Values& initial,
   NEURONC_CHECK(range.step > 0 && options.unroll >= 0);
   Op op{OpCode::for_};
   for (Value v : initial) use(op, v);
-  const Interval lower = range.lower.interval(), upper = range.upper.interval();
-  Interval interval{lower.lo, std::max(lower.lo, upper.hi - 1)};
-  if (lower.is_single() && upper.is_single() && upper.lo > lower.lo) {
-    interval.hi = lower.lo + floor_div(upper.lo - 1 - lower.lo, range.step) * range.step;
-  }
+  const Interval interval =
+      loop_interval(range.lower.interval(), range.upper.interval(), range.step);
   const size_t number = indices().num_variables();
   std::string name(options.name);
   if (name.empty()) name.append("i").append(std::to_string(number));

@@ -52,6 +52,13 @@ int64_t floor_div(int64_t x, int64_t d) {
 
 int64_t floor_mod(int64_t x, int64_t d) { return x - floor_div(x, d) * d; }
 
+Interval loop_interval(Interval lower, Interval upper, int64_t step) {
+  if (lower.is_single() && upper.is_single() && upper.lo > lower.lo) {
+    return {lower.lo, lower.lo + floor_div(upper.lo - 1 - lower.lo, step) * step};
+  }
+  return {lower.lo, std::max(lower.lo, upper.hi >= kIndexLimit ? kIndexLimit : upper.hi - 1)};
+}
+
 Index::Index(IndexTable* table, IndexId id) {
   const Affine& affine = table->affine(id);
   if (affine.terms.empty()) {

@@ -67,6 +67,9 @@ struct Affine {
   std::vector<Term> terms;  // by ascending atom; no zero coefficient
 };
 
+// What the bounds of a loop say of its variable.
+Interval loop_interval(Interval lower, Interval upper, int64_t step);
+
 // a + factor*b
 Affine add_scaled(const Affine& a, const Affine& b, int64_t factor);
 

@@ -19,7 +19,8 @@ class Printer {
 
   std::string run(Names names) {
     out_ += fmt::format("kernel @{} tiles {} {{\n",
-                        names == Names::kept ? kernel_.name : std::string("k"), kernel_.num_tiles);
+                        names == Names::kept ? quoted(kernel_.name) : std::string("k"),
+                        kernel_.num_tiles);
     for (size_t i = 0; i < kernel_.buffers.size(); ++i) print_buffer(BufferId(i));
     print_block(kernel_.body, 1);
     out_ += "}\n";
@@ -37,9 +38,9 @@ class Printer {
     std::string text;
     const auto append = [&](int64_t sign, const std::string& what) {
       if (text.empty()) {
-        text = (sign < 0 ? "-" : "") + what;
+        text = fmt::format("{}{}", sign < 0 ? "-" : "", what);
       } else {
-        text += (sign < 0 ? " - " : " + ") + what;
+        text += fmt::format("{}{}", sign < 0 ? " - " : " + ", what);
       }
     };
     for (const auto& [name, c] : terms) {
@@ -59,7 +60,7 @@ class Printer {
     const Atom& a = kernel_.indices().atom(id);
     switch (a.kind) {
       case AtomKind::variable:
-        return "%" + variables_[a.variable.index];
+        return fmt::format("%{}", variables_[a.variable.index]);
       case AtomKind::floor_div:
         return fmt::format("floordiv({}, {})", index(a.a), a.constant);
       case AtomKind::mod:
@@ -72,6 +73,22 @@ class Printer {
         return fmt::format("{}({}, {})", a.kind == AtomKind::min ? "min" : "max", x, y);
       }
     }
+  }
+
+  // As it is when it reads as one word, else in quotes.
+  static std::string quoted(std::string_view name) {
+    constexpr std::string_view kWordCharacters = "_.$-";
+    const bool is_word = !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) ||
+             kWordCharacters.find(c) != std::string_view::npos;
+    });
+    if (is_word) return std::string(name);
+    std::string text = "\"";
+    for (char c : name) {
+      if (c == '"' || c == '\\') text += '\\';
+      text += c == '\n' ? ' ' : c;
+    }
+    return text + "\"";
   }
 
   static std::string clean(std::string_view name) {
@@ -132,7 +149,7 @@ class Printer {
   }
   std::string list(const std::vector<ValueId>& ids) const {
     std::string text;
-    for (ValueId v : ids) text += (text.empty() ? "" : ", ") + value(v);
+    for (ValueId v : ids) text += fmt::format("{}{}", text.empty() ? "" : ", ", value(v));
     return text;
   }
   static std::string list(const std::vector<int64_t>& numbers) {
@@ -184,7 +201,7 @@ class Printer {
     const Buffer& b = kernel_.buffer(op.buffer);
     std::string text = fmt::format("%{}[", buffers_[op.buffer.index]);
     for (size_t d = 0; d < b.extents.size() && d < op.indices.size(); ++d) {
-      text += (d == 0 ? "" : ", ") + index(op.indices[d]);
+      text += fmt::format("{}{}", d == 0 ? "" : ", ", index(op.indices[d]));
     }
     return text + "]";
   }
@@ -206,8 +223,9 @@ class Printer {
     };
     if (op.immediates.size() == 1) return lane(op.immediates[0]);
     std::string text;
-    for (int64_t bits : op.immediates) text += (text.empty() ? "" : ", ") + lane(bits);
-    return "[" + text + "]";
+    for (int64_t bits : op.immediates)
+      text += fmt::format("{}{}", text.empty() ? "" : ", ", lane(bits));
+    return fmt::format("[{}]", text);
   }
 
   std::string guards(const Op& op) const {
@@ -257,7 +275,7 @@ std::string Printer::head(OpId id) {
     case OpCode::if_true:
       return text + "if_true " + list(op.operands);
     case OpCode::yield:
-      return "yield " + list(op.operands);
+      return fmt::format("yield {}", list(op.operands));
     case OpCode::load:
       return text + fmt::format("load {}{} : {}", access(op), access_suffix(op, type.lanes),
                                 to_text(type));
@@ -268,7 +286,7 @@ std::string Printer::head(OpId id) {
                          access_suffix(op, lanes));
     }
     case OpCode::prefetch:
-      return "prefetch " + access(op);
+      return fmt::format("prefetch {}", access(op));
     case OpCode::constant:
       return text + fmt::format("constant {} : {}", constant(op), to_text(type));
     case OpCode::index_value:
