@@ -8,9 +8,9 @@
 #include <new>
 
 #include "compiler/commands/compile_options.h"
-#include "compiler/compare.h"
+#include "compiler/runner/compare.h"
 #include "compiler/driver.h"
-#include "compiler/model_runner.h"
+#include "compiler/runner/model_runner.h"
 #include "compiler/onnx/test_data.h"
 
 namespace neuronc {
