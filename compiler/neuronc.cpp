@@ -15,6 +15,7 @@
 #include "compiler/commands/verify.h"
 #include "compiler/include/neuronc/compiler.h"
 #include "ir/base/diagnostics.h"
+#include "ir/base/fatal_signals.h"
 
 namespace {
 
@@ -69,6 +70,7 @@ int run(const std::vector<std::string>& args) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  neuronc::install_fatal_signal_handlers();
   try {
     return run(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& error) {
