@@ -4,26 +4,18 @@
 namespace neuronc {
 namespace {
 
-// From recognised operators to cores. narrow-edges acts with --auto-cast all alone.
-#define NEURONC_TO_CORES                                                    \
-  "recognise,place,cast,fixpoint<10>(fold-constants,simplify,merge-common," \
-  "eliminate-dead),fuse,narrow-edges{mode=matmult},lay-out,partition"
+#define NEURONC_CLEAN_UP "fixpoint<10>(fold-constants,simplify,merge-common,eliminate-dead)"
 
 constexpr OptimizationLevel kLevels[] = {
-    {"O0", "only what the stages demand: static shapes, and one operator in a kernel",
-     "canonicalize,fixpoint<10>(fold-constants,eliminate-dead),recognise,place,cast,"
-     "fuse{max-group-size=1},narrow-edges{mode=matmult},lay-out,partition"},
+    {"O0", "only what the stages demand", "canonicalize,eliminate-dead"},
     {"O1", "one round of simplification",
-     "canonicalize,fold-constants,simplify,merge-common,eliminate-dead," NEURONC_TO_CORES},
-    {"O2", "the default: simplification until nothing changes",
-     "canonicalize,fixpoint<10>(fold-constants,simplify,merge-common,eliminate-dead)"
-     "," NEURONC_TO_CORES},
-    {"O3", "as O2, with more rounds and larger constants",
-     "canonicalize,fixpoint<50>(fold-constants{max-bytes=16777216,max-flops=2000000000},simplify,"
-     "merge-common,eliminate-dead)," NEURONC_TO_CORES},
+     "canonicalize,fold-constants,simplify,merge-common,eliminate-dead"},
+    {"O2", "the default", "canonicalize," NEURONC_CLEAN_UP},
+    {"O3", "all that O2 does, with more rounds",
+     "canonicalize,fixpoint<50>(fold-constants,simplify,merge-common,eliminate-dead)"},
 };
 
-#undef NEURONC_TO_CORES
+#undef NEURONC_CLEAN_UP
 
 }  // namespace
 

@@ -38,6 +38,7 @@ Executor::Executor(const plan::Plan& plan, ExecutorOptions options)
   state_.plan = &plan_;
   state_.num_core_lanes = num_cores(plan);
   state_.evaluator = options_.evaluator;
+  state_.checker = options_.checker;
 }
 
 Result<std::unique_ptr<Executor>> Executor::create(const plan::Plan& plan, const std::byte* weights,

@@ -24,6 +24,7 @@ enum class Threading : uint8_t {
 struct ExecutorOptions {
   Threading threading = Threading::automatic;
   HostEvaluator* evaluator = nullptr;  // outlives the executor; may be null without host nodes
+  KernelChecker* checker = nullptr;    // outlives the executor; null: native code
   std::vector<TurnLock*> cores;        // one per core lane
 };
 

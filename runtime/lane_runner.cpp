@@ -203,7 +203,9 @@ void LaneRunner::run_loop(const ProgramStep& step) {
 
 void LaneRunner::run_kernel(const ProgramStep& step) {
   const int32_t result =
-      step.function(program_.buffers.data() + step.first_buffer, step.begin, step.end);
+      model_.checker == nullptr
+          ? step.function(program_.buffers.data() + step.first_buffer, step.begin, step.end)
+          : run_checked_kernel(step);
   if (result == plan::kKernelOk) return;
   const std::string& symbol = model_.plan->kernels[step.index].symbol;
   if (result == plan::kKernelIndexOutOfRange) {
@@ -214,6 +216,19 @@ void LaneRunner::run_kernel(const ProgramStep& step) {
     request_->fail(NRT_EXEC_COMPLETED_WITH_ERR,
                    fmt::format("kernel `{}` ended with status {}", symbol, result));
   }
+}
+
+int32_t LaneRunner::run_checked_kernel(const ProgramStep& step) {
+  const std::span<const int64_t> sizes(program_.sizes_bytes.data() + step.first_buffer,
+                                       step.num_buffers);
+  const auto result =
+      model_.checker->run(plan::KernelId(step.index), program_.buffers.data() + step.first_buffer,
+                          sizes, step.begin, step.end);
+  if (result) return *result;
+  request_->fail(NRT_EXEC_OOB,
+                 fmt::format("kernel `{}`: {}", model_.plan->kernels[step.index].symbol,
+                             result.error().reason));
+  return plan::kKernelOk;
 }
 
 void LaneRunner::run_host_node(const ProgramStep& step) {

@@ -13,6 +13,7 @@
 
 #include "ir/tensor.h"
 #include "runtime/host_evaluator.h"
+#include "runtime/kernel_checker.h"
 #include "runtime/memory.h"
 #include "runtime/program.h"
 #include "runtime/sync.h"
@@ -58,6 +59,7 @@ struct ModelState {
   Counter barrier_arrivals;
   uint32_t num_core_lanes = 0;
   HostEvaluator* evaluator = nullptr;
+  KernelChecker* checker = nullptr;  // runs kernels instead of their code, if there is one
 };
 
 enum class WaitMode : uint8_t { give_way, in_place };
@@ -80,6 +82,7 @@ class LaneRunner {
   void run_plain_step(const ProgramStep& step);
   void run_block(uint32_t block);
   void run_kernel(const ProgramStep& step);
+  int32_t run_checked_kernel(const ProgramStep& step);
   void run_host_node(const ProgramStep& step);
   Result<std::vector<HostValue>> evaluate(const ProgramStep& step);
   HostValue load_operand(const plan::HostOperand& operand, const plan::KernelBuffer& buffer) const;

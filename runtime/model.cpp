@@ -33,6 +33,10 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const NeffImage> imag
   ExecutorOptions options;
   options.cores = model->turns_;
   options.evaluator = model->evaluator_.get();
+  if (is_set("NEURON_RT_CHECK")) {
+    NEURONC_ASSIGN(model->checker_, load_kernel_checker(*model->image_, model->plan_));
+    options.checker = model->checker_.get();
+  }
   const CodeImage& code = *model->code_;
   NEURONC_ASSIGN(model->executor_,
                  Executor::create(

@@ -38,6 +38,7 @@ class Model {
   plan::Plan plan_;
   std::unique_ptr<CodeImage> code_;
   std::unique_ptr<HostEvaluator> evaluator_;
+  std::unique_ptr<KernelChecker> checker_;  // with NEURON_RT_CHECK=1
   std::unique_ptr<Executor> executor_;
 };
 

@@ -64,6 +64,7 @@ class ProgramBuilder {
         break;
     }
     program_.buffers.push_back({base == nullptr ? nullptr : base + ref.offset_bytes});
+    program_.sizes_bytes.push_back(static_cast<int64_t>(ref.size_bytes));
     return index;
   }
 
@@ -72,6 +73,7 @@ class ProgramBuilder {
     const std::string& symbol = plan_.kernels[step.kernel.index].symbol;
     result.function = resolver_(symbol);
     if (result.function == nullptr) missing_kernel_ = symbol;
+    result.num_buffers = static_cast<uint32_t>(step.buffers.size());
     result.begin = step.tile_begin;
     result.end = step.tile_end;
     for (const BufferRef& ref : step.buffers) add_ref(ref);

@@ -47,6 +47,7 @@ struct ProgramStep {
   uint32_t index = 0;         // kernel, channel, host node (of LaneProgram::host_nodes) or block
   uint32_t else_block = 0;    // 0: none
   uint32_t first_buffer = 0;  // of LaneProgram::buffers
+  uint32_t num_buffers = 0;   // of a kernel
   plan::KernelFunction function = nullptr;
   int64_t begin = 0;        // tiles; or the pattern of a fill
   int64_t end = 0;          // tiles; or the pattern's size of a fill
@@ -65,6 +66,7 @@ struct LaneProgram {
   std::vector<std::vector<ProgramStep>> blocks;
   std::vector<ProgramStep> init;
   std::vector<plan::KernelBuffer> buffers;
+  std::vector<int64_t> sizes_bytes;                  // of the buffers, for checked runs
   std::vector<Patch> patches;                        // for each request
   std::vector<Patch> init_patches;                   // channel targets of init's fills
   std::vector<const plan::RunHostNode*> host_nodes;  // in the plan, which outlives the program

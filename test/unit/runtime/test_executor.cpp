@@ -310,6 +310,39 @@ TEST_CASE("host nodes that refuse or give another type end the request") {
   CHECK(done.error().message == message);
 }
 
+namespace {
+
+// Refuses a first buffer that is not 16 bytes long.
+class TestChecker : public KernelChecker {
+ public:
+  OrRefusal<int32_t> run(plan::KernelId kernel, const plan::KernelBuffer* buffers,
+                         std::span<const int64_t> sizes_bytes, int64_t begin,
+                         int64_t end) override {
+    if (sizes_bytes[0] != 16) return refuse("v1 = load %x[4]: out of bounds");
+    return kernel.index == 0 ? add_scalar(buffers, begin, end) : check(buffers, begin, end);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a checker runs kernels in place of their code, knowing the buffers' sizes") {
+  TestChecker checker;
+  ExecutorOptions options;
+  options.checker = &checker;
+  Fixture fixture(kOneCore, options);
+  Four y{};
+  REQUIRE(fixture.run(Four{1, 2, 3, 4}, y));
+  CHECK(y == Four{2, 3, 4, 5});
+  std::string narrow(kOneCore);
+  narrow.replace(narrow.find("check tiles 0..4 (r input0+0:16"), 31,
+                 "check tiles 0..4 (r input0+0:12");
+  Fixture other(narrow, options);
+  const auto done = other.run(Four{1, 2, 3, 4}, y);
+  REQUIRE_FALSE(done);
+  CHECK(done.error().code == NRT_EXEC_OOB);
+  CHECK(done.error().message == "kernel `check`: v1 = load %x[4]: out of bounds");
+}
+
 TEST_CASE("a kernel that the code does not have is named") {
   const plan::Plan plan = parsed_plan(kOneCore);
   const auto created = Executor::create(

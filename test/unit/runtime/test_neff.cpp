@@ -156,6 +156,49 @@ TEST_CASE("versions, features and instruction sets that this runtime has not") {
   }
 }
 
+TEST_CASE("NEURON_RT_CHECK runs the kernels' text with every access checked") {
+  constexpr std::string_view kPlan = R"(plan "one" {
+    input 0 "x" f32[4] bytes 16
+    output 0 "y" f32[4] bytes 16
+    constant 0 "one" bytes 4 offset 0 hash 00000000000000000000000000000000
+    kernel 0 @add_scalar buffers 3 tiles 4
+    lane 0 core 0 arena 0 {
+      block 0 { run @add_scalar tiles 0..4 (r input0+0:16, r constant0+0:4, w output0+0:16) }
+    }
+  })";
+  // Adds twice, which tells it from the native code.
+  constexpr std::string_view kKernel = R"(kernel @add_scalar tiles 4 {
+  read %x: f32[4]
+  read %k: f32[1]
+  write %y: f32[4]
+  v0 = load %x[%t] : f32
+  v1 = load %k[0] : f32
+  v2 = add v0, v1 : f32
+  v3 = add v2, v1 : f32
+  store %y[%t], v3
+}
+)";
+  const std::vector<std::byte> code = read_bytes(TEST_KERNELS);
+  NeffContents contents = contents_of(parsed_plan(kPlan), code);
+  setenv("NEURON_RT_CHECK", "1", 1);
+  const auto without = load(*build_neff(contents));
+  contents.more.push_back({"kernels.nki", std::as_bytes(std::span(kKernel))});
+  const auto image = NeffImage::copy(*build_neff(contents), Verify::all);
+  REQUIRE(image);
+  Cores cores({0});
+  const auto model = Model::load(*image, cores, -1, 0);
+  unsetenv("NEURON_RT_CHECK");
+  CHECK(message_of(without).find("no kernels.nki") != std::string::npos);
+  INFO((model ? std::string() : model.error().message));
+  REQUIRE(model);
+  const std::array<float, 4> x{1, 2, 3, 4};
+  std::array<float, 4> y{};
+  const std::byte* inputs[] = {reinterpret_cast<const std::byte*>(x.data())};
+  std::byte* outputs[] = {reinterpret_cast<std::byte*>(y.data())};
+  REQUIRE((*model)->executor().run({inputs, outputs, {}, {}}));
+  CHECK(y == std::array<float, 4>{3, 4, 5, 6});
+}
+
 TEST_CASE("the best instruction set is chosen") {
   CHECK(missing_features("x86-64-v2").empty());
   const std::vector<std::string> isas = {"x86-64-v1", "x86-64-v2", "x86-64-v2,+sse4.2",
