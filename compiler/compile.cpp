@@ -1,4 +1,6 @@
 // Implements the public C++ API, include/neuronc/compiler.h.
+#include <fmt/format.h>
+
 #include <new>
 
 #include "compiler/driver.h"
@@ -31,6 +33,14 @@ void finish(CompileResult& result, const Compilation& compilation, const Compile
   result.operations = {placement.num_in_model, placement.num_after_optimizations,
                        placement.num_on_cores, placement.num_on_host};
   result.report_json = report_json(compilation, options);
+  result.details.partition = compilation.partition_text;
+  result.details.remarks = compilation.remarks.to_text();
+  if (options.time_passes) result.details.times = to_text(compilation.pass_times);
+  for (const Compilation::Phase& phase : compilation.phases) {
+    if (options.time_passes) {
+      result.details.times += fmt::format("{:<24} {:.3f} ms\n", phase.name, phase.time_ms);
+    }
+  }
 }
 
 // Runs `steps` with a compilation; what they report becomes the result's messages. Memory that
@@ -59,7 +69,62 @@ Expected<void> check(Compilation& compilation, const CompileOptions& options,
   return run_passes(compilation, options, Stage::placed, *target, diagnostics);
 }
 
+// From an imported model to its contents as a NEFF.
+Expected<void> make_code(Compilation& compilation, const CompileOptions& options,
+                         Diagnostics& diagnostics) {
+  NEURONC_ASSIGN(const auto target, make_target(options, diagnostics));
+  NEURONC_TRY(run_passes(compilation, options, Stage::partitioned, *target, diagnostics));
+  return generate(compilation, options, diagnostics);
+}
+
+Expected<void> build(Compilation& compilation, const CompileOptions& options,
+                     Diagnostics& diagnostics, CompileResult& result) {
+  NEURONC_TRY(make_code(compilation, options, diagnostics));
+  auto neff = build_neff(neff_contents(compilation, options));
+  if (!neff) {
+    diagnostics.report(diag::cannot_write_file, {}, "the NEFF", neff.error().reason);
+    return reported();
+  }
+  result.neff = std::move(*neff);
+  return {};
+}
+
+Expected<void> write(Compilation& compilation, const CompileOptions& options,
+                     const std::string& output, Diagnostics& diagnostics) {
+  NEURONC_TRY(make_code(compilation, options, diagnostics));
+  const auto written = write_neff(output, neff_contents(compilation, options));
+  if (written) return {};
+  diagnostics.report(diag::cannot_write_file, {}, output, written.error().reason);
+  return reported();
+}
+
 }  // namespace
+
+CompileResult compile_file(const std::string& path, const CompileOptions& options) {
+  return run(options, [&](Compilation& compilation, Diagnostics& diagnostics,
+                          CompileResult& result) -> Expected<void> {
+    NEURONC_TRY(import_model(compilation, path, options, diagnostics));
+    return build(compilation, options, diagnostics, result);
+  });
+}
+
+CompileResult compile_bytes(std::span<const std::byte> model, const std::string& name,
+                            const CompileOptions& options, const std::string& folder) {
+  return run(options, [&](Compilation& compilation, Diagnostics& diagnostics,
+                          CompileResult& result) -> Expected<void> {
+    NEURONC_TRY(import_model(compilation, model, name, folder, options, diagnostics));
+    return build(compilation, options, diagnostics, result);
+  });
+}
+
+CompileResult compile_file_to(const std::string& path, const std::string& output,
+                              const CompileOptions& options) {
+  return run(options, [&](Compilation& compilation, Diagnostics& diagnostics,
+                          CompileResult&) -> Expected<void> {
+    NEURONC_TRY(import_model(compilation, path, options, diagnostics));
+    return write(compilation, options, output, diagnostics);
+  });
+}
 
 CompileResult check_file(const std::string& path, const CompileOptions& options) {
   return run(options, [&](Compilation& compilation, Diagnostics& diagnostics,

@@ -8,7 +8,10 @@
 #include <chrono>
 
 #include "ir/verifier.h"
-#include "passes/reference_target.h"
+#include "passes/partition.h"
+#include "backend/cpu_target.h"
+#include "backend/neff_json.h"
+#include "ir/hardware_model.h"
 
 namespace neuronc {
 namespace {
@@ -126,6 +129,33 @@ Expected<void> usage(Diagnostics& diagnostics, const std::string& text) {
   return reported();
 }
 
+Expected<void> report_cores(Compilation& compilation, const CompileOptions& options,
+                            Diagnostics& diagnostics) {
+  PartitionOptions partition;
+  partition.cores = options.num_neuroncores;
+  partition.strategy = std::string(name(options.partition));
+  partition.hardware = options.hardware_model;
+  NEURONC_ASSIGN(const PartitionReport report,
+                 report_partition(compilation.model.module, partition, diagnostics));
+  compilation.partition_json = partition_json(report);
+  compilation.partition_text = to_text(report);
+  return {};
+}
+
+// The gate of --max-host-ops.
+Expected<void> check_host_gate(const Compilation& compilation, const CompileOptions& options,
+                               Diagnostics& diagnostics) {
+  const int64_t num_on_host = compilation.placement.num_on_host;
+  if (options.max_host_ops < 0 || num_on_host <= options.max_host_ops) return {};
+  Diagnostic& diagnostic =
+      diagnostics.report(diag::too_many_host_operations, Location{compilation.model_name},
+                         num_on_host, options.max_host_ops);
+  for (const PlacementSummary::HostNode& node : compilation.placement.host_nodes) {
+    diagnostic.notes.push_back(fmt::format("{} ({}): {}", node.label, node.op, node.reason));
+  }
+  return reported();
+}
+
 }  // namespace
 
 Expected<void> check_options(const CompileOptions& options, Diagnostics& diagnostics) {
@@ -177,8 +207,15 @@ Expected<void> import_model(Compilation& compilation, std::span<const std::byte>
   return {};
 }
 
-Expected<std::unique_ptr<Target>> make_target(const CompileOptions&, Diagnostics&) {
-  return std::make_unique<ReferenceTarget>();
+Expected<std::unique_ptr<Target>> make_target(const CompileOptions& options,
+                                              Diagnostics& diagnostics) {
+  NEURONC_ASSIGN(HardwareModel hardware, load_hardware_model(options.hardware_model, diagnostics));
+  auto isa = describe(options.target_cpu);
+  if (!isa) {
+    NEURONC_TRY(usage(diagnostics, fmt::format("--target-cpu {}: {}", options.target_cpu,
+                                               isa.error().reason)));
+  }
+  return std::make_unique<CpuTarget>(std::move(*isa), std::move(hardware));
 }
 
 Expected<void> run_passes(Compilation& compilation, const CompileOptions& options, Stage last,
@@ -203,15 +240,72 @@ Expected<void> run_passes(Compilation& compilation, const CompileOptions& option
   NEURONC_ASSIGN(PipelineResult result, run_pipeline(module, pipeline, context, runner));
   compilation.pass_times = std::move(result.times);
   NEURONC_TRY(verify(module, diagnostics, compilation.model_name));
-  const int64_t num_on_host = compilation.placement.num_on_host;
-  if (options.max_host_ops < 0 || num_on_host <= options.max_host_ops) return {};
-  Diagnostic& diagnostic =
-      diagnostics.report(diag::too_many_host_operations, Location{compilation.model_name},
-                         num_on_host, options.max_host_ops);
-  for (const PlacementSummary::HostNode& node : compilation.placement.host_nodes) {
-    diagnostic.notes.push_back(fmt::format("{} ({}): {}", node.label, node.op, node.reason));
+  NEURONC_TRY(check_host_gate(compilation, options, diagnostics));
+  if (module.stage == Stage::partitioned) {
+    NEURONC_TRY(report_cores(compilation, options, diagnostics));
   }
-  return reported();
+  return {};
+}
+
+Expected<void> generate(Compilation& compilation, const CompileOptions& options,
+                        Diagnostics& diagnostics) {
+  const PhaseTimer timer(compilation, "code");
+  NEURONC_ASSIGN(const HardwareModel hardware,
+                 load_hardware_model(options.hardware_model, diagnostics));
+  CompileModuleOptions backend;
+  backend.cpu = options.target_cpu;
+  backend.opt_level = options.optimization_level == 0 ? 0 : 2;
+  backend.hardware = &hardware;
+  NEURONC_ASSIGN(compilation.code, compile_module(compilation.model.module, backend, diagnostics));
+  return {};
+}
+
+std::vector<std::pair<std::string, std::string>> option_list(const CompileOptions& options) {
+  return {{"num-neuroncores", std::to_string(options.num_neuroncores)},
+          {"partition", std::string(name(options.partition))},
+          {"optimize-for",
+           options.optimize_for == OptimizeFor::latency ? "latency" : "throughput"},
+          {"auto-cast", std::string(name(options.auto_cast))},
+          {"auto-cast-type", options.auto_cast_type == AutoCastType::bf16 ? "bf16" : "fp16"},
+          {"keep-fp32", alternatives(options.keep_fp32)},
+          {"numerics", options.numerics == Numerics::strict ? "strict" : "fast"},
+          {"reductions", options.reductions == Reductions::fixed ? "fixed" : "fast"},
+          {"target-cpu", options.target_cpu},
+          {"hardware-model", options.hardware_model},
+          {"O", std::to_string(options.optimization_level)},
+          {"passes", options.passes}};
+}
+
+NeffContents neff_contents(const Compilation& compilation, const CompileOptions& options) {
+  const CompiledModel& code = compilation.code;
+  const PlacementSummary& placement = compilation.placement;
+  NeffJsonInfo info;
+  info.compiler_version = compiler_version();
+  info.llvm_version = llvm_version();
+  info.options = option_list(options);
+  info.model_hash = to_hex(compilation.model.hash);
+  info.num_ops_in_model = placement.num_in_model;
+  info.num_ops_after_optimizations = placement.num_after_optimizations;
+  info.num_ops_on_cores = placement.num_on_cores;
+  info.num_ops_on_host = placement.num_on_host;
+  for (const PlacementSummary::HostNode& node : placement.host_nodes) {
+    info.host_nodes.push_back({node.label, node.op, node.reason});
+  }
+  info.partition_report = compilation.partition_json;
+
+  NeffContents contents;
+  contents.name = compilation.model.module.name;
+  contents.compiler_version = compiler_version();
+  contents.json = neff_json(code, info);
+  contents.host_nir = code.host_nir;
+  if (!code.host_nirc.empty()) {
+    contents.more.push_back({"host.nirc", std::as_bytes(std::span(code.host_nirc))});
+  }
+  contents.variants.push_back({code.isa, code.code, code.plan});
+  for (size_t i = 0; i < code.constants.size(); ++i) {
+    contents.constants.push_back({code.plan.constants[i].hash, code.constants[i].bytes()});
+  }
+  return contents;
 }
 
 }  // namespace neuronc

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "backend/compile_module.h"
+#include "backend/neff_writer.h"
 #include "compiler/include/neuronc/compiler.h"
 #include "compiler/onnx/import.h"
 #include "ir/base/diagnostics.h"
@@ -13,6 +15,7 @@
 #include "ir/graph.h"
 #include "ir/remarks.h"
 #include "ir/target.h"
+#include "passes/partition.h"
 #include "passes/place.h"
 #include "passes/runner.h"
 
@@ -26,6 +29,9 @@ struct Compilation {
   PlacementSummary placement; // as `place` decided
   std::vector<PassTime> pass_times;
   Remarks remarks;
+  CompiledModel code;         // after generate()
+  std::string partition_json; // what the partitioner reported; empty: it did not run
+  std::string partition_text; // the same for people
   struct Phase {
     std::string name;
     double time_ms = 0;
@@ -56,6 +62,19 @@ Expected<std::unique_ptr<Target>> make_target(const CompileOptions& options,
 // allowed).
 Expected<void> run_passes(Compilation& compilation, const CompileOptions& options, Stage last,
                           const Target& target, Diagnostics& diagnostics);
+
+// Makes native code and a plan of the partitioned module. Errors: NEU07xx.
+Expected<void> generate(Compilation& compilation, const CompileOptions& options,
+                        Diagnostics& diagnostics);
+
+// What goes into the NEFF; the spans point into `compilation`, the texts are the contents' own.
+NeffContents neff_contents(const Compilation& compilation, const CompileOptions& options);
+
+// The options that shape the NEFF's bytes, by their names on the command line.
+std::vector<std::pair<std::string, std::string>> option_list(const CompileOptions& options);
+
+// What the partitioner reports, as JSON text.
+std::string partition_json(const PartitionReport& report);
 
 // The report as JSON text.
 std::string report_json(const Compilation& compilation, const CompileOptions& options);

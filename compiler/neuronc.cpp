@@ -1,14 +1,21 @@
-// The `neuronc` command: finds the subcommand and hands over.
+// The `neuronc` command: finds the subcommand and hands over. Without one it compiles.
+#include <fmt/format.h>
+
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "compiler/commands/check.h"
+#include "compiler/commands/compile.h"
+#include "compiler/commands/inspect.h"
 #include "compiler/commands/list.h"
 #include "compiler/commands/opt.h"
 #include "compiler/commands/verify.h"
+#include "compiler/include/neuronc/compiler.h"
 #include "ir/base/diagnostics.h"
+#include "ir/base/fatal_signals.h"
 
 namespace {
 
@@ -17,34 +24,57 @@ using Arguments = std::span<const std::string>;
 struct Command {
   std::string_view name;
   int (*run)(Arguments args);
+  std::string_view summary;
 };
 
 constexpr Command kCommands[] = {
-    {"check", neuronc::run_check},
-    {"explain", neuronc::run_explain},
-    {"list-errors", neuronc::run_list_errors},
-    {"list-operators", neuronc::run_list_operators},
-    {"list-passes", neuronc::run_list_passes},
-    {"opt", neuronc::run_opt},
-    {"verify", neuronc::run_verify},
+    {"check", neuronc::run_check, "say which operations can be compiled, and where each would run"},
+    {"compile", neuronc::run_compile, "compile a model to a NEFF (the default command)"},
+    {"explain", neuronc::run_explain, "explain the code of a message"},
+    {"inspect", neuronc::run_inspect, "print what a NEFF holds"},
+    {"list-errors", neuronc::run_list_errors, "list the codes of messages"},
+    {"list-operators", neuronc::run_list_operators, "list the operators of the graph IR"},
+    {"list-passes", neuronc::run_list_passes, "list the passes and the optimization levels"},
+    {"opt", neuronc::run_opt, "run passes over a model or a module in text form"},
+    {"verify", neuronc::run_verify, "compile a model, run it, and compare with references"},
 };
 
-int usage() {
-  std::fputs("usage: neuronc COMMAND ...\ncommands:", stderr);
+void print_help(std::FILE* file) {
+  fmt::print(file,
+             "usage: neuronc [compile] MODEL.onnx [-o OUT.neff] [options]\n"
+             "       neuronc COMMAND ...          (neuronc COMMAND --help shows its options)\n\n");
   for (const Command& command : kCommands) {
-    std::fprintf(stderr, " %s", std::string(command.name).c_str());
+    fmt::print(file, "  {:<16} {}\n", command.name, command.summary);
   }
-  std::fputs("\n", stderr);
-  return neuronc::exit_code(neuronc::ErrorClass::usage);
+}
+
+int run(const std::vector<std::string>& args) {
+  if (args.empty()) {
+    print_help(stderr);
+    return neuronc::exit_code(neuronc::ErrorClass::usage);
+  }
+  if (args[0] == "--help" || args[0] == "-h") {
+    print_help(stdout);
+    return 0;
+  }
+  if (args[0] == "--version") {
+    fmt::print("{} (LLVM {})\n", neuronc::compiler_version(), neuronc::llvm_version());
+    return 0;
+  }
+  for (const Command& command : kCommands) {
+    if (command.name == args[0]) return command.run(Arguments(args).subspan(1));
+  }
+  return neuronc::run_compile(args);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> args(argv + 1, argv + argc);
-  if (args.empty()) return usage();
-  for (const Command& command : kCommands) {
-    if (command.name == args[0]) return command.run(Arguments(args).subspan(1));
+  neuronc::install_fatal_signal_handlers();
+  try {
+    return run(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "internal error: {}\n", error.what());
   }
-  return usage();
+  return neuronc::exit_code(neuronc::ErrorClass::internal);
 }

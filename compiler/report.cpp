@@ -31,7 +31,43 @@ Json remarks(const Remarks& remarks) {
   return list;
 }
 
+Json kernels(const CompiledModel& code) {
+  Json list = Json::array();
+  for (const KernelReport& kernel : code.kernels) {
+    Json nodes = Json::array();
+    for (const Source& source : kernel.nodes) nodes.push_back(source.node);
+    list.push_back({{"symbol", kernel.symbol},
+                    {"variant", kernel.variant},
+                    {"core", kernel.core},
+                    {"nodes", std::move(nodes)},
+                    {"predicted_time_ns", kernel.cost.time_ns},
+                    {"flops", kernel.cost.flops},
+                    {"weight_bytes", kernel.cost.weight_bytes}});
+  }
+  return list;
+}
+
 }  // namespace
+
+std::string partition_json(const PartitionReport& report) {
+  Json cores = Json::array();
+  for (const CoreReport& core : report.cores) {
+    cores.push_back({{"nodes", core.num_nodes},
+                     {"time_ns", core.time_ns},
+                     {"compute_ns", core.compute_ns},
+                     {"weight_bytes", core.weight_bytes},
+                     {"resident_bytes", core.resident_bytes},
+                     {"left_bytes", core.left_bytes},
+                     {"streamed_bytes", core.streamed_bytes},
+                     {"received_bytes", core.received_bytes},
+                     {"sent_bytes", core.sent_bytes}});
+  }
+  const Json json = {{"strategy", report.strategy},     {"hardware", report.hardware},
+                     {"cores", std::move(cores)},       {"period_ns", report.period_ns},
+                     {"latency_ns", report.latency_ns}, {"periods_ns", report.periods_ns},
+                     {"more_cores", report.more_cores}};
+  return json.dump();
+}
 
 std::string report_json(const Compilation& compilation, const CompileOptions& options) {
   Json report;
@@ -42,15 +78,29 @@ std::string report_json(const Compilation& compilation, const CompileOptions& op
                      {"opset", compilation.model.opset},
                      {"ir_version", compilation.model.ir_version},
                      {"producer", compilation.model.producer}};
-  report["options"] = {{"num_neuroncores", options.num_neuroncores},
-                       {"target_cpu", options.target_cpu},
-                       {"hardware_model", options.hardware_model},
-                       {"pipeline", compilation.pipeline}};
+  Json given = Json::object();
+  for (const auto& [option, value] : option_list(options)) given[option] = value;
+  report["options"] = std::move(given);
+  report["pipeline"] = compilation.pipeline;
   report["operations"] = operations(compilation.placement);
+  if (!compilation.partition_json.empty()) {
+    report["partition"] = Json::parse(compilation.partition_json, nullptr, false);
+  }
+  if (!compilation.code.code.empty()) {
+    report["kernels"] = kernels(compilation.code);
+    report["code"] = {{"isa", compilation.code.isa},
+                      {"code_bytes", compilation.code.code.size()},
+                      {"peak_arena_bytes", compilation.code.peak_arena_bytes},
+                      {"total_arena_bytes", compilation.code.total_arena_bytes},
+                      {"channel_bytes", compilation.code.channel_bytes}};
+  }
   Json phases = Json::object();
   for (const Compilation::Phase& phase : compilation.phases) phases[phase.name] = phase.time_ms;
   report["time_ms"] = std::move(phases);
   Json passes = Json::object();
+  for (const PhaseTime& time : compilation.code.phases) {
+    passes[std::string(time.phase)] = static_cast<double>(time.time_ns) * 1e-6;
+  }
   for (const PassTime& time : compilation.pass_times) {
     passes[std::string(time.pass)] = static_cast<double>(time.time_ns) * 1e-6;
   }

@@ -4,28 +4,26 @@
 namespace neuronc {
 namespace {
 
-#define NEURONC_CLEAN_UP(rounds) \
-  "fixpoint<" rounds ">(fold-constants,simplify,merge-common,eliminate-dead)"
-// Copies and moved casts leave equal or unused nodes behind.
-#define NEURONC_TO_CORES \
-  "place,cast,merge-common,eliminate-dead,fuse,narrow-edges,lay-out,partition"
+// From recognised operators to cores. narrow-edges acts with --auto-cast all alone.
+#define NEURONC_TO_CORES                                                    \
+  "recognise,place,cast,fixpoint<10>(fold-constants,simplify,merge-common," \
+  "eliminate-dead),fuse,narrow-edges{mode=matmult},lay-out,partition"
 
 constexpr OptimizationLevel kLevels[] = {
-    {"O0", "only what the stages demand",
-     "canonicalize,eliminate-dead,recognise," NEURONC_TO_CORES},
+    {"O0", "only what the stages demand: static shapes, and one operator in a kernel",
+     "canonicalize,fixpoint<10>(fold-constants,eliminate-dead),recognise,place,cast,"
+     "fuse{max-group-size=1},narrow-edges{mode=matmult},lay-out,partition"},
     {"O1", "one round of simplification",
-     "canonicalize,fold-constants,simplify,merge-common,eliminate-dead,recognise,"
-     "eliminate-dead," NEURONC_TO_CORES},
-    {"O2", "the default",
-     "canonicalize," NEURONC_CLEAN_UP("10") ",recognise," NEURONC_CLEAN_UP(
-         "10") "," NEURONC_TO_CORES},
-    {"O3", "all that O2 does, with more rounds",
-     "canonicalize," NEURONC_CLEAN_UP("50") ",recognise," NEURONC_CLEAN_UP(
-         "50") "," NEURONC_TO_CORES},
+     "canonicalize,fold-constants,simplify,merge-common,eliminate-dead," NEURONC_TO_CORES},
+    {"O2", "the default: simplification until nothing changes",
+     "canonicalize,fixpoint<10>(fold-constants,simplify,merge-common,eliminate-dead)"
+     "," NEURONC_TO_CORES},
+    {"O3", "as O2, with more rounds and larger constants",
+     "canonicalize,fixpoint<50>(fold-constants{max-bytes=16777216,max-flops=2000000000},simplify,"
+     "merge-common,eliminate-dead)," NEURONC_TO_CORES},
 };
 
 #undef NEURONC_TO_CORES
-#undef NEURONC_CLEAN_UP
 
 }  // namespace
 

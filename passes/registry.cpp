@@ -12,6 +12,7 @@
 #include "passes/partition.h"
 #include "passes/pass.h"
 #include "passes/place.h"
+#include "passes/recognise.h"
 #include "passes/simplify.h"
 
 namespace neuronc {

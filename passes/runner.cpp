@@ -12,6 +12,7 @@
 #include "ir/base/check.h"
 #include "ir/module_file.h"
 #include "ir/printer.h"
+#include "ir/target.h"
 #include "ir/verifier.h"
 
 namespace neuronc {
@@ -213,8 +214,8 @@ std::string Runner::rest_of_pipeline() const {
 std::string Runner::write_reproduction(std::string_view pass) {
   const std::string path =
       fmt::format("{}/neuronc-crash-{}-{}.nir", options_.crash_dir, pass, ::getpid());
-  const std::string command =
-      fmt::format("neuronc opt {} --passes='{}' --verify-each", path, rest_of_pipeline());
+  const std::string command = fmt::format("neuronc opt {} --target {} --passes='{}' --verify-each",
+                                          path, context_.target.name(), rest_of_pipeline());
   Diagnostics ignored;
   if (!write_module_file(*before_, path, ignored)) return "";
   const std::string text = "// Reproduces a failure of " + std::string(pass) + ":\n//   " +

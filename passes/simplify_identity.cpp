@@ -40,6 +40,18 @@ Changed drop_neutral_constant(Rewriter& rewriter, NodeId id) {
   return replace_by_operand(rewriter, id);
 }
 
+// x ** 2 is x * x, which is rounded as well and far cheaper. `recognise` looks for powers, so they
+// stay as they are before it.
+Changed spell_out_square(Rewriter& rewriter, NodeId id) {
+  const Node& node = rewriter.node(id);
+  if (node.op != Op::pow || rewriter.module.stage < Stage::recognised) return Changed::no;
+  const Tensor* exponent = rewriter.constant(id, 1);
+  if (exponent == nullptr || !is_all(*exponent, 2)) return Changed::no;
+  if (rewriter.type(node.results[0]) != rewriter.type(node.operands[0])) return Changed::no;
+  const ValueId x = node.operands[0];
+  return rewriter.replace_by(id, Op::mul, {x, x});
+}
+
 // f(f(x)) is f(x) for idempotent operators and x for involutions.
 Changed drop_repetition(Rewriter& rewriter, NodeId id) {
   const Node& node = rewriter.node(id);
@@ -127,8 +139,8 @@ Changed drop_single_part(Rewriter& rewriter, NodeId id) {
   return Changed::yes;
 }
 
-constexpr SimplifyRule kRules[] = {drop_neutral_constant, drop_repetition, merge_casts,
-                                   drop_single_part};
+constexpr SimplifyRule kRules[] = {drop_neutral_constant, spell_out_square, drop_repetition,
+                                   merge_casts, drop_single_part};
 
 }  // namespace
 

@@ -135,8 +135,33 @@ Changed flatten_concat(Rewriter& rewriter, NodeId id) {
   return rewriter.replace_by(id, Op::concat, operands, {{"axis", node.view().i64("axis")}});
 }
 
+// gather of one known index: a slice, which may be a view of its operand, without the axis.
+Changed make_gather_slice(Rewriter& rewriter, NodeId id) {
+  const Node& node = rewriter.node(id);
+  if (node.op != Op::gather) return Changed::no;
+  const Tensor* index = rewriter.constant(id, 1);
+  const Type type = rewriter.type(node.operands[0]);
+  const Type result = rewriter.type(node.results[0]);
+  if (index == nullptr || index->num_elements() != 1 || !type.is_static()) return Changed::no;
+  const int64_t axis = node.view().i64("axis");
+  if (!result.is_static() || axis < 0) return Changed::no;
+  const int64_t extent = type.dims[static_cast<size_t>(axis)].number();
+  const int64_t start = index->i64(0) < 0 ? index->i64(0) + extent : index->i64(0);
+  if (start < 0 || start >= extent) return Changed::no;
+  const ValueId x = node.operands[0];
+  const auto one_int = [&](int64_t number) {
+    return rewriter.make_constant(id, Tensor::ints(std::span(&number, 1)));
+  };
+  const ValueId slice =
+      rewriter.make(id, Op::slice, {x, one_int(start), one_int(start + 1), one_int(axis)});
+  if (!slice) return Changed::no;
+  return rewriter.replace_by(id, Op::reshape,
+                             {slice, rewriter.make_constant(id, Tensor::ints(result.shape()))});
+}
+
 constexpr SimplifyRule kRules[] = {merge_reshapes,      merge_transposes, make_transpose_reshape,
-                                   drop_moving_nothing, bypass_expand,    flatten_concat};
+                                   drop_moving_nothing, bypass_expand,    flatten_concat,
+                                   make_gather_slice};
 
 }  // namespace
 

@@ -164,9 +164,6 @@ class Finisher {
   Diagnostics& diagnostics_;
 };
 
-// A flag that says nothing more than its default says and is kept for scripts written for it.
-constexpr const char* kFp32CastHelp = "neuron-cc's word for --auto-cast";
-
 }  // namespace
 
 void declare_compile_options(CLI::App& app, CompileArguments& a) {
@@ -181,7 +178,7 @@ void declare_compile_options(CLI::App& app, CompileArguments& a) {
   word("--auto-cast", a.auto_cast, "which operators compute with narrow operands",
        {"matmult", "all", "none"});
   word("--auto-cast-type", a.auto_cast_type, "the narrow type", {"bf16", "fp16"});
-  app.add_option("--fp32-cast", a.fp32_cast, kFp32CastHelp);
+  app.add_option("--fp32-cast", a.fp32_cast, "neuron-cc's word for --auto-cast");
   app.add_option("--keep-fp32", a.options.keep_fp32, "nodes that keep FP32 (regular expression)")
       ->allow_extra_args(false);
   word("--numerics", a.numerics, "strict: every operator's result is rounded", {"fast", "strict"});
@@ -210,14 +207,18 @@ Expected<void> finish(CompileArguments& arguments, Diagnostics& diagnostics) {
   return Finisher(arguments, diagnostics).run();
 }
 
-std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> args) {
-  std::vector<std::string> reversed;
+std::vector<std::string> command_line_words(std::span<const std::string> args) {
+  std::vector<std::string> words;
   for (const std::string& arg : args) {
     const bool is_level = arg.size() == 3 && arg.starts_with("-O");
-    reversed.insert(reversed.begin(), is_level ? "-" + arg : arg);
+    words.insert(words.begin(), is_level ? "-" + arg : arg);
   }
+  return words;
+}
+
+std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> args) {
   try {
-    app.parse(reversed);
+    app.parse(command_line_words(args));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     Diagnostics diagnostics;

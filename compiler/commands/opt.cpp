@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "compiler/driver.h"
 #include "compiler/onnx/import.h"
 #include "ir/module_file.h"
 #include "ir/printer.h"
@@ -20,6 +21,7 @@ struct OptOptions {
   std::string file;
   std::string passes;
   std::string output;
+  std::string target = "reference";
   bool shows_remarks = false;
   bool shows_times = false;
   bool is_quiet = false;
@@ -30,6 +32,9 @@ void declare_options(CLI::App& app, OptOptions& options, bool& verifies_each,
                      bool (&has_level)[4]) {
   app.add_option("file", options.file, "the module (.nir) or model (.onnx)")->required();
   app.add_option("--passes", options.passes, "the pipeline; `neuronc list-passes` lists passes");
+  app.add_option(
+      "--target", options.target,
+      "the machine that passes ask: a processor as --target-cpu takes it, or `reference`");
   app.add_option("-o,--output", options.output, "write the module here instead of to stdout");
   app.add_option("--print-after", options.runner.print_after, "a pass, or `all`");
   app.add_flag("--print-changed", options.runner.print_changed, "print after each change");
@@ -52,13 +57,20 @@ Expected<Module> read_module(const std::string& file, Diagnostics& diagnostics) 
   return std::move(model.module);
 }
 
+Expected<std::unique_ptr<Target>> target_of(const std::string& name, Diagnostics& diagnostics) {
+  if (name == "reference") return std::make_unique<ReferenceTarget>();
+  CompileOptions options;
+  options.target_cpu = name;
+  return make_target(options, diagnostics);
+}
+
 Expected<void> run(const OptOptions& options, Diagnostics& diagnostics) {
   NEURONC_ASSIGN(const Pipeline pipeline, parse_pipeline(options.passes, diagnostics));
   NEURONC_ASSIGN(Module module, read_module(options.file, diagnostics));
   NEURONC_TRY(verify(module, diagnostics, options.file));
-  const ReferenceTarget target;
+  NEURONC_ASSIGN(const std::unique_ptr<Target> target, target_of(options.target, diagnostics));
   Remarks remarks;
-  PassContext context{target, diagnostics, remarks};
+  PassContext context{*target, diagnostics, remarks};
   const auto result = run_pipeline(module, pipeline, context, options.runner);
   if (options.shows_remarks) std::fputs(remarks.to_text().c_str(), stderr);
   if (!result) return reported();

@@ -8,9 +8,10 @@
 #include <new>
 
 #include "compiler/commands/compile_options.h"
-#include "compiler/compare.h"
+#include "compiler/runner/compare.h"
 #include "compiler/driver.h"
-#include "compiler/model_runner.h"
+#include "compiler/runner/model_runner.h"
+#include "compiler/runner/nrt_runner.h"
 #include "compiler/onnx/test_data.h"
 
 namespace neuronc {
@@ -76,12 +77,25 @@ class Verifier {
     NEURONC_TRY(import_model(*compilation_, arguments_.model, options_, diagnostics_));
     reference_ = compilation_->model.module.clone();
     NEURONC_ASSIGN(target_, make_target(options_, diagnostics_));
-    if (arguments_.oracle != "imported") {
-      const auto stage = stage_from_name(arguments_.oracle);
+    if (arguments_.oracle.empty()) return prepare_code();
+    if (const auto stage = stage_from_name(arguments_.oracle); stage != Stage::imported) {
       NEURONC_TRY(run_passes(*compilation_, options_, stage.value_or(Stage::laid_out), *target_,
                              diagnostics_));
     }
     runner_ = evaluator_runner(compilation_->model.module);
+    return {};
+  }
+
+  // Compiles in memory and loads the NEFF, which keeps what it needs.
+  Expected<void> prepare_code() {
+    NEURONC_TRY(run_passes(*compilation_, options_, Stage::partitioned, *target_, diagnostics_));
+    NEURONC_TRY(generate(*compilation_, options_, diagnostics_));
+    const auto neff = build_neff(neff_contents(*compilation_, options_));
+    if (!neff) return failed("loading", neff.error().reason);
+    compilation_.reset();
+    auto runner = nrt_runner(*neff);
+    if (!runner) return failed("loading", runner.error().reason);
+    runner_ = std::move(*runner);
     return {};
   }
 

@@ -83,9 +83,10 @@ std::vector<NamedAttribute> window_attributes(const Window& window) {
   return attributes;
 }
 
-Window convolution_window(NodeContext& node) {
+// The window of a convolution whose weight is input `weight`.
+Window convolution_window(NodeContext& node, size_t weight = 1) {
   Window window;
-  window.kernel = spatial_extents(node, node.input(1));
+  window.kernel = spatial_extents(node, node.input(weight));
   const Ints declared = node.ints("kernel_shape");
   if (!declared.empty() && declared != window.kernel && !node.failed()) {
     node.invalid("attribute `kernel_shape` contradicts the weight's shape");
@@ -105,6 +106,17 @@ void import_conv(NodeContext& node, const Rule&) {
   auto attributes = window_attributes(window);
   attributes.push_back({"group", node.i64("group", 1)});
   node.set_output(0, node.emit(Op::conv, node.inputs(), std::move(attributes)));
+}
+
+// ConvInteger, and QLinearConv, whose weight stands behind the scale and zero point of x.
+void import_conv_quantised(NodeContext& node, const Rule& rule) {
+  const size_t weight = rule.op == Op::q_linear_conv ? 3 : 1;
+  if (!node.has_input(0) || !node.has_input(weight)) return node.invalid("an input is missing");
+  Window window = convolution_window(node, weight);
+  resolve_pads(node, window);
+  auto attributes = window_attributes(window);
+  attributes.push_back({"group", node.i64("group", 1)});
+  node.set_output(0, node.emit(rule.op, node.inputs(), std::move(attributes)));
 }
 
 // `output_shape` and SAME give the output's extents; the padding follows from them.

@@ -69,22 +69,6 @@ void import_group_normalization(NodeContext& node, const Rule&) {
   emit_direct(node, Op::group_normalization, operands);
 }
 
-// x / (sum |x|^p)^(1/p) along an axis.
-void import_lp_normalization(NodeContext& node, const Rule&) {
-  const ValueId x = node.input(0);
-  const int64_t axis = node.i64("axis", -1);
-  const int64_t p = node.i64("p", 2);
-  if (p != 1 && p != 2) return node.invalid("attribute `p` must be 1 or 2");
-  const ValueId powers = p == 1 ? node.emit(Op::abs, {x}) : node.emit(Op::mul, {x, x});
-  const ValueId sum =
-      node.emit(Op::reduce_sum, {powers, node.ints({axis})}, {{"keepdims", int64_t{1}}});
-  const ValueId norm = p == 1 ? sum : node.emit(Op::sqrt, {sum});
-  // A vector of zeros stays zero.
-  const ValueId is_zero = node.emit(Op::equal, {norm, node.scalar_like(norm, 0)});
-  const ValueId divisor = node.emit(Op::where, {is_zero, node.scalar_like(norm, 1), norm});
-  node.set_output(0, node.emit(Op::div, {x, divisor}));
-}
-
 // (x - mean) / (standard deviation + 1e-9) over the axes.
 void import_mean_variance_normalization(NodeContext& node, const Rule&) {
   const ValueId x = node.input(0);

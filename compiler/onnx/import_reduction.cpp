@@ -54,6 +54,26 @@ void import_reduce_l2(NodeContext& node, const Rule&) {
   node.set_output(0, like_input(node, node.emit(Op::sqrt, {sum})));
 }
 
+void import_reduce_log_sum(NodeContext& node, const Rule&) {
+  const ValueId sum = reduce(node, Op::reduce_sum, as_float(node, node.input(0)));
+  node.set_output(0, like_input(node, node.emit(Op::log, {sum})));
+}
+
+// log(sum(exp(x - m))) + m with m the greatest element, 0 where that is infinite.
+void import_reduce_log_sum_exp(NodeContext& node, const Rule&) {
+  const ValueId x = as_float(node, node.input(0));
+  const ValueId zero = node.scalar_like(x, 0);
+  const auto finite = [&](ValueId greatest) {
+    return node.emit(Op::where, {node.emit(Op::is_inf, {greatest}), zero, greatest});
+  };
+  const ValueId greatest = finite(reduce(node, Op::reduce_max, x, 1));
+  const ValueId powers = node.emit(Op::exp, {node.emit(Op::sub, {x, greatest})});
+  const ValueId log = node.emit(Op::log, {reduce(node, Op::reduce_sum, powers)});
+  const bool keeps_dims = node.i64("keepdims", 1) != 0;
+  const ValueId added = keeps_dims ? greatest : finite(reduce(node, Op::reduce_max, x, 0));
+  node.set_output(0, like_input(node, node.emit(Op::add, {log, added})));
+}
+
 // Until opset 10 the number of elements was an attribute.
 void import_top_k_1(NodeContext& node, const Rule&) {
   const int64_t k = node.i64("k", -1);

@@ -10,11 +10,14 @@ namespace neuronc::onnx {
 void import_direct(NodeContext& node, const Rule& rule);
 
 #define NEURONC_IMPORT(name) void import_##name(NodeContext& node, const Rule& rule);
+// import_control_flow.cpp
+NEURONC_IMPORT(if)
+NEURONC_IMPORT(loop)
+NEURONC_IMPORT(scan)
 // import_elementwise.cpp
 NEURONC_IMPORT(binary_1)
 NEURONC_IMPORT(cast)
 NEURONC_IMPORT(cast_like)
-NEURONC_IMPORT(celu)
 NEURONC_IMPORT(clip_1)
 NEURONC_IMPORT(dropout)
 NEURONC_IMPORT(mean)
@@ -23,6 +26,7 @@ NEURONC_IMPORT(pow_1)
 NEURONC_IMPORT(prelu_1)
 // import_convolution.cpp
 NEURONC_IMPORT(conv)
+NEURONC_IMPORT(conv_quantised)
 NEURONC_IMPORT(conv_transpose)
 NEURONC_IMPORT(global_lp_pool)
 NEURONC_IMPORT(pool)
@@ -31,7 +35,6 @@ NEURONC_IMPORT(gemm)
 // import_normalization.cpp
 NEURONC_IMPORT(batch_normalization)
 NEURONC_IMPORT(group_normalization)
-NEURONC_IMPORT(lp_normalization)
 NEURONC_IMPORT(mean_variance_normalization)
 NEURONC_IMPORT(softmax)
 NEURONC_IMPORT(softmax_1)
@@ -47,6 +50,8 @@ NEURONC_IMPORT(top_k_1)
 NEURONC_IMPORT(resize)
 NEURONC_IMPORT(resize_10)
 NEURONC_IMPORT(upsample)
+// import_sequence.cpp
+NEURONC_IMPORT(optional)
 // import_shape.cpp
 NEURONC_IMPORT(concat_1)
 NEURONC_IMPORT(constant)

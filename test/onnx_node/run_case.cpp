@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "compiler/compare.h"
+#include "compiler/runner/compare.h"
 #include "compiler/onnx/import.h"
 #include "compiler/onnx/test_data.h"
 #include "ir/evaluate_graph.h"

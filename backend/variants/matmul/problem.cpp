@@ -15,8 +15,8 @@ OrRefusal<MatmulProblem> matmul_problem(const GroupContext& context) {
   }
   if (node.op == Op::gemm) {
     const OpView op = node.view();
-    problem.transpose_a = op.i64("trans_a") != 0;
-    problem.transpose_b = op.i64("trans_b") != 0;
+    problem.transpose_a = op.i64("transA") != 0;
+    problem.transpose_b = op.i64("transB") != 0;
     problem.alpha = op.f64("alpha");
     problem.beta = op.f64("beta");
   }

@@ -67,11 +67,19 @@ struct OperationCounts {
   int64_t num_on_host = 0;
 };
 
+// Text for people, one fact a line.
+struct CompileDetails {
+  std::string partition;  // what each NeuronCore does
+  std::string remarks;    // what was done, and what was not and why
+  std::string times;      // with time_passes
+};
+
 struct CompileResult {
   int exit_code = 70;  // 0 done, 1 wrong input, 3 unsupported, 5 gate failed, 70 internal error
   std::vector<std::byte> neff;  // of compile_*; empty where compile_*_to wrote a file
   OperationCounts operations;
   std::string report_json;      // what was done and why
+  CompileDetails details;
   std::vector<Message> messages;
 
   bool is_ok() const { return exit_code == 0; }
@@ -92,7 +100,7 @@ CompileResult compile_file_to(const std::string& path, const std::string& output
 // run. The result has no NEFF.
 CompileResult check_file(const std::string& path, const CompileOptions& options = {});
 
-// "neuronc 0.1.0", and "19.1.7" of LLVM.
+// "neuronc 0.1.0 (LLVM 19.1.7)" is made of these two.
 std::string compiler_version();
 std::string llvm_version();
 

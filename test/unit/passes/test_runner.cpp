@@ -1,9 +1,14 @@
 // The pass runner: what it reports, stops and checks.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
 #include "ir/base/check.h"
+#include "ir/base/fatal_signals.h"
 #include "ir/edit.h"
 #include "ir/module_file.h"
 #include "ir/parser.h"
@@ -124,6 +129,42 @@ TEST_CASE_METHOD(Fixture, "a pass that breaks the module is named, with a reprod
   CHECK(to_text(*reproduced) == before);
   CHECK(broken.notes[0].find("--passes='test-pass'") != std::string::npos);
   std::filesystem::remove_all(folder);
+}
+
+TEST_CASE_METHOD(Fixture, "a pass that dies leaves a reproduction behind") {
+  const auto die_by_check = [](Module& m) -> Expected<Changed> {
+    (void)add_node(m);
+    NEURONC_UNREACHABLE("as the test wants it");
+  };
+  const auto die_by_signal = [](Module& m) -> Expected<Changed> {
+    (void)add_node(m);
+    std::raise(SIGSEGV);
+    return Changed::yes;
+  };
+  const std::string before = to_text(module);
+  for (const TestPass::Function& die : {TestPass::Function(die_by_check), {die_by_signal}}) {
+    const std::filesystem::path folder =
+        std::filesystem::temp_directory_path() / "neuronc_runner_death";
+    std::filesystem::create_directories(folder);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      std::freopen("/dev/null", "w", stderr);
+      install_fatal_signal_handlers();
+      (void)run(die, 0, {.crash_dir = folder.string()});
+      std::_Exit(1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 70);
+    const std::filesystem::directory_iterator files(folder);
+    REQUIRE(files != std::filesystem::directory_iterator());
+    const auto reproduced = read_module_file(files->path().string(), diagnostics);
+    REQUIRE(reproduced);
+    CHECK(to_text(*reproduced) == before);
+    std::filesystem::remove_all(folder);
+  }
 }
 
 TEST_CASE_METHOD(Fixture, "a pass that misreports its change is named") {

@@ -1,5 +1,5 @@
 // Implements compare.h.
-#include "compiler/compare.h"
+#include "compiler/runner/compare.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

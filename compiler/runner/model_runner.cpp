@@ -1,5 +1,5 @@
 // Implements model_runner.h.
-#include "compiler/model_runner.h"
+#include "compiler/runner/model_runner.h"
 
 #include <cmath>
 #include <numbers>

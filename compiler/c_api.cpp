@@ -1,0 +1,91 @@
+// Implements the C API, include/neuronc/neuronc.h: the command's words become options.
+#include <CLI/CLI.hpp>
+#include <new>
+#include <optional>
+#include <string>
+
+#include "compiler/commands/compile_options.h"
+#include "compiler/include/neuronc/compiler.h"
+#include "compiler/include/neuronc/neuronc.h"
+
+struct neuronc_result {
+  neuronc::CompileResult result;
+  std::string messages;
+};
+
+namespace neuronc {
+namespace {
+
+// The options behind `words`. No value: `failed` says why.
+std::optional<CompileOptions> options_of(const char* const* words, size_t num_words,
+                                         neuronc_result& failed) {
+  Diagnostics diagnostics;
+  CLI::App app("neuronc");
+  CompileArguments arguments;
+  declare_compile_options(app, arguments);
+  try {
+    app.parse(command_line_words(std::vector<std::string>(words, words + num_words)));
+  } catch (const CLI::ParseError& error) {
+    diagnostics.report(diag::usage_error, {}, error.what());
+  }
+  if (!diagnostics.has_errors() && finish(arguments, diagnostics)) return arguments.options;
+  failed.messages = diagnostics.to_text();
+  failed.result.exit_code = exit_code(diagnostics.worst());
+  return std::nullopt;
+}
+
+template <class Compile>
+neuronc_result* compile(const char* const* words, size_t num_words, Compile compile_with) {
+  auto* result = new neuronc_result;
+  try {
+    if (const auto options = options_of(words, num_words, *result)) {
+      result->result = compile_with(*options);
+      result->messages = result->result.messages_text();
+    }
+  } catch (const std::exception& error) {
+    result->result = CompileResult();
+    result->messages = std::string("internal error: ") + error.what() + "\n";
+  }
+  return result;
+}
+
+}  // namespace
+}  // namespace neuronc
+
+extern "C" {
+
+neuronc_result* neuronc_compile_file(const char* path, const char* const* options,
+                                     size_t num_options) {
+  return neuronc::compile(options, num_options, [&](const neuronc::CompileOptions& parsed) {
+    return neuronc::compile_file(path, parsed);
+  });
+}
+
+neuronc_result* neuronc_compile_bytes(const void* model, size_t size_bytes, const char* name,
+                                      const char* const* options, size_t num_options) {
+  return neuronc::compile(options, num_options, [&](const neuronc::CompileOptions& parsed) {
+    const std::span bytes(static_cast<const std::byte*>(model), size_bytes);
+    return neuronc::compile_bytes(bytes, name, parsed);
+  });
+}
+
+int neuronc_result_exit_code(const neuronc_result* result) { return result->result.exit_code; }
+const char* neuronc_result_messages(const neuronc_result* result) {
+  return result->messages.c_str();
+}
+const char* neuronc_result_report(const neuronc_result* result) {
+  return result->result.report_json.c_str();
+}
+const void* neuronc_result_neff(const neuronc_result* result, size_t* size_bytes) {
+  const auto& neff = result->result.neff;
+  if (size_bytes != nullptr) *size_bytes = neff.size();
+  return neff.empty() ? nullptr : neff.data();
+}
+void neuronc_result_free(neuronc_result* result) { delete result; }
+
+const char* neuronc_version(void) {
+  static const std::string* const kVersion = new std::string(neuronc::compiler_version());
+  return kVersion->c_str();
+}
+
+}  // extern "C"

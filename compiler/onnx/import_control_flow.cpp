@@ -1,0 +1,146 @@
+// Import rules of If, Loop and Scan. Bodies become graphs that see nothing of the outside: what
+// they use of it are operands behind the operator's own, and their last inputs.
+#include <fmt/format.h>
+
+#include "compiler/onnx/import_rules.h"
+#include "compiler/onnx/rule_tools.h"
+
+namespace neuronc::onnx {
+namespace {
+
+using Types = std::vector<Type>;
+
+void set_outputs(NodeContext& node, const std::vector<ValueId>& results) {
+  for (size_t i = 0; i < results.size(); ++i) node.set_output(i, results[i]);
+}
+
+std::vector<ValueId> joined(std::vector<ValueId> values, const std::vector<ValueId>& more) {
+  values.insert(values.end(), more.begin(), more.end());
+  return values;
+}
+
+std::vector<std::unique_ptr<Graph>> only(std::unique_ptr<Graph> body) {
+  std::vector<std::unique_ptr<Graph>> bodies;
+  bodies.push_back(std::move(body));
+  return bodies;
+}
+
+// The most precise type that both have; false where they are equal already.
+bool widen(Type& type, const Type& other) {
+  if (type == other) return false;
+  const Type before = type;
+  if (!other.is_ranked || !type.is_ranked || type.dims.size() != other.dims.size()) {
+    type.is_ranked = false;
+    type.dims.clear();
+    return type != before;
+  }
+  for (size_t i = 0; i < type.dims.size(); ++i) {
+    if (type.dims[i] != other.dims[i]) type.dims[i] = Dim::unknown();
+  }
+  return type != before;
+}
+
+// Imports a body whose inputs from `first` on are carried: its outputs from `first_output` on are
+// their values in the next trip. Where these change their shape the input's type is widened and
+// the body imported again.
+std::unique_ptr<Graph> import_carrying_body(NodeContext& node, BodyHandle body, Types formals,
+                                            size_t first, size_t num_carried, size_t first_output,
+                                            const std::vector<ValueId>& captures) {
+  for (;;) {
+    auto graph = node.bodies().import_body(node, body, formals, captures);
+    if (!graph) return nullptr;
+    if (graph->outputs().size() < first_output + num_carried) {
+      node.invalid("its body has too few outputs");
+      return nullptr;
+    }
+    bool is_widened = false;
+    for (size_t i = 0; i < num_carried; ++i) {
+      const Type& next = graph->type(graph->outputs()[first_output + i]);
+      is_widened |= widen(formals[first + i], next);
+    }
+    if (!is_widened) return graph;
+  }
+}
+
+}  // namespace
+
+// A condition that is known while importing leaves one branch, in place of the node.
+void import_if(NodeContext& node, const Rule&) {
+  const auto then_branch = node.body("then_branch");
+  const auto else_branch = node.body("else_branch");
+  if (node.failed()) return;
+  if (!node.has_input(0)) return node.invalid("it has no condition");
+  if (const Tensor* condition = node.known(node.input(0)); condition && condition->num_elements() == 1) {
+    const BodyHandle taken = condition->i64(0) != 0 ? *then_branch : *else_branch;
+    return set_outputs(node, node.bodies().inline_body(node, taken));
+  }
+  const std::vector<BodyHandle> handles{*then_branch, *else_branch};
+  const auto captures = node.bodies().captures(node, handles);
+  std::vector<std::unique_ptr<Graph>> bodies;
+  for (BodyHandle handle : handles) {
+    bodies.push_back(node.bodies().import_body(node, handle, {}, captures));
+    if (!bodies.back()) return;
+  }
+  set_outputs(node, node.emit_many(Op::if_else, joined({node.input(0)}, captures), {},
+                                   node.num_outputs(), std::move(bodies)));
+}
+
+void import_loop(NodeContext& node, const Rule&) {
+  const auto body = node.body("body");
+  if (node.failed()) return;
+  const size_t num_carried = node.num_inputs() < 2 ? 0 : node.num_inputs() - 2;
+  if (node.bodies().num_body_inputs(*body) != num_carried + 2) {
+    return node.invalid(fmt::format("its body has not {} inputs", num_carried + 2));
+  }
+  const auto captures = node.bodies().captures(node, {*body});
+  Types formals{Type::tensor(DType::i64, std::vector<Dim>{}),
+                Type::tensor(DType::boolean, std::vector<Dim>{})};
+  std::vector<ValueId> operands{node.input(0), node.input(1)};
+  for (size_t i = 0; i < num_carried; ++i) {
+    if (!node.has_input(i + 2)) return node.invalid("a carried value is missing");
+    operands.push_back(node.input(i + 2));
+    formals.push_back(node.type(node.input(i + 2)));
+  }
+  auto graph = import_carrying_body(node, *body, formals, 2, num_carried, 1, captures);
+  if (!graph) return;
+  set_outputs(node, node.emit_many(Op::loop, joined(operands, captures),
+                                   {{"num_carried", static_cast<int64_t>(num_carried)}},
+                                   node.num_outputs(), only(std::move(graph))));
+}
+
+// Opset 8 had a batch axis and sequence lengths.
+void import_scan(NodeContext& node, const Rule&) {
+  if (node.version() < 9) return node.unsupported("the form of opset 8 is not handled");
+  const auto body = node.body("body");
+  const int64_t num_scan_inputs = node.i64("num_scan_inputs", 0);
+  const auto num_inputs = static_cast<int64_t>(node.num_inputs());
+  if (node.failed()) return;
+  if (num_scan_inputs < 1 || num_scan_inputs > num_inputs) {
+    return node.invalid("attribute `num_scan_inputs` does not fit its inputs");
+  }
+  const int64_t num_states = num_inputs - num_scan_inputs;
+  const std::vector<int64_t> axes = node.ints("scan_input_axes");
+  Types formals;
+  for (int64_t i = 0; i < num_inputs; ++i) {
+    Type type = node.type(node.input(static_cast<size_t>(i)));
+    if (i >= num_states && type.is_ranked) {
+      const auto scan = static_cast<size_t>(i - num_states);
+      const int64_t axis =
+          normalised_axis(node, scan < axes.size() ? axes[scan] : 0, type.rank());
+      if (node.failed()) return;
+      type.dims.erase(type.dims.begin() + axis);
+    }
+    formals.push_back(std::move(type));
+  }
+  const auto captures = node.bodies().captures(node, {*body});
+  auto graph = import_carrying_body(node, *body, formals, 0, static_cast<size_t>(num_states), 0,
+                                    captures);
+  if (!graph) return;
+  auto attributes = direct_attributes(node, Op::scan, {"body", "num_scan_inputs"});
+  attributes.push_back({"num_scan_inputs", num_scan_inputs});
+  attributes.push_back({"num_states", num_states});
+  set_outputs(node, node.emit_many(Op::scan, joined(node.inputs(), captures), std::move(attributes),
+                                   node.num_outputs(), only(std::move(graph))));
+}
+
+}  // namespace neuronc::onnx
