@@ -22,7 +22,11 @@
 #include <llvm/Transforms/Utils/LCSSA.h>
 #include <llvm/Transforms/Utils/LoopSimplify.h>
 
+#include <algorithm>
+#include <atomic>
 #include <mutex>
+#include <set>
+#include <thread>
 
 #include "backend/llvm/emit.h"
 #include "backend/llvm/link.h"
@@ -113,16 +117,8 @@ OrRefusal<std::unique_ptr<llvm::Module>> make_module(llvm::LLVMContext& context,
   module->setDataLayout(machine.createDataLayout());
   module->setPICLevel(llvm::PICLevel::SmallPIC);
   for (const KernelSymbol& symbol : kernels) {
-    if (module->getNamedValue(symbol.name) != nullptr) {
-      return refuse("two kernels have the symbol `" + symbol.name + "`");
-    }
     llvm::Function* function = emit_kernel(*module, *symbol.kernel, symbol.name, isa);
-    for (const std::string& alias : symbol.aliases) {
-      if (module->getNamedValue(alias) != nullptr) {
-        return refuse("two kernels have the symbol `" + alias + "`");
-      }
-      llvm::GlobalAlias::create(alias, function);
-    }
+    for (const std::string& alias : symbol.aliases) llvm::GlobalAlias::create(alias, function);
   }
   for (llvm::Function& function : *module) {
     if (function.isDeclaration()) continue;
@@ -172,6 +168,47 @@ OrRefusal<llvm::SmallVector<char, 0>> produce(std::span<const KernelSymbol> kern
   }
 }
 
+using Object = llvm::SmallVector<char, 0>;
+
+// Kernels that share an object. Fixed, so that the bytes do not depend on the number of threads.
+constexpr size_t kKernelsPerObject = 8;
+
+std::vector<OrRefusal<Object>> produce_objects(std::span<const KernelSymbol> kernels,
+                                               const CodegenOptions& options) {
+  const size_t count =
+      std::max<size_t>((kernels.size() + kKernelsPerObject - 1) / kKernelsPerObject, 1);
+  std::vector<OrRefusal<Object>> objects(count, refuse("not made"));
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t i = next++; i < count; i = next++) {
+      const size_t first = i * kKernelsPerObject;
+      const size_t size = std::min(kKernelsPerObject, kernels.size() - first);
+      objects[i] = produce(kernels.subspan(first, size), options, Product::object);
+    }
+  };
+  const size_t wanted = options.num_threads > 0
+                            ? static_cast<size_t>(options.num_threads)
+                            : std::max<size_t>(std::thread::hardware_concurrency(), 1);
+  std::vector<std::thread> helpers;
+  for (size_t i = 1; i < std::min(wanted, count); ++i) helpers.emplace_back(work);
+  work();
+  for (std::thread& helper : helpers) helper.join();
+  return objects;
+}
+
+OrRefusal<bool> check_symbols(std::span<const KernelSymbol> kernels) {
+  std::set<std::string_view> seen;
+  for (const KernelSymbol& symbol : kernels) {
+    if (!seen.insert(symbol.name).second) {
+      return refuse("two kernels have the symbol `" + symbol.name + "`");
+    }
+    for (const std::string& alias : symbol.aliases) {
+      if (!seen.insert(alias).second) return refuse("two kernels have the symbol `" + alias + "`");
+    }
+  }
+  return true;
+}
+
 OrRefusal<std::string> produce_text(std::span<const KernelSymbol> kernels,
                                     const CodegenOptions& options, Product product) {
   NEURONC_ASSIGN(const auto text, produce(kernels, options, product));
@@ -183,9 +220,15 @@ OrRefusal<std::string> produce_text(std::span<const KernelSymbol> kernels,
 
 OrRefusal<std::vector<std::byte>> compile_kernels(std::span<const KernelSymbol> kernels,
                                                   const CodegenOptions& options) {
-  NEURONC_ASSIGN(const auto object,
-                 llvm_backend::produce(kernels, options, llvm_backend::Product::object));
-  return llvm_backend::link_shared_object({object.data(), object.size()});
+  using llvm_backend::Object;
+  NEURONC_TRY(llvm_backend::check_symbols(kernels));
+  const std::vector<OrRefusal<Object>> objects = llvm_backend::produce_objects(kernels, options);
+  std::vector<std::span<const char>> views;
+  for (const OrRefusal<Object>& object : objects) {
+    if (!object) return tl::unexpected(object.error());
+    views.emplace_back(object->data(), object->size());
+  }
+  return llvm_backend::link_shared_object(views);
 }
 
 OrRefusal<std::string> emit_llvm_text(std::span<const KernelSymbol> kernels,

@@ -57,6 +57,9 @@ class KernelEmitter {
   llvm::Value* load(const Op& op, ValueType type);
   void store(const Op& op);
   void prefetch(const Op& op);
+  bool goes_by_pieces(const Op& op, ValueType t) const;
+  llvm::Value* load_pieces(const Op& op, ValueType t, llvm::Value* pointer, int64_t active);
+  void store_pieces(const Op& op, llvm::Value* value, llvm::Value* pointer, int64_t active);
   llvm::Value* active_mask(IndexId active, int lanes);
   llvm::Type* memory_type(kernel::ValueType type);
   llvm::Instruction* mark(llvm::Instruction* access, BufferId buffer);

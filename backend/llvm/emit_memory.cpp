@@ -186,6 +186,57 @@ llvm::Value* KernelEmitter::active_mask(IndexId active, int lanes) {
                            ir_.CreateVectorSplat(static_cast<unsigned>(lanes), count));
 }
 
+// Before AVX-512 there are masked instructions for 32- and 64-bit lanes alone, and none before AVX;
+// LLVM makes a branch per lane of the others. A constant count is better taken apart.
+bool KernelEmitter::goes_by_pieces(const Op& op, ValueType t) const {
+  if (!op.has_active || t.lanes == 1 || isa_.has_avx512) return false;
+  if (!kernel_.indices().affine(op.indices.back()).terms.empty()) return false;
+  return isa_.vector_bytes < 32 || size_bytes(t.dtype) < 4;
+}
+
+// The active lanes as loads of 64, 32, 16... lanes, put together over zeros.
+llvm::Value* KernelEmitter::load_pieces(const Op& op, ValueType t, llvm::Value* pointer,
+                                        int64_t active) {
+  const int64_t size = size_bytes(t.dtype);
+  llvm::Value* result = llvm::Constant::getNullValue(memory_type(t));
+  int64_t first = 0;
+  for (int count = kernel::kMaxLanes; count >= 1; count /= 2) {
+    if (active - first < count) continue;
+    llvm::Value* at =
+        ir_.CreateConstGEP1_64(ir_.getInt8Ty(), pointer, static_cast<uint64_t>(first * size));
+    llvm::Instruction* piece =
+        ir_.CreateAlignedLoad(memory_type({t.dtype, count}), at, alignment(op.buffer));
+    mark(piece, op.buffer);
+    if (count == 1) {
+      result = ir_.CreateInsertElement(result, piece, static_cast<uint64_t>(first));
+    } else {
+      std::vector<int> widen, choose;
+      for (int i = 0; i < t.lanes; ++i) {
+        widen.push_back(i < count ? i : -1);
+        const bool is_new = i >= first && i < first + count;
+        choose.push_back(is_new ? t.lanes + i - static_cast<int>(first) : i);
+      }
+      result = ir_.CreateShuffleVector(result, ir_.CreateShuffleVector(piece, widen), choose);
+    }
+    first += count;
+  }
+  return result;
+}
+
+void KernelEmitter::store_pieces(const Op& op, llvm::Value* value, llvm::Value* pointer,
+                                 int64_t active) {
+  const int64_t size = size_bytes(operand_type(op, 0).dtype);
+  int64_t first = 0;
+  for (int count = kernel::kMaxLanes; count >= 1; count /= 2) {
+    if (active - first < count) continue;
+    llvm::Value* at =
+        ir_.CreateConstGEP1_64(ir_.getInt8Ty(), pointer, static_cast<uint64_t>(first * size));
+    llvm::Value* piece = lanes_of(value, static_cast<int>(first), count);
+    mark(ir_.CreateAlignedStore(piece, at, alignment(op.buffer)), op.buffer);
+    first += count;
+  }
+}
+
 llvm::Value* KernelEmitter::load(const Op& op, ValueType result) {
   const std::span<const IndexId> indices(op.indices);
   const size_t rank = kernel_.buffer(op.buffer).extents.size();
@@ -193,7 +244,9 @@ llvm::Value* KernelEmitter::load(const Op& op, ValueType result) {
   llvm::Type* in_memory = memory_type(result);
   llvm::Instruction* loaded = nullptr;
   llvm::Value* value = nullptr;
-  if (op.has_active && result.lanes == 1) {
+  if (goes_by_pieces(op, result)) {
+    value = load_pieces(op, result, pointer, kernel_.indices().affine(indices[rank]).constant);
+  } else if (op.has_active && result.lanes == 1) {
     // A branch-free form of "load if active" does not exist for one lane; use a vector of one.
     llvm::Type* vector = llvm::FixedVectorType::get(in_memory, 1);
     llvm::Value* mask = active_mask(indices[rank], 1);
@@ -209,7 +262,7 @@ llvm::Value* KernelEmitter::load(const Op& op, ValueType result) {
     loaded = ir_.CreateAlignedLoad(in_memory, pointer, alignment(op.buffer));
     value = loaded;
   }
-  mark(loaded, op.buffer);
+  if (loaded != nullptr) mark(loaded, op.buffer);
   if (result.dtype == DType::boolean) {
     value = ir_.CreateICmpNE(value, llvm::Constant::getNullValue(in_memory));
   }
@@ -223,6 +276,9 @@ void KernelEmitter::store(const Op& op) {
   const ValueType t = operand_type(op, 0);
   llvm::Value* value = operand(op, 0);
   if (t.dtype == DType::boolean) value = ir_.CreateZExt(value, memory_type(t));
+  if (goes_by_pieces(op, t)) {
+    return store_pieces(op, value, pointer, kernel_.indices().affine(indices[rank]).constant);
+  }
   llvm::Value* mask = nullptr;
   if (op.code == OpCode::store_masked) mask = operand(op, 1);
   if (op.has_active) mask = active_mask(indices[rank], t.lanes);

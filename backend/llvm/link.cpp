@@ -15,6 +15,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <list>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -69,38 +70,47 @@ std::mutex& lld_lock() {
 
 }  // namespace
 
-OrRefusal<std::vector<std::byte>> link_shared_object(std::span<const char> object) {
-  Descriptor input(memfd_create("neuronc-object", MFD_CLOEXEC));
-  int ends[2] = {-1, -1};
-  if (input.number() < 0 || pipe2(ends, O_CLOEXEC) != 0 || !write_all(input.number(), object)) {
-    return refuse(std::string("no memory file for the linker: ") + std::strerror(errno));
+OrRefusal<std::vector<std::byte>> link_shared_object(
+    std::span<const std::span<const char>> objects) {
+  std::list<Descriptor> inputs;
+  std::vector<std::string> input_paths;
+  for (std::span<const char> object : objects) {
+    inputs.emplace_back(memfd_create("neuronc-object", MFD_CLOEXEC));
+    if (inputs.back().number() < 0 || !write_all(inputs.back().number(), object)) {
+      return refuse(std::string("no memory file for the linker: ") + std::strerror(errno));
+    }
+    input_paths.push_back(inputs.back().path());
   }
-  Descriptor output(ends[0]), sink(ends[1]);
-  const std::string input_path = input.path(), output_path = sink.path();
+  int ends[2] = {-1, -1};
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    return refuse(std::string("no pipe for the linker: ") + std::strerror(errno));
+  }
+  Descriptor source(ends[0]), sink(ends[1]);
+  const std::string output_path = sink.path();
+  std::vector<const char*> arguments = {"ld.lld",
+                                        "-shared",
+                                        "-Bsymbolic",
+                                        "-z",
+                                        "defs",
+                                        "-z",
+                                        "text",
+                                        "-z",
+                                        "noexecstack",
+                                        "-z",
+                                        "separate-code",
+                                        "--hash-style=gnu",
+                                        "--build-id=none",
+                                        "--no-mmap-output-file",
+                                        "--threads=1",
+                                        "--discard-all",
+                                        "-soname",
+                                        "code.so",
+                                        "-o",
+                                        output_path.c_str()};
+  for (const std::string& path : input_paths) arguments.push_back(path.c_str());
   std::vector<std::byte> bytes;
   bool is_read = false;
-  std::thread reader([&] { is_read = read_to_end(output.number(), bytes); });
-  const char* arguments[] = {"ld.lld",
-                             "-shared",
-                             "-Bsymbolic",
-                             "-z",
-                             "defs",
-                             "-z",
-                             "text",
-                             "-z",
-                             "noexecstack",
-                             "-z",
-                             "separate-code",
-                             "--hash-style=gnu",
-                             "--build-id=none",
-                             "--no-mmap-output-file",
-                             "--threads=1",
-                             "--discard-all",
-                             "-soname",
-                             "code.so",
-                             "-o",
-                             output_path.c_str(),
-                             input_path.c_str()};
+  std::thread reader([&] { is_read = read_to_end(source.number(), bytes); });
   std::string out_text, error_text;
   int code = 0;
   {

@@ -1,4 +1,4 @@
-// Private to backend/llvm: links one object into a shared object, in process.
+// Private to backend/llvm: links objects into a shared object, in process.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,8 @@
 
 namespace neuronc::llvm_backend {
 
-// Refuses undefined symbols. Nothing is left behind in the file system.
-OrRefusal<std::vector<std::byte>> link_shared_object(std::span<const char> object);
+// The objects in their order. Refuses undefined symbols. Nothing is left behind in the file system.
+OrRefusal<std::vector<std::byte>> link_shared_object(
+    std::span<const std::span<const char>> objects);
 
 }  // namespace neuronc::llvm_backend

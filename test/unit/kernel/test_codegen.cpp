@@ -136,6 +136,25 @@ TEST_CASE("equal kernels give equal bytes, and nothing is needed from outside") 
   }
 }
 
+TEST_CASE("the bytes do not depend on the number of threads, and no kernel is lost") {
+  const Kernel kernel = make_register_tile(true);
+  std::vector<KernelSymbol> symbols;
+  for (int i = 0; i < 20; ++i) {
+    symbols.push_back({&kernel, std::string("k").append(std::to_string(i)), {}});
+  }
+  const auto one = compile_kernels(symbols, CodegenOptions{"x86-64-v3", 2, 1});
+  const auto four = compile_kernels(symbols, CodegenOptions{"x86-64-v3", 2, 4});
+  REQUIRE(one.has_value());
+  REQUIRE(four.has_value());
+  CHECK(*one == *four);
+  CHECK(testing::LoadedCode(*one).num_symbols() == 20);
+  CHECK(compile_kernels({}, {}).has_value());
+  symbols[19].name = "k3";
+  const auto twice = compile_kernels(symbols, {});
+  REQUIRE_FALSE(twice.has_value());
+  CHECK(twice.error().reason == "two kernels have the symbol `k3`");
+}
+
 TEST_CASE("a kernel is exported under its aliases too") {
   const Kernel kernel = make_register_tile(false);
   const KernelSymbol symbol{&kernel, "k", {"node.a", "node.b"}};
