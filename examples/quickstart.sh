@@ -59,5 +59,5 @@ else
   compile "$glyphs/glyphs.onnx" "$neff"
   say "Classify examples/glyphs/sample.png, a picture of an umbrella"
   run "$bin/neuron-run" "$neff" --image "image=$glyphs/sample.png" --resize 32x32 --channels rgb \
-    --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 --top 5 --labels "$glyphs/labels.txt"
+    --scale 1/255 --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 --top 5 --labels "$glyphs/labels.txt"
 fi

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <charconv>
 #include <chrono>
+#include <cmath>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -20,6 +22,7 @@ struct Arguments {
   std::vector<std::string> inputs;
   std::vector<std::string> images;
   ImageOptions image;
+  std::string scale = "1";
   std::string output_dir;
   size_t top = 0;
   std::string labels;
@@ -41,7 +44,7 @@ void add_options(CLI::App& app, Arguments& args) {
   app.add_option("--mean", args.image.mean, "Per channel: value = (pixel * scale - mean) / std")
       ->delimiter(',');
   app.add_option("--std", args.image.std, "Per channel")->delimiter(',');
-  app.add_option("--scale", args.image.scale, "Factor for pixels, which are 0 to 255");
+  app.add_option("--scale", args.scale, "Factor for pixels, which are 0 to 255; may be 1/255");
   app.add_option("--layout", args.image.layout, "Layout of the model's input")
       ->check(CLI::IsMember({"nchw", "nhwc"}));
   app.add_option("--output-dir", args.output_dir, "Write each output as NAME.npy");
@@ -96,7 +99,27 @@ Outcome<void> repeat_requests(const nrt::Model& model, const std::vector<HostTen
   return {};
 }
 
-Outcome<int> run(const Arguments& args) {
+// A number, or one divided by another: "1/255".
+Outcome<double> parse_scale(const std::string& text) {
+  const size_t slash = text.find('/');
+  const std::string parts[] = {text.substr(0, slash),
+                               slash == std::string::npos ? "1" : text.substr(slash + 1)};
+  double values[] = {0, 0};
+  for (size_t i = 0; i < 2; ++i) {
+    const char* end = parts[i].data() + parts[i].size();
+    const auto parsed = std::from_chars(parts[i].data(), end, values[i]);
+    if (parsed.ec != std::errc() || parsed.ptr != end || !std::isfinite(values[i])) {
+      return tool_error(kExitUsage, "--scale `{}`: expected a number or A/B", text);
+    }
+  }
+  if (values[1] == 0) return tool_error(kExitUsage, "--scale `{}`: divides by zero", text);
+  return values[0] / values[1];
+}
+
+Outcome<int> run(Arguments args) {
+  const auto scale = parse_scale(args.scale);
+  if (!scale) return tl::unexpected(scale.error());
+  args.image.scale = *scale;
   const auto files = parse_assignments(args.inputs, "--input");
   if (!files) return tl::unexpected(files.error());
   const auto pictures = parse_assignments(args.images, "--image");
