@@ -1,0 +1,28 @@
+// Differential tests of lowerings: a problem is a few lines of text IR; its operators become one
+// kernel, which is verified, interpreted, and run natively at -O0 and -O2.
+//
+//   interpreter == native, bit for bit; both == evaluator within the problem's tolerance
+//
+// Each problem runs on row-major memory with 16-bit floats stored as declared, and, where there are
+// images, on channels-last memory with them carried as f32; on seeded normal data, small integers,
+// and, for operators that copy or compare, edge values.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace neuronc::testing {
+
+struct Problem {
+  // "%x : f32[2,3]; %i : i64[4] = -3..2": integers may be bounded.
+  std::string inputs;
+  // One operator a line; the value of the last line is the result.
+  std::string body;
+  // |d| <= tolerance * (1 + |reference|); 0: exact.
+  double tolerance = 0;
+};
+
+// Runs all problems; a failure names the problem, the layout, the data and the worst element.
+void check(const std::vector<Problem>& problems);
+
+}  // namespace neuronc::testing

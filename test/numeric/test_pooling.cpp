@@ -1,0 +1,59 @@
+// Pools: maxima are exact, means within a few units of the last place.
+#include <catch2/catch.hpp>
+
+#include "harness.h"
+
+namespace neuronc::testing {
+
+TEST_CASE("max_pool takes the greatest element") {
+  check({
+      {"%x : f32[1,16,9,9]",
+       "%y = max_pool(%x) {kernel_shape = [3, 3], strides = [2, 2]} : f32[1,16,4,4]"},
+      {"%x : f32[2,19,8,8]",
+       "%y = max_pool(%x) {kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [2, 2]} : "
+       "f32[2,19,4,4]"},
+      {"%x : f32[1,8,7,7]",
+       "%y = max_pool(%x) {ceil_mode = 1, kernel_shape = [2, 2], strides = [2, 2]} : "
+       "f32[1,8,4,4]"},
+      {"%x : f32[1,3,11,11]",
+       "%y = max_pool(%x) {dilations = [2, 2], kernel_shape = [3, 3], pads = [2, 2, 2, 2]} : "
+       "f32[1,3,11,11]"},
+      {"%x : f32[1,3,20]", "%y = max_pool(%x) {kernel_shape = [5], pads = [2, 2]} : f32[1,3,20]"},
+      {"%x : u8[1,3,6,6]", "%y = max_pool(%x) {kernel_shape = [2, 2]} : u8[1,3,5,5]"},
+      {"%x : bf16[1,8,6,6]", "%y = max_pool(%x) {kernel_shape = [2, 2]} : bf16[1,8,5,5]"},
+      {"%x : f32[1,2,4,4,4]", "%y = max_pool(%x) {kernel_shape = [2, 2, 2]} : f32[1,2,3,3,3]"},
+      {"%x : f32[1,8,3,3]",
+       "%y = max_pool(%x) {kernel_shape = [5, 5], pads = [2, 2, 2, 2]} : f32[1,8,3,3]"},
+  });
+}
+
+TEST_CASE("average_pool counts what it averages") {
+  check({
+      {"%x : f32[1,16,9,9]",
+       "%y = average_pool(%x) {kernel_shape = [3, 3], strides = [2, 2]} : f32[1,16,4,4]", 1e-6},
+      {"%x : f32[1,9,8,8]",
+       "%y = average_pool(%x) {kernel_shape = [3, 3], pads = [1, 1, 1, 1]} : f32[1,9,8,8]", 1e-6},
+      {"%x : f32[1,9,8,8]",
+       "%y = average_pool(%x) {count_include_pad = 1, kernel_shape = [3, 3], pads = [1, 1, 1, 1]} "
+       ": f32[1,9,8,8]",
+       1e-6},
+      {"%x : f32[1,9,8,8]",
+       "%y = average_pool(%x) {ceil_mode = 1, count_include_pad = 1, kernel_shape = [3, 3], pads = "
+       "[0, 0, 1, 1], strides = [2, 2]} : f32[1,9,4,4]",
+       1e-6},
+      {"%x : f32[1,9,9,9]",
+       "%y = average_pool(%x) {dilations = [2, 2], kernel_shape = [2, 2], pads = [1, 1, 1, 1]} : "
+       "f32[1,9,9,9]",
+       1e-6},
+  });
+}
+
+TEST_CASE("global pools fold whole planes") {
+  check({
+      {"%x : f32[2,20,7,7]", "%y = global_average_pool(%x) : f32[2,20,1,1]", 1e-6},
+      {"%x : f32[2,20,7,7]", "%y = global_max_pool(%x) : f32[2,20,1,1]"},
+      {"%x : f32[1,3,50]", "%y = global_average_pool(%x) : f32[1,3,1]", 1e-6},
+  });
+}
+
+}  // namespace neuronc::testing
