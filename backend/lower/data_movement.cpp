@@ -255,7 +255,8 @@ Index padded_source(const Index& at, int64_t extent, const std::string& mode) {
   if (mode == "wrap") return kernel::mod(at, extent);
   const int64_t period = 2 * (extent - 1);
   const Index phase = kernel::mod(at, period);
-  return kernel::min(phase, Index(period) - phase);
+  // The last minimum changes nothing; it states the bound.
+  return kernel::min(kernel::min(phase, Index(period) - phase), extent - 1);
 }
 
 Register emit_pad(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {

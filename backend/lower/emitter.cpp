@@ -386,16 +386,38 @@ Values GroupEmitter::loop(const kernel::Range& range, const Values& initial,
       options);
 }
 
+namespace {
+
+// Guards that loop bounds leave open; none where one of them never holds.
+std::optional<std::vector<kernel::GuardRange>> open_guards(
+    const std::vector<kernel::GuardRange>& guards) {
+  std::vector<kernel::GuardRange> open;
+  for (const kernel::GuardRange& guard : guards) {
+    const kernel::Interval range = guard.expr.interval();
+    if (range.hi < guard.lo || range.lo >= guard.hi) return std::nullopt;
+    if (range.lo < guard.lo || range.hi >= guard.hi) open.push_back(guard);
+  }
+  return open;
+}
+
+}  // namespace
+
 void GroupEmitter::when(const std::vector<kernel::GuardRange>& guards,
                         const std::function<void()>& then) {
+  const auto open = open_guards(guards);
+  if (!open) return;
+  if (open->empty()) return then();
   const size_t mark = known_.size();
-  builder_.if_then(guards, then);
+  builder_.if_then(*open, then);
   known_.erase(known_.begin() + static_cast<std::ptrdiff_t>(mark), known_.end());
 }
 
 Values GroupEmitter::choose(const std::vector<kernel::GuardRange>& guards,
                             const std::function<Values()>& then,
                             const std::function<Values()>& otherwise) {
+  const auto open = open_guards(guards);
+  if (!open) return otherwise();
+  if (open->empty()) return then();
   const size_t mark = known_.size();
   const auto scoped = [&](const std::function<Values()>& branch) {
     Values values = branch();
@@ -403,7 +425,7 @@ Values GroupEmitter::choose(const std::vector<kernel::GuardRange>& guards,
     return values;
   };
   return builder_.if_values(
-      guards, [&] { return scoped(then); }, [&] { return scoped(otherwise); });
+      *open, [&] { return scoped(then); }, [&] { return scoped(otherwise); });
 }
 
 LoweredKernel GroupEmitter::finish() && {

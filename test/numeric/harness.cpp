@@ -313,7 +313,7 @@ void run(const Prepared& p, const std::vector<const LoadedCode*>& codes, Data da
 }  // namespace
 
 void check(const std::vector<Problem>& problems) {
-  const auto isa = describe("x86-64-v3");
+  const auto isa = neuronc::describe("x86-64-v3");
   REQUIRE(isa.has_value());
   std::vector<Prepared> all;
   for (const Problem& problem : problems) {
