@@ -58,6 +58,7 @@ bool works_on_channels(Op op) {
     case Op::batch_normalization:
     case Op::depth_to_space:
     case Op::space_to_depth:
+    case Op::resize:
       return true;
     default:
       return false;
@@ -113,6 +114,7 @@ OrRefusal<void> CpuTarget::accepts_prologue(const Module& module, const Graph& g
       if (has_slab) return {};
       return refuse("the convolution reads its operand once per tap");
     }
+    case Op::batch_normalization: return {};
     case Op::matmul:
     case Op::gemm:
       if (x.rank() >= 2 && carrier_of(x.dtype) == DType::f32 &&

@@ -158,11 +158,19 @@ Register emit_conv_transpose(GroupEmitter& e, const Node& node, size_t, const La
   return with_bias(e, node, at, gathering.run());
 }
 
+OrRefusal<void> accepts_conv(const Module&, const Graph& graph, const Node& node) {
+  if (carrier_of(graph.type(node.results[0]).dtype) !=
+      carrier_of(graph.type(node.operands[0]).dtype)) {
+    return refuse("its result is wider than f32");
+  }
+  return {};
+}
+
 }  // namespace
 
 void add_convolution_lowerings(LoweringTable& t) {
-  row(t, Op::conv) = {emit_conv};
-  row(t, Op::conv_transpose) = {emit_conv_transpose};
+  row(t, Op::conv) = {emit_conv, nullptr, nullptr, accepts_conv};
+  row(t, Op::conv_transpose) = {emit_conv_transpose, nullptr, nullptr, accepts_conv};
 }
 
 }  // namespace neuronc

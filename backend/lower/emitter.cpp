@@ -219,6 +219,12 @@ BufferId GroupEmitter::packed_buffer(std::string name, Tensor packed) {
   return id;
 }
 
+BufferId GroupEmitter::table(const std::string& name, const std::function<Tensor()>& make) {
+  const auto [it, is_new] = tables_.try_emplace(name);
+  if (is_new) it->second = packed_buffer(name, make());
+  return it->second;
+}
+
 BufferId GroupEmitter::workspace(std::string name, DType dtype, std::vector<int64_t> extents) {
   kernel::Buffer buffer;
   buffer.name = std::move(name);

@@ -102,6 +102,8 @@ class GroupEmitter {
   NodeId producer(ValueId body_value) const { return body_.producer(body_value); }
 
   kernel::BufferId packed_buffer(std::string name, Tensor packed);
+  // The same, made once for each name: an element may be asked for many times.
+  kernel::BufferId table(const std::string& name, const std::function<Tensor()>& make);
   kernel::BufferId workspace(std::string name, DType dtype, std::vector<int64_t> extents);
 
   LoweredKernel finish() &&;
@@ -133,6 +135,7 @@ class GroupEmitter {
   std::vector<std::optional<kernel::BufferId>> operand_buffers_;
   std::vector<std::optional<kernel::BufferId>> result_buffers_;
   std::unordered_map<ValueId, kernel::BufferId> constant_buffers_;
+  std::unordered_map<std::string, kernel::BufferId> tables_;
   std::unordered_map<ValueId, size_t> input_index_;
   std::vector<Known> known_;
   std::vector<int32_t> in_place_of_;  // per result: the operand it may lie over, or -1

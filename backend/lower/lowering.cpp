@@ -14,6 +14,8 @@ const Lowering& lowering_of(Op op) {
     add_convolution_lowerings(table);
     add_matmul_lowerings(table);
     add_normalization_lowerings(table);
+    add_resize_lowerings(table);
+    add_quantization_lowerings(table);
     return table;
   }();
   return kTable[static_cast<size_t>(op)];

@@ -80,7 +80,8 @@ Register emit_gemm(GroupEmitter& e, const Node& node, size_t, const LaneIndex& a
   Register sum = scaled(b, product(e, node, at, op.i64("transA") != 0, op.i64("transB") != 0),
                         op.f64("alpha"));
   if (node.has_operand(2)) {
-    sum = b.add(sum, scaled(b, e.pull_broadcast(node.operands[2], at), op.f64("beta")));
+    const Register c = b.convert(e.pull_broadcast(node.operands[2], at), sum.type.dtype);
+    sum = b.add(sum, scaled(b, c, op.f64("beta")));
   }
   return e.rounded(sum, e.type(node.results[0]).dtype);
 }

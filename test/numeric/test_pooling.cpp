@@ -56,4 +56,26 @@ TEST_CASE("global pools fold whole planes") {
   });
 }
 
+TEST_CASE("resize samples at other positions") {
+  const std::string twice = "%s = constant {1, 1, 2, 2} : f32[4]\n";
+  const std::string sizes = "%s = constant {1, 9, 7, 5} : i64[4]\n";
+  check({
+      {"%x : f32[1,9,4,5]",
+       twice + "%y = resize(%x, _, %s) {coordinate_transformation_mode = \"asymmetric\", "
+               "nearest_mode = \"floor\"} : f32[1,9,8,10]"},
+      {"%x : u8[1,9,4,8]", sizes + "%y = resize(%x, _, _, %s) : u8[1,9,7,5]"},
+      {"%x : f32[1,9,4,5]", twice + "%y = resize(%x, _, %s) {mode = \"linear\"} : f32[1,9,8,10]",
+       1e-5},
+      {"%x : f32[1,9,4,8]",
+       sizes + "%y = resize(%x, _, _, %s) {coordinate_transformation_mode = "
+               "\"align_corners\", mode = \"cubic\"} : f32[1,9,7,5]",
+       1e-5},
+  });
+}
+
 }  // namespace neuronc::testing
+/ root /.pyenv / libexec / pyenv -
+        hooks : line 24 : enable : cannot open shared object / root /.pyenv / libexec / pyenv -
+        realpath.dylib : / root /.pyenv / libexec / pyenv -
+        realpath.dylib : cannot open shared object file : No such file or
+    directory
