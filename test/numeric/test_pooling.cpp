@@ -74,8 +74,3 @@ TEST_CASE("resize samples at other positions") {
 }
 
 }  // namespace neuronc::testing
-/ root /.pyenv / libexec / pyenv -
-        hooks : line 24 : enable : cannot open shared object / root /.pyenv / libexec / pyenv -
-        realpath.dylib : / root /.pyenv / libexec / pyenv -
-        realpath.dylib : cannot open shared object file : No such file or
-    directory
