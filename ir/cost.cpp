@@ -105,8 +105,7 @@ GroupCost predict_cost(const Module& module, const Graph& graph, NodeId id,
                             : size_bytes(graph, operand);
   }
   for (ValueId result : node.results) cost.bytes_written += size_bytes(graph, result);
-  const double compute_ns =
-      work.matmul_ns + work.other_flops / hardware.vector_flops_per_s * 1e9;
+  const double compute_ns = work.matmul_ns + work.other_flops / hardware.vector_flops_per_s * 1e9;
   const double memory_ns = (cost.weight_bytes + cost.bytes_read + cost.bytes_written) /
                            hardware.on_chip_bytes_per_s * 1e9;
   cost.time_ns = hardware.launch_ns + std::max(compute_ns, memory_ns);

@@ -22,7 +22,7 @@ constexpr std::string_view kFormatKey = "neuronc-hardware-model";
 // Lower bounds keep every division of the cost model finite.
 struct Key {
   std::string_view name;
-  double HardwareModel::*member;
+  double HardwareModel::* member;
   double minimum;
 };
 constexpr Key kKeys[] = {
@@ -107,8 +107,8 @@ class ModelParser {
       model_.summary = value;
     } else if (key == kFormatKey) {
       if (value != std::to_string(kFormatVersion)) {
-        fail(fmt::format("the format version is {}, this compiler reads {}", value,
-                         kFormatVersion));
+        fail(
+            fmt::format("the format version is {}, this compiler reads {}", value, kFormatVersion));
       }
     } else {
       parse_number(key, value);
@@ -121,8 +121,7 @@ class ModelParser {
     if (known == std::end(kKeys)) return fail(fmt::format("`{}` is not a known key", key));
     double number = 0;
     const auto [rest, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-    const std::string_view suffix =
-        trimmed(value.substr(static_cast<size_t>(rest - value.data())));
+    const std::string_view suffix = trimmed(value.substr(static_cast<size_t>(rest - value.data())));
     if (error != std::errc() || (!suffix.empty() && suffix != "inferred")) {
       return fail(fmt::format("`{}` is `{}`, not a number", key, value));
     }
@@ -166,12 +165,17 @@ Expected<std::string> read_text_file(const std::string& path, Diagnostics& diagn
 
 double HardwareModel::matmul_flops_per_s(DType dtype) const {
   switch (dtype) {
-    case DType::bf16: return bf16_flops_per_s;
-    case DType::f16: return f16_flops_per_s;
+    case DType::bf16:
+      return bf16_flops_per_s;
+    case DType::f16:
+      return f16_flops_per_s;
     case DType::i8:
-    case DType::u8: return i8_flops_per_s;
-    case DType::f64: return f32_flops_per_s / 2;
-    default: return f32_flops_per_s;
+    case DType::u8:
+      return i8_flops_per_s;
+    case DType::f64:
+      return f32_flops_per_s / 2;
+    default:
+      return f32_flops_per_s;
   }
 }
 

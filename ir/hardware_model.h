@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "ir/base/dtype.h"
 #include "ir/base/diagnostics.h"
+#include "ir/base/dtype.h"
 #include "ir/base/expected.h"
 
 namespace neuronc {

@@ -102,6 +102,14 @@ Tensor Tensor::with_shape(std::vector<int64_t> shape) const {
 Tensor Tensor::converted(DType dtype) const {
   if (dtype == dtype_) return *this;
   Tensor result = zeros(dtype, shape_);
+  if (dtype_ == DType::f32 && (dtype == DType::bf16 || dtype == DType::f16)) {
+    // Weights take this way: hundreds of millions of elements.
+    const auto convert = dtype == DType::bf16 ? f32_to_bf16 : f32_to_f16;
+    const auto from = as<float>();
+    const auto to = result.mutable_as<uint16_t>();
+    for (size_t i = 0; i < to.size(); ++i) to[i] = convert(from[i]);
+    return result;
+  }
   const bool exact_integers = is_integer(dtype_) && (is_integer(dtype) || dtype == DType::boolean);
   for (int64_t i = 0; i < num_elements_; ++i) {
     if (exact_integers && dtype != DType::boolean) {

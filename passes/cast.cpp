@@ -221,9 +221,9 @@ void Caster::cast_operands(NodeId id) {
     if (const NodeId old = graph_.producer(operands[i])) edit_.erase_if_unused(old);
   }
   edit_.set_attribute(id, "result_type", DType::f32);
-  context_.remarks.done(node_label(module_, graph_, id),
-                        fmt::format("operands of `{}` are {}", graph_.node(id).def().name,
-                                    name(narrow_)));
+  context_.remarks.done(
+      node_label(module_, graph_, id),
+      fmt::format("operands of `{}` are {}", graph_.node(id).def().name, name(narrow_)));
   changed_ = Changed::yes;
 }
 
@@ -244,18 +244,22 @@ Changed Caster::run() {
   std::vector<NodeId> nodes;
   for (NodeId id : graph_.nodes()) nodes.push_back(id);
   for (NodeId id : nodes) {
-    const Node& node = graph_.node(id);
-    if (node.is_erased || node.placement != Placement::core) continue;
-    const Precision precision = node.def().precision;
-    if (precision != Precision::matmul && !(is_strict_ && is_all_)) continue;
-    if (precision == Precision::exact || precision == Precision::fixed) continue;
-    if (is_kept(id)) {
+    if (graph_.node(id).is_erased || graph_.node(id).placement != Placement::core) continue;
+    const OpDef& def = graph_.node(id).def();
+    const bool is_product = def.precision == Precision::matmul;
+    if (!is_product && !(is_strict_ && is_all_)) continue;
+    if (def.precision == Precision::exact || def.precision == Precision::fixed) continue;
+    const auto missed = [&](std::string_view reason) {
       context_.remarks.missed(node_label(module_, graph_, id),
-                              fmt::format("`{}` keeps f32: keep-fp32", node.def().name));
+                              fmt::format("`{}` keeps f32: {}", def.name, reason));
+    };
+    if (is_kept(id)) {
+      missed("keep-fp32");
       continue;
     }
     const bool is_cast = is_castable(id);
     if (is_cast) cast_operands(id);
+    if (is_product && !def.attribute_index("result_type")) missed("it takes no narrow operands");
     if (is_strict_ && (is_cast || is_all_)) round_result(id);
   }
   return changed_;

@@ -206,8 +206,8 @@ OrRefusal<ValueId> replace_root(Module& module, Graph& graph, NodeId root, Op op
                                 std::vector<ValueId> operands,
                                 std::vector<NamedAttribute> attributes) {
   const ValueId old_value = graph.node(root).results[0];
-  NEURONC_ASSIGN(const ValueId fresh, insert_op(module, graph, root, op, std::move(operands),
-                                                std::move(attributes)));
+  NEURONC_ASSIGN(const ValueId fresh,
+                 insert_op(module, graph, root, op, std::move(operands), std::move(attributes)));
   GraphEditor edit(graph);
   if (graph.type(fresh) != graph.type(old_value)) {
     edit.erase_if_unused(graph.producer(fresh));

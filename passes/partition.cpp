@@ -35,8 +35,8 @@ Expected<void> check_options(const Module& module, const PartitionOptions& optio
 // The smallest number of cores that no larger one beats by a worthwhile gain.
 size_t choose_num_cores(const std::vector<double>& periods) {
   for (size_t k = 0; k < periods.size(); ++k) {
-    const double best = *std::min_element(periods.begin() + static_cast<std::ptrdiff_t>(k),
-                                          periods.end());
+    const double best =
+        *std::min_element(periods.begin() + static_cast<std::ptrdiff_t>(k), periods.end());
     if (periods[k] <= best * kWorthwhileGain) return k + 1;
   }
   return 1;
@@ -119,9 +119,8 @@ void remark_on(const Module& module, const PartitionProblem& problem,
   }
   for (size_t k = 0; k + 1 < num_stages; ++k) {
     if (periods[k] > periods[num_stages - 1]) continue;
-    remarks.missed(module.name, fmt::format("{} cores would serve requests at the same rate: "
-                                            "hand-over costs what the other cores gain",
-                                            k + 1));
+    remarks.missed(module.name,
+                   fmt::format("{} cores would serve requests at the same rate", k + 1));
     break;
   }
 }
@@ -133,12 +132,10 @@ Expected<Changed> partition(Module& module, const PartitionOptions& options, Pas
   NEURONC_ASSIGN(const HardwareModel hardware,
                  load_hardware_model(options.hardware, context.diagnostics));
   const PartitionProblem problem = make_partition_problem(module, hardware);
-  const int64_t wanted =
-      options.cores > 0
-          ? options.cores
-          : std::min(kMaxCores, static_cast<int64_t>(hardware.cores_per_chip));
-  const std::vector<double> periods =
-      best_periods_ns(problem.split, static_cast<size_t>(wanted));
+  const int64_t wanted = options.cores > 0
+                             ? options.cores
+                             : std::min(kMaxCores, static_cast<int64_t>(hardware.cores_per_chip));
+  const std::vector<double> periods = best_periods_ns(problem.split, static_cast<size_t>(wanted));
   size_t num_stages = periods.size();
   if (options.cores == 0 && num_stages > 0) num_stages = choose_num_cores(periods);
   Split split;
@@ -188,8 +185,7 @@ std::vector<CoreReport> core_reports(const Graph& graph, const PartitionProblem&
     report.resident_bytes = std::min(report.weight_bytes, hardware.on_chip_bytes_per_core);
     report.left_bytes = hardware.on_chip_bytes_per_core - report.resident_bytes;
     report.streamed_bytes = report.weight_bytes - report.resident_bytes;
-    report.time_ns = report.compute_ns +
-                     report.streamed_bytes / problem.split.memory_bytes_per_ns +
+    report.time_ns = report.compute_ns + report.streamed_bytes / problem.split.memory_bytes_per_ns +
                      (report.received_bytes + report.sent_bytes) / problem.split.link_bytes_per_ns +
                      static_cast<double>(received[c].size()) * problem.split.hand_off_ns;
   }
@@ -199,8 +195,8 @@ std::vector<CoreReport> core_reports(const Graph& graph, const PartitionProblem&
 std::string sentence_on_more_cores(const std::vector<double>& periods, size_t num_cores,
                                    const std::vector<CoreReport>& cores) {
   if (num_cores >= periods.size()) {
-    return fmt::format("{} cores would not help: there are only {} kernels to split",
-                       num_cores + 1, periods.size());
+    return fmt::format("{} cores would not help: there are only {} kernels to split", num_cores + 1,
+                       periods.size());
   }
   const double now = periods[num_cores - 1];
   const double then = periods[num_cores];
@@ -223,8 +219,7 @@ std::string sentence_on_more_cores(const std::vector<double>& periods, size_t nu
 
 Expected<PartitionReport> report_partition(const Module& module, const PartitionOptions& options,
                                            Diagnostics& diagnostics) {
-  NEURONC_ASSIGN(const HardwareModel hardware,
-                 load_hardware_model(options.hardware, diagnostics));
+  NEURONC_ASSIGN(const HardwareModel hardware, load_hardware_model(options.hardware, diagnostics));
   const PartitionProblem problem = make_partition_problem(module, hardware);
   PartitionReport report;
   report.strategy = "pipeline";
@@ -249,8 +244,8 @@ Expected<PartitionReport> report_partition(const Module& module, const Partition
 
 std::string to_text(const PartitionReport& report) {
   std::string text = fmt::format("{:>4} {:>7} {:>10} {:>12} {:>12} {:>12} {:>12} {:>12}\n", "core",
-                                 "kernels", "time us", "weights KiB", "resident KiB", "streamed KiB",
-                                 "received KiB", "sent KiB");
+                                 "kernels", "time us", "weights KiB", "resident KiB",
+                                 "streamed KiB", "received KiB", "sent KiB");
   for (size_t i = 0; i < report.cores.size(); ++i) {
     const CoreReport& core = report.cores[i];
     text += fmt::format("{:>4} {:>7} {:>10.1f} {:>12.1f} {:>12.1f} {:>12.1f} {:>12.1f} {:>12.1f}\n",

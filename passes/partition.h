@@ -37,25 +37,25 @@ Expected<Changed> partition(Module& module, const PartitionOptions& options, Pas
 
 // What a core does and holds, predicted by the hardware model, per request.
 struct CoreReport {
-  int64_t num_nodes = 0;            // kernels; views and constants are free
+  int64_t num_nodes = 0;  // kernels; views and constants are free
   double time_ns = 0;
   double compute_ns = 0;
   double weight_bytes = 0;
-  double resident_bytes = 0;        // of the weights: kept on chip
-  double left_bytes = 0;            // of the memory on chip: free
-  double streamed_bytes = 0;        // of the weights: read from memory for each request
+  double resident_bytes = 0;  // of the weights: kept on chip
+  double left_bytes = 0;      // of the memory on chip: free
+  double streamed_bytes = 0;  // of the weights: read from memory for each request
   double received_bytes = 0;
   double sent_bytes = 0;
 };
 
 struct PartitionReport {
-  std::string strategy;             // what was done: "pipeline"
-  std::string hardware;             // the model's name
+  std::string strategy;  // what was done: "pipeline"
+  std::string hardware;  // the model's name
   std::vector<CoreReport> cores;
-  double period_ns = 0;             // between requests, the slowest core's time
-  double latency_ns = 0;            // of one request alone, all cores' times
-  std::vector<double> periods_ns;   // the best for 1, 2, ... cores, one more than were asked for
-  std::string more_cores;           // a sentence: what one more core would do
+  double period_ns = 0;            // between requests, the slowest core's time
+  double latency_ns = 0;           // of one request alone, all cores' times
+  std::vector<double> periods_ns;  // the best for 1, 2, ... cores, one more than were asked for
+  std::string more_cores;          // a sentence: what one more core would do
 };
 
 // The report of a module of stage partitioned. Errors: NEU0603.

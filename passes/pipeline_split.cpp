@@ -72,7 +72,7 @@ class GrowingStage {
  private:
   const SplitProblem& problem_;
   std::vector<int64_t> last_use_;
-  std::vector<uint32_t> used_at_;    // the stamp of the stage that receives the value
+  std::vector<uint32_t> used_at_;  // the stamp of the stage that receives the value
   std::vector<uint32_t> weight_at_;
   uint32_t stamp_ = 0;
   int64_t end_ = 0;
@@ -85,7 +85,8 @@ using Table = std::vector<std::vector<double>>;  // [number of stages][units cov
 constexpr double kSlack = 1 + 1e-12;
 
 // The time of the stage [0, end), for each end.
-std::vector<double> prefix_times(const SplitProblem& problem, const std::vector<int64_t>& last_use) {
+std::vector<double> prefix_times(const SplitProblem& problem,
+                                 const std::vector<int64_t>& last_use) {
   const size_t n = problem.units.size();
   std::vector<double> times{0};
   std::vector<bool> has_weight(problem.weight_bytes.size(), false);

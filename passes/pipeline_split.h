@@ -43,7 +43,7 @@ struct StageCost {
   double weight_bytes = 0;
   double streamed_bytes = 0;  // of the weights: what does not fit on chip
   double received_bytes = 0;
-  double sent_bytes = 0;      // a value counts once, however many stages read it
+  double sent_bytes = 0;  // a value counts once, however many stages read it
   int64_t num_received = 0;
   double time_ns = 0;
   double moved_bytes() const { return received_bytes + sent_bytes; }

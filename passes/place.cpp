@@ -67,8 +67,9 @@ Expected<Changed> place(Module& module, const NoOptions&, PassContext& context) 
   for (NodeId id : graph.nodes()) {
     const auto fits = check_core_can_run(module, graph, id, context.target);
     if (!fits) {
-      context.remarks.missed(node_label(module, graph, id), fmt::format(
-          "`{}` runs on the host: {}", graph.node(id).def().name, fits.error().reason));
+      context.remarks.missed(
+          node_label(module, graph, id),
+          fmt::format("`{}` runs on the host: {}", graph.node(id).def().name, fits.error().reason));
     }
     const Placement placement = fits ? Placement::core : Placement::host;
     edit.set_placement(id, placement);

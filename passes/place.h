@@ -20,11 +20,12 @@ namespace neuronc {
 Expected<Changed> place(Module& module, const NoOptions& options, PassContext& context);
 
 // Where the operations of a module run. Constants are no operations, and a fused group counts as
-// what is in it; so the figures are the same from `placed` on, but for what fusing added or dropped.
+// what is in it; so the figures are the same from `placed` on, but for what fusing added or
+// dropped.
 struct PlacementSummary {
   struct HostNode {
-    std::string label;   // the model's node
-    std::string op;      // of the IR
+    std::string label;  // the model's node
+    std::string op;     // of the IR
     std::string reason;
   };
   int64_t num_in_model = 0;  // as it was imported

@@ -30,7 +30,10 @@ Changed recognise_in(Module& module, Graph& graph, const RuleTable& table, PassC
     if (graph.node(id).is_erased || !makes_float(graph, id)) continue;
     for (const Rule* rule : table[static_cast<size_t>(graph.node(id).op)]) {
       const std::string where = node_label(module, graph, id);
+      const size_t num_slots = graph.num_node_slots();
       const Attempt attempt = rule->apply(module, graph, id);
+      // A rewrite that failed half way leaves nodes behind that nobody uses.
+      if (graph.num_node_slots() != num_slots) changed = Changed::yes;
       if (attempt.outcome == Attempt::Outcome::missed) context.remarks.missed(where, attempt.text);
       if (attempt.outcome != Attempt::Outcome::done) continue;
       context.remarks.done(node_label(module, graph, attempt.node), attempt.text);

@@ -202,7 +202,7 @@ Attempt match_swish(Module& module, Graph& graph, NodeId root) {
   return Attempt::not_this();
 }
 
-// max(x, alpha * x) with 0 <= alpha <= 1
+// max(x, alpha * x) with 0 < alpha <= 1
 Attempt match_leaky_relu(Module& module, Graph& graph, NodeId root) {
   for (size_t i = 0; i < 2; ++i) {
     Match match(module, graph);
@@ -210,9 +210,8 @@ Attempt match_leaky_relu(Module& module, Graph& graph, NodeId root) {
     if (!graph.producer(match.operand(root, 1 - i))) continue;
     const Product product = match.product(match.operand(root, 1 - i));
     if (product.factors != std::vector<ValueId>{x}) continue;
-    if (!(product.coefficient >= 0 && product.coefficient <= 1)) continue;
-    return rewrite(module, graph, root, match, Op::leaky_relu, x,
-                   {{"alpha", product.coefficient}});
+    if (!(product.coefficient > 0 && product.coefficient <= 1)) continue;
+    return rewrite(module, graph, root, match, Op::leaky_relu, x, {{"alpha", product.coefficient}});
   }
   return Attempt::not_this();
 }

@@ -269,7 +269,8 @@ bool NormalizationMatcher::is_parameter(ValueId value, const Normalization& foun
       return false;
     }
   }
-  return is_constant || (type.dims.size() == found.axes.size() && is_trailing(found.axes, x.rank()));
+  return is_constant ||
+         (type.dims.size() == found.axes.size() && is_trailing(found.axes, x.rank()));
 }
 
 void NormalizationMatcher::take_scale_and_bias(Normalization& found) {
@@ -299,9 +300,8 @@ std::optional<Normalization> NormalizationMatcher::match(NodeId anchor, bool is_
   std::optional<Normalization> found;
   if (!is_inverse) {
     const NodeId user = only_user(deviation);
-    if (is(user, Op::reciprocal) ||
-        (is(user, Op::div) && match_.operand(user, 1) == deviation &&
-         match_.is_splat(match_.operand(user, 0), 1))) {
+    if (is(user, Op::reciprocal) || (is(user, Op::div) && match_.operand(user, 1) == deviation &&
+                                     match_.is_splat(match_.operand(user, 0), 1))) {
       match_.add_inside(user);
       deviation = result(user);
       is_inverse = true;
@@ -383,10 +383,10 @@ OrRefusal<ValueId> rewrite(Module& module, Graph& graph, const Normalization& fo
   for (size_t d = 0; d < perm.size(); ++d) {
     inverse[static_cast<size_t>(perm[d])] = static_cast<int64_t>(d);
   }
-  NEURONC_ASSIGN(operands[0], insert_op(module, graph, found.root, Op::transpose, {found.x},
-                                        {{"perm", perm}}));
-  NEURONC_ASSIGN(const ValueId normal, insert_op(module, graph, found.root, found.op, operands,
-                                                 attributes));
+  NEURONC_ASSIGN(operands[0],
+                 insert_op(module, graph, found.root, Op::transpose, {found.x}, {{"perm", perm}}));
+  NEURONC_ASSIGN(const ValueId normal,
+                 insert_op(module, graph, found.root, found.op, operands, attributes));
   return replace_root(module, graph, found.root, Op::transpose, {normal}, {{"perm", inverse}});
 }
 

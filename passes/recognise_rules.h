@@ -13,8 +13,8 @@ namespace neuronc {
 
 struct Attempt {
   enum class Outcome : uint8_t { not_this, done, missed } outcome = Outcome::not_this;
-  std::string text;    // for the remark
-  NodeId node = {};    // the new node, where done
+  std::string text;  // for the remark
+  NodeId node = {};  // the new node, where done
 
   static Attempt not_this() { return {}; }
   static Attempt missed(std::string reason) { return {Outcome::missed, std::move(reason)}; }

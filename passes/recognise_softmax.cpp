@@ -57,9 +57,8 @@ Attempt rewrite(Module& module, Graph& graph, NodeId root, const Match& match,
   if (!softmax && softmax.error().reason.empty()) return Attempt::not_this();
   if (!softmax) return Attempt::missed(what + " not recognised: " + softmax.error().reason);
   if (!match.is_closed(root)) return Attempt::missed(what + " not recognised: " + kOtherUsers);
-  return Attempt::of(graph,
-                     replace_root(module, graph, root, op, {softmax->x}, {{"axis", softmax->axis}}),
-                     what);
+  return Attempt::of(
+      graph, replace_root(module, graph, root, op, {softmax->x}, {{"axis", softmax->axis}}), what);
 }
 
 // exp(z) / sum(exp(z))
