@@ -1,0 +1,329 @@
+// Operators of object detection: suppression of overlapping boxes and pooling of regions.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "ir/ops/common.h"
+
+namespace neuronc {
+
+using namespace ops;
+
+namespace {
+
+constexpr DTypeSet kF32{DType::f32};
+constexpr DTypeSet kI64{DType::i64};
+
+// ---- non_max_suppression
+
+constexpr OperandSpec kNmsOperands[] = {{"boxes", kF32},
+                                        {"scores", kF32},
+                                        {"max_output_boxes_per_class", kI64, 0, Arity::optional},
+                                        {"iou_threshold", kF32, 0, Arity::optional},
+                                        {"score_threshold", kF32, 0, Arity::optional}};
+constexpr ResultSpec kNmsResults[] = {{"selected", kI64}};
+constexpr AttributeSpec kNmsAttributes[] = {{"center_point_box", AttributeKind::i64, "0"}};
+
+Types infer_nms(const InferInput& input) {
+  const Type& boxes = input.operands[0];
+  const Type& scores = input.operands[1];
+  if (boxes.is_ranked &&
+      (boxes.rank() != 3 || (boxes.dims[2].is_number() && boxes.dims[2] != Dim(4)))) {
+    return refuse("the boxes are not of shape [batch, boxes, 4]");
+  }
+  if (scores.is_ranked && scores.rank() != 3) {
+    return refuse("the scores are not of shape [batch, classes, boxes]");
+  }
+  if (boxes.is_ranked && scores.is_ranked) {
+    NEURONC_TRY(same_dim(boxes.dims[0], scores.dims[0], "the batch"));
+    NEURONC_TRY(same_dim(boxes.dims[1], scores.dims[2], "the number of boxes"));
+  }
+  return std::vector<Type>{ranked(DType::i64, {Dim::unknown(), Dim(3)})};
+}
+
+struct Box {
+  double top, left, bottom, right;
+  double area() const { return (bottom - top) * (right - left); }
+};
+
+Box box_at(std::span<const float> boxes, int64_t i, bool is_centred) {
+  const float* b = boxes.data() + 4 * i;
+  if (is_centred) {
+    return {b[1] - b[3] / 2.0, b[0] - b[2] / 2.0, b[1] + b[3] / 2.0, b[0] + b[2] / 2.0};
+  }
+  return {std::min<double>(b[0], b[2]), std::min<double>(b[1], b[3]), std::max<double>(b[0], b[2]),
+          std::max<double>(b[1], b[3])};
+}
+
+double overlap(const Box& a, const Box& b) {
+  const double height = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
+  const double width = std::min(a.right, b.right) - std::max(a.left, b.left);
+  if (height <= 0 || width <= 0) return 0;
+  const double shared = height * width;
+  const double all = a.area() + b.area() - shared;
+  return all > 0 ? shared / all : 0;
+}
+
+double scalar_or(const EvaluateInput& input, size_t i, double fallback) {
+  return input.has(i) && input.tensor(i).num_elements() > 0 ? input.tensor(i).f64(0) : fallback;
+}
+
+Values evaluate_nms(const EvaluateInput& input) {
+  NEURONC_TRY(actual_types(input));
+  const Tensor& boxes = input.tensor(0);
+  const Tensor& scores = input.tensor(1);
+  const bool is_centred = input.op.i64("center_point_box") != 0;
+  const auto limit = static_cast<int64_t>(scalar_or(input, 2, 0));
+  const double max_overlap = scalar_or(input, 3, 0);
+  const double least = scalar_or(input, 4, -std::numeric_limits<double>::infinity());
+  const int64_t num_boxes = boxes.shape()[1];
+  const int64_t num_classes = scores.shape()[1];
+  std::vector<int64_t> selected;
+  for (int64_t i = 0; i < boxes.shape()[0] * num_classes; ++i) {
+    const int64_t batch = i / num_classes;
+    const float* row = scores.as<float>().data() + i * num_boxes;
+    std::vector<int64_t> order;
+    for (int64_t b = 0; b < num_boxes; ++b) {
+      if (row[b] > least) order.push_back(b);
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return row[a] > row[b]; });
+    std::vector<Box> kept;
+    for (int64_t b : order) {
+      if (static_cast<int64_t>(kept.size()) >= limit) break;
+      const Box box = box_at(boxes.as<float>(), batch * num_boxes + b, is_centred);
+      const bool is_free = std::all_of(kept.begin(), kept.end(), [&](const Box& other) {
+        return overlap(box, other) <= max_overlap;
+      });
+      if (!is_free) continue;
+      kept.push_back(box);
+      selected.insert(selected.end(), {batch, i % num_classes, b});
+    }
+  }
+  return one(from_ints(DType::i64, {static_cast<int64_t>(selected.size() / 3), 3}, selected));
+}
+
+// ---- roi_align and max_roi_pool
+
+constexpr OperandSpec kRoiAlignOperands[] = {
+    {"x", kFloats, 'T'}, {"rois", kFloats, 'T'}, {"batch_indices", kI64}};
+constexpr OperandSpec kRoiPoolOperands[] = {{"x", kFloats, 'T'}, {"rois", kFloats, 'T'}};
+constexpr ResultSpec kFloatY[] = {{"y", kFloats, 'T'}};
+constexpr AttributeSpec kRoiAlignAttributes[] = {
+    {"coordinate_transformation_mode", AttributeKind::string, "\"half_pixel\""},
+    {"mode", AttributeKind::string, "\"avg\""},
+    {"output_height", AttributeKind::i64, "1"},
+    {"output_width", AttributeKind::i64, "1"},
+    {"sampling_ratio", AttributeKind::i64, "0"},
+    {"spatial_scale", AttributeKind::f64, "1"}};
+constexpr AttributeSpec kRoiPoolAttributes[] = {{"pooled_shape", AttributeKind::ints, "", true},
+                                                {"spatial_scale", AttributeKind::f64, "1"}};
+
+OrRefusal<Type> roi_type(const InferInput& input, int64_t height, int64_t width, int64_t columns) {
+  const Type& x = input.operands[0];
+  const Type& rois = input.operands[1];
+  if (height < 1 || width < 1) return refuse("the pooled extents are less than 1");
+  if (x.is_ranked && x.rank() != 4) return refuse("the operand is not of shape [N,C,H,W]");
+  if (rois.is_ranked) {
+    if (rois.rank() != 2) return refuse("the regions are not of rank 2");
+    NEURONC_TRY(same_dim(rois.dims[1], Dim(columns), "the numbers of a region"));
+  }
+  return ranked(x.dtype, {rois.is_ranked ? rois.dims[0] : Dim::unknown(),
+                          x.is_ranked ? x.dims[1] : Dim::unknown(), Dim(height), Dim(width)});
+}
+
+Types infer_roi_align(const InferInput& input) {
+  const std::string& mode = input.op.string("mode");
+  if (mode != "avg" && mode != "max") return refuse(fmt::format("`mode` is `{}`", mode));
+  NEURONC_ASSIGN(Type type,
+                 roi_type(input, input.op.i64("output_height"), input.op.i64("output_width"), 4));
+  if (input.operands[2].is_ranked && input.operands[2].rank() != 1) {
+    return refuse("the batch indices are not of rank 1");
+  }
+  if (input.operands[2].is_ranked) {
+    NEURONC_ASSIGN(type.dims[0],
+                   same_dim(type.dims[0], input.operands[2].dims[0], "the number of regions"));
+  }
+  return std::vector<Type>{std::move(type)};
+}
+
+// The four neighbours of a point in a plane, with their weights; none outside it.
+struct Neighbours {
+  int64_t offsets[4] = {};
+  double weights[4] = {};
+};
+Neighbours neighbours_of(double y, double x, int64_t height, int64_t width) {
+  Neighbours result;
+  if (y < -1 || y > static_cast<double>(height) || x < -1 || x > static_cast<double>(width)) {
+    return result;
+  }
+  y = std::clamp(y, 0.0, static_cast<double>(height - 1));
+  x = std::clamp(x, 0.0, static_cast<double>(width - 1));
+  const auto top = static_cast<int64_t>(y);
+  const auto left = static_cast<int64_t>(x);
+  const int64_t bottom = std::min(top + 1, height - 1);
+  const int64_t right = std::min(left + 1, width - 1);
+  const double fy = y - static_cast<double>(top);
+  const double fx = x - static_cast<double>(left);
+  return {{top * width + left, top * width + right, bottom * width + left, bottom * width + right},
+          {(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx}};
+}
+
+// Where a region's bins lie, along one axis.
+struct Bins {
+  double begin = 0, size = 0;
+  int64_t num_samples = 1;
+  double at(int64_t bin, int64_t sample) const {
+    return begin + (static_cast<double>(bin) +
+                    (static_cast<double>(sample) + 0.5) / static_cast<double>(num_samples)) *
+                       size;
+  }
+};
+Bins bins_of(const OpView& op, double first, double last, int64_t count) {
+  const bool is_half_pixel = op.string("coordinate_transformation_mode") == "half_pixel";
+  const double shift = is_half_pixel ? 0.5 : 0;
+  const double scale = op.f64("spatial_scale");
+  double extent = (last - first) * scale;
+  if (!is_half_pixel) extent = std::max(extent, 1.0);
+  const int64_t ratio = op.i64("sampling_ratio");
+  Bins bins{first * scale - shift, extent / static_cast<double>(count), ratio};
+  if (ratio <= 0) {
+    const double samples = std::ceil(bins.size);
+    bins.num_samples = samples >= 1 && samples < 1e6 ? static_cast<int64_t>(samples) : 1;
+  }
+  return bins;
+}
+
+Values evaluate_roi_align(const EvaluateInput& input) {
+  NEURONC_ASSIGN(const Type type, actual_type(input));
+  const Shape shape = type.shape();
+  const Shape& x_shape = input.tensor(0).shape();
+  const std::vector<double> x = doubles(input.tensor(0));
+  const std::vector<double> rois = doubles(input.tensor(1));
+  const bool is_max = input.op.string("mode") == "max";
+  const int64_t plane = x_shape[2] * x_shape[3];
+  std::vector<double> y(static_cast<size_t>(type.num_elements()));
+  for (int64_t r = 0; r < shape[0]; ++r) {
+    const int64_t batch = input.tensor(2).i64(r);
+    if (batch < 0 || batch >= x_shape[0]) return refuse("a batch index is out of range");
+    const double* roi = rois.data() + 4 * r;
+    const Bins columns = bins_of(input.op, roi[0], roi[2], shape[3]);
+    const Bins rows = bins_of(input.op, roi[1], roi[3], shape[2]);
+    for (int64_t i = 0; i < shape[1] * shape[2] * shape[3]; ++i) {
+      const double* values = x.data() + (batch * shape[1] + i / (shape[2] * shape[3])) * plane;
+      double sum = 0;
+      double best = -std::numeric_limits<double>::infinity();
+      for (int64_t sy = 0; sy < rows.num_samples; ++sy) {
+        for (int64_t sx = 0; sx < columns.num_samples; ++sx) {
+          const Neighbours near =
+              neighbours_of(rows.at(i / shape[3] % shape[2], sy), columns.at(i % shape[3], sx),
+                            x_shape[2], x_shape[3]);
+          for (int k = 0; k < 4; ++k) {
+            const double term = near.weights[k] * values[near.offsets[k]];
+            sum += term;
+            best = std::max(best, term);
+          }
+        }
+      }
+      const auto count = static_cast<double>(rows.num_samples * columns.num_samples);
+      y[static_cast<size_t>(r * shape[1] * shape[2] * shape[3] + i)] = is_max ? best : sum / count;
+    }
+  }
+  return one(from_doubles(type.dtype, shape, y));
+}
+
+Types infer_roi_pool(const InferInput& input) {
+  const Shape& pooled = input.op.ints("pooled_shape");
+  if (pooled.size() != 2) return refuse("`pooled_shape` does not have two entries");
+  NEURONC_ASSIGN(Type type, roi_type(input, pooled[0], pooled[1], 5));
+  return std::vector<Type>{std::move(type)};
+}
+
+// The elements [begin, end) of an axis that bin `bin` covers.
+std::pair<int64_t, int64_t> covered(double first, double last, int64_t bin, int64_t num_bins,
+                                    int64_t extent) {
+  const double begin = std::round(first);
+  const double size = std::max(std::round(last) - begin + 1, 1.0) / static_cast<double>(num_bins);
+  const auto clamp = [&](double at) {
+    return static_cast<int64_t>(std::clamp(at, 0.0, static_cast<double>(extent)));
+  };
+  return {clamp(begin + std::floor(static_cast<double>(bin) * size)),
+          clamp(begin + std::ceil(static_cast<double>(bin + 1) * size))};
+}
+
+Values evaluate_roi_pool(const EvaluateInput& input) {
+  NEURONC_ASSIGN(const Type type, actual_type(input));
+  const Shape shape = type.shape();
+  const Shape& x_shape = input.tensor(0).shape();
+  const std::vector<double> x = doubles(input.tensor(0));
+  const std::vector<double> rois = doubles(input.tensor(1));
+  const double scale = input.op.f64("spatial_scale");
+  std::vector<double> y;
+  for (int64_t r = 0; r < shape[0]; ++r) {
+    const double* roi = rois.data() + 5 * r;
+    if (!(roi[0] >= 0 && roi[0] < static_cast<double>(x_shape[0]))) {
+      return refuse("a batch index is out of range");
+    }
+    for (int64_t i = 0; i < shape[1] * shape[2] * shape[3]; ++i) {
+      const int64_t channel = i / (shape[2] * shape[3]);
+      const auto rows =
+          covered(roi[2] * scale, roi[4] * scale, i / shape[3] % shape[2], shape[2], x_shape[2]);
+      const auto columns =
+          covered(roi[1] * scale, roi[3] * scale, i % shape[3], shape[3], x_shape[3]);
+      const bool is_empty = rows.first >= rows.second || columns.first >= columns.second;
+      double best = is_empty ? 0 : -std::numeric_limits<double>::infinity();
+      const double* plane =
+          x.data() + (static_cast<int64_t>(roi[0]) * shape[1] + channel) * x_shape[2] * x_shape[3];
+      for (int64_t row = rows.first; row < rows.second; ++row) {
+        for (int64_t column = columns.first; column < columns.second; ++column) {
+          best = std::max(best, plane[row * x_shape[3] + column]);
+        }
+      }
+      y.push_back(best);
+    }
+  }
+  return one(from_doubles(type.dtype, shape, y));
+}
+
+}  // namespace
+
+/// Rows (batch, class, box) of the boxes that remain per class, best first, when each box must
+/// score above `score_threshold` and overlap no better one by more than `iou_threshold` of their
+/// union; at most `max_output_boxes_per_class` (default 0).
+/// Shapes: boxes [B,N,4] as corners y1,x1,y2,x2 or, with `center_point_box`, x,y,width,height;
+/// scores [B,C,N]; y [n,3].   Types: f32.   Source: ONNX NonMaxSuppression-11.
+NEURONC_OP(non_max_suppression) = {"non_max_suppression",
+                                   "boxes without those that overlap",
+                                   "ONNX NonMaxSuppression-11",
+                                   kNmsOperands,
+                                   kNmsAttributes,
+                                   kNmsResults,
+                                   Trait::host,
+                                   Precision::fixed,
+                                   infer_nms,
+                                   evaluate_nms,
+                                   no_flops};
+
+/// Samples each region bilinearly at `sampling_ratio`^2 points per bin (0: as many as the bin has
+/// pixels) and takes their mean, or the greatest weighted neighbour (mode max).
+/// Shapes: x [N,C,H,W], rois [R,4] as x1,y1,x2,y2, batch_indices [R], y [R,C,height,width].
+/// Types: floats.   Source: ONNX RoiAlign-22.
+NEURONC_OP(roi_align) = {"roi_align",        "regions sampled to one size", "ONNX RoiAlign-22",
+                         kRoiAlignOperands,  kRoiAlignAttributes,           kFloatY,
+                         Trait::anchor,      Precision::statistic,          infer_roi_align,
+                         evaluate_roi_align, flops_per_result<32>};
+
+/// y = the greatest element of each of `pooled_shape` bins of each region; 0 for empty bins.
+/// Shapes: x [N,C,H,W], rois [R,5] as batch,x1,y1,x2,y2, y [R,C,height,width].   Types: floats.
+/// Source: ONNX MaxRoiPool-22.
+NEURONC_OP(max_roi_pool) = {"max_roi_pool",       "the greatest elements of regions",
+                            "ONNX MaxRoiPool-22", kRoiPoolOperands,
+                            kRoiPoolAttributes,   kFloatY,
+                            Trait::anchor,        Precision::statistic,
+                            infer_roi_pool,       evaluate_roi_pool,
+                            flops_per_result<8>};
+
+}  // namespace neuronc
