@@ -7,7 +7,6 @@ usage: check_model.py BIN SHARED WORK CHECK MODEL [ARG...]
   reproducible MODEL     the same bytes from another folder and with other thread counts
   limits MODEL S         compiles within S seconds of CPU time and twice the model's size + 300 MB
   top5 MODEL MODE N      the classes of the picture: N of the reference's five, the first one first
-  refused MODEL          exit code 3, with every missing operator named
 
 MODEL is a path below SHARED, `bench:NAME` for a generated benchmark model, or `seeded:NAME`.
 Exit code 77 where SHARED does not hold the model: the test is skipped, visibly.
@@ -196,12 +195,6 @@ class Checks:
             print("reference", expected, "found", found)
             if expected[0] != found[0] or len(set(expected) & set(found)) < int(wanted):
                 raise Failure("the classes differ")
-
-    def refused(self, name):
-        model = self.model(name)
-        result = run([self.tool("neuronc"), "check", model], expect=3)
-        if "NEU" not in result.stderr:
-            raise Failure("no diagnostic says what is missing")
 
 
 def best(scores):
