@@ -212,8 +212,8 @@ Expected<std::unique_ptr<Target>> make_target(const CompileOptions& options,
   NEURONC_ASSIGN(HardwareModel hardware, load_hardware_model(options.hardware_model, diagnostics));
   auto isa = describe(options.target_cpu);
   if (!isa) {
-    NEURONC_TRY(usage(diagnostics, fmt::format("--target-cpu {}: {}", options.target_cpu,
-                                               isa.error().reason)));
+    diagnostics.report(diag::unknown_processor, {}, options.target_cpu, isa.error().reason);
+    return reported();
   }
   return std::make_unique<CpuTarget>(std::move(*isa), std::move(hardware));
 }

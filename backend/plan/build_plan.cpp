@@ -97,7 +97,7 @@ plan::TensorSpec PlanBuilder::tensor_spec(ValueId value, std::string name) const
   spec.name = std::move(name);
   spec.dtype = type.dtype;
   for (const Dim& dim : type.dims) spec.dims.push_back(dim.is_number() ? dim.number() : -1);
-  if (plan::is_static(spec)) spec.size_bytes = static_cast<uint64_t>(type.size_bytes());
+  if (type.is_static()) spec.size_bytes = static_cast<uint64_t>(type.size_bytes());
   return spec;
 }
 

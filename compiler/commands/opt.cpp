@@ -9,6 +9,7 @@
 #include "compiler/onnx/import.h"
 #include "ir/module_file.h"
 #include "ir/printer.h"
+#include "ir/tensor_text.h"
 #include "ir/verifier.h"
 #include "passes/pipeline.h"
 #include "passes/reference_target.h"
@@ -22,6 +23,7 @@ struct OptOptions {
   std::string passes;
   std::string output;
   std::string target = "reference";
+  std::vector<std::string> dims;  // NAME=N
   bool shows_remarks = false;
   bool shows_times = false;
   bool is_quiet = false;
@@ -51,9 +53,24 @@ void declare_options(CLI::App& app, OptOptions& options, bool& verifies_each,
   }
 }
 
-Expected<Module> read_module(const std::string& file, Diagnostics& diagnostics) {
-  if (!file.ends_with(".onnx")) return read_module_file(file, diagnostics);
-  NEURONC_ASSIGN(onnx::ImportedModel model, onnx::import_file(file, {}, diagnostics));
+Expected<onnx::ImportOptions> import_options(const OptOptions& options, Diagnostics& diagnostics) {
+  onnx::ImportOptions import;
+  for (const std::string& dim : options.dims) {
+    const size_t equals = dim.find('=');
+    int64_t number = 0;
+    if (equals == std::string::npos || !int_from_text(dim.substr(equals + 1), number)) {
+      diagnostics.report(diag::usage_error, {}, "--dim takes NAME=N, not `" + dim + "`");
+      return reported();
+    }
+    import.dims[dim.substr(0, equals)] = number;
+  }
+  return import;
+}
+
+Expected<Module> read_module(const OptOptions& options, Diagnostics& diagnostics) {
+  if (!options.file.ends_with(".onnx")) return read_module_file(options.file, diagnostics);
+  NEURONC_ASSIGN(const onnx::ImportOptions import, import_options(options, diagnostics));
+  NEURONC_ASSIGN(onnx::ImportedModel model, onnx::import_file(options.file, import, diagnostics));
   return std::move(model.module);
 }
 
@@ -66,7 +83,7 @@ Expected<std::unique_ptr<Target>> target_of(const std::string& name, Diagnostics
 
 Expected<void> run(const OptOptions& options, Diagnostics& diagnostics) {
   NEURONC_ASSIGN(const Pipeline pipeline, parse_pipeline(options.passes, diagnostics));
-  NEURONC_ASSIGN(Module module, read_module(options.file, diagnostics));
+  NEURONC_ASSIGN(Module module, read_module(options, diagnostics));
   NEURONC_TRY(verify(module, diagnostics, options.file));
   NEURONC_ASSIGN(const std::unique_ptr<Target> target, target_of(options.target, diagnostics));
   Remarks remarks;

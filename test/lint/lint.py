@@ -120,6 +120,30 @@ def check_text_tests(path, lines, report):
             report(path, 1, "the test does not open with the sentence that it protects")
 
 
+# Diagnostics that no test can bring about, each with the reason.
+UNTESTED_DIAGNOSTICS = {
+    "NEU0005": "memory that runs out",
+    "NEU0701": "an internal error: placement asks the same table",
+    "NEU0702": "an internal error: LLVM refuses a kernel that verified",
+    "NEU0703": "an internal error: the planner makes a plan that does not verify",
+}
+
+
+def check_diagnostics(report):
+    """Every code of diagnostics.def is named by some test."""
+    table = Path("ir/base/diagnostics.def")
+    tested = "".join((ROOT / path).read_text(errors="replace") for path in files()
+                     if path.parts[0] == "test" and path.suffix in TEXT_ENDINGS
+                     and path != Path("test/lint/lint.py"))
+    for number, line in enumerate((ROOT / table).read_text().splitlines(), 1):
+        match = re.match(r"DIAGNOSTIC\((NEU\d+), (\w+)", line)
+        if not match or match.group(1) in UNTESTED_DIAGNOSTICS:
+            continue
+        code, name = match.groups()
+        if code not in tested and not re.search(rf"diag::{name}\b", tested):
+            report(table, number, f"no test names {code} ({name})")
+
+
 def check_format(sources, report):
     """Formatting, where this machine has the formatter the project is formatted with."""
     tool = shutil.which("clang-format-19") or shutil.which("/usr/lib/llvm-19/bin/clang-format")
@@ -151,6 +175,7 @@ def main():
             sources.append(path)
             check_includes(path, lines, report)
             check_headers(path, lines, report)
+    check_diagnostics(report)
     if "--fix-format" in sys.argv:
         subprocess.run(["clang-format-19", "-i"] + [str(path) for path in sources], cwd=ROOT,
                        check=True)
