@@ -9,6 +9,7 @@
 #include "backend/plan/build_plan.h"
 #include "backend/plan/host_graph.h"
 #include "backend/plan/prepare_host.h"
+#include "ir/kernel/text.h"
 
 namespace neuronc {
 namespace {
@@ -51,6 +52,12 @@ Expected<std::vector<std::byte>> generate_code(const KernelTable& kernels, const
   return reported();
 }
 
+std::string kernels_text(const KernelTable& kernels) {
+  std::string text;
+  for (const KernelTable::Entry& entry : kernels.entries()) text += print(entry.kernel);
+  return text;
+}
+
 void measure_memory(CompiledModel& compiled) {
   for (const plan::Lane& lane : compiled.plan.lanes) {
     compiled.peak_arena_bytes = std::max(compiled.peak_arena_bytes, lane.arena_bytes);
@@ -67,6 +74,10 @@ Expected<CompiledModel> compile_module(const Module& partitioned,
                                        const CompileModuleOptions& options,
                                        Diagnostics& diagnostics) {
   const Location location{partitioned.name};
+  if (partitioned.stage != Stage::partitioned) {
+    diagnostics.report(diag::not_partitioned, location, name(partitioned.stage));
+    return reported();
+  }
   const OrRefusal<TargetIsa> isa = describe(options.cpu);
   if (!isa) {
     diagnostics.report(diag::unknown_processor, location, options.cpu, isa.error().reason);
@@ -96,6 +107,7 @@ Expected<CompiledModel> compile_module(const Module& partitioned,
   NEURONC_ASSIGN(compiled.code,
                  generate_code(lowered.kernels, *isa, options, location, diagnostics));
   clock.end("codegen");
+  compiled.kernel_text = kernels_text(lowered.kernels);
   return compiled;
 }
 

@@ -38,6 +38,7 @@ struct CompiledModel {
   std::vector<Tensor> constants;      // the bytes of plan.constants, in their order
   std::string host_nir;               // the graph of host nodes; empty without any
   std::string host_nirc;              // its sidecar of constants; empty where it needs none
+  std::string kernel_text;            // kernels.nki: every kernel in text form, for the interpreter
   std::vector<KernelReport> kernels;  // one per group or reorder, in execution order
   std::vector<PhaseTime> phases;
   uint64_t peak_arena_bytes = 0;   // the largest arena of a lane
@@ -47,7 +48,7 @@ struct CompiledModel {
 
 // `module` is at stage `partitioned`. Errors: NEU0701 (no lowering), NEU0702 (code generation),
 // NEU0703 (a plan that does not verify), NEU0704 (unknown processor), NEU0705 (an output that no
-// tensor can hold).
+// tensor can hold), NEU0706 (a module of an earlier stage).
 Expected<CompiledModel> compile_module(const Module& module, const CompileModuleOptions& options,
                                        Diagnostics& diagnostics);
 

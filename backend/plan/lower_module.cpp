@@ -10,7 +10,7 @@ namespace {
 
 bool is_symbol_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '.' || c == '$';
+         c == '.';
 }
 
 bool is_lowered(const Node& node) { return node.op == Op::group || node.op == Op::reorder; }

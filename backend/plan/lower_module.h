@@ -58,7 +58,7 @@ class KernelTable {
   std::map<std::string, plan::KernelId> symbols_;  // aliases too
 };
 
-// `text` with everything but [A-Za-z0-9_.$] replaced by `_`.
+// `text` with everything but [A-Za-z0-9_.] replaced by `_`.
 std::string to_symbol(std::string_view text);
 
 // One group or reorder, in execution order. The bytes of packed buffers are in the constant table.

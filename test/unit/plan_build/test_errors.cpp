@@ -1,0 +1,93 @@
+// What the planner refuses, and that it says so.
+#include <catch2/catch.hpp>
+
+#include "backend/compile_module.h"
+#include "backend/plan/build_plan.h"
+#include "ir/edit.h"
+#include "ir/kernel/builder.h"
+
+using namespace neuronc;
+
+namespace {
+
+// One group from the input to the output, or a host node of any result type.
+Module one_node(Op op, Placement placement, const Type& result) {
+  Module module;
+  module.name = "one";
+  module.stage = Stage::partitioned;
+  GraphEditor edit(module.graph());
+  const Type input_type = Type::tensor(DType::f32, std::vector<int64_t>{4});
+  const ValueId input = edit.add_input(input_type, "x");
+  edit.set_storage(input, Storage::dense(DType::f32, {4}));
+  NodeSpec spec;
+  spec.op = op;
+  spec.operands = {input};
+  spec.result_types = {result};
+  spec.placement = placement;
+  const NodeId node = edit.append(std::move(spec));
+  edit.set_placement(node, placement, placement == Placement::core ? 0 : -1);
+  const ValueId output = module.graph().node(node).results[0];
+  if (placement == Placement::core) edit.set_storage(output, Storage::dense(DType::f32, {4}));
+  edit.add_output(output, "y");
+  return module;
+}
+
+const Type kFour = Type::tensor(DType::f32, std::vector<int64_t>{4});
+
+bool has_code(const Diagnostics& diagnostics, std::string_view code) {
+  for (const Diagnostic& diagnostic : diagnostics.all()) {
+    if (diagnostic.code == code) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("a group without lowering is reported") {
+  const Module module = one_node(Op::group, Placement::core, kFour);
+  Diagnostics diagnostics;
+  const auto refuse_all = [](const Module&, const Graph&, NodeId) -> OrRefusal<LoweredKernel> {
+    return refuse("there is no such machine");
+  };
+  REQUIRE(!lower_module(module, refuse_all, diagnostics));
+  REQUIRE(has_code(diagnostics, "NEU0701"));
+  REQUIRE(diagnostics.to_text().find("there is no such machine") != std::string::npos);
+}
+
+TEST_CASE("a kernel that reads past an input makes no plan") {
+  const Module module = one_node(Op::group, Placement::core, kFour);
+  Diagnostics diagnostics;
+  const auto lower = [](const Module&, const Graph&, NodeId) -> OrRefusal<LoweredKernel> {
+    LoweredKernel lowered;
+    lowered.kernel = kernel::Builder("k", 1).finish();
+    lowered.buffers.resize(2);
+    lowered.buffers[0].size_bytes = 20;
+    lowered.buffers[1].kind = KernelBuffer::Kind::result;
+    lowered.buffers[1].size_bytes = 16;
+    return lowered;
+  };
+  auto lowered = lower_module(module, lower, diagnostics);
+  REQUIRE(lowered);
+  REQUIRE(!build_plan(module, *lowered, diagnostics));
+  REQUIRE(has_code(diagnostics, "NEU0703"));
+}
+
+TEST_CASE("an output that is no tensor is refused") {
+  const Module module = one_node(Op::identity, Placement::host, Type::sequence(kFour));
+  Diagnostics diagnostics;
+  LoweredModule lowered;
+  REQUIRE(!build_plan(module, lowered, diagnostics));
+  REQUIRE(has_code(diagnostics, "NEU0705"));
+}
+
+TEST_CASE("unknown processors and unfinished modules are refused") {
+  Module module = one_node(Op::identity, Placement::host, kFour);
+  Diagnostics diagnostics;
+  CompileModuleOptions options;
+  options.cpu = "z80";
+  REQUIRE(!compile_module(module, options, diagnostics));
+  REQUIRE(has_code(diagnostics, "NEU0704"));
+  module.stage = Stage::fused;
+  REQUIRE(!compile_module(module, {}, diagnostics));
+  REQUIRE(has_code(diagnostics, "NEU0706"));
+}
