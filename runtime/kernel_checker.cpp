@@ -70,7 +70,7 @@ Result<std::unique_ptr<KernelChecker>> load_kernel_checker(const NeffImage& imag
   std::vector<kernel::Kernel> kernels;
   for (const plan::Kernel& wanted : plan.kernels) {
     const auto it = by_name.find(wanted.symbol);
-    if (it == by_name.end() || it->second.buffers.size() != wanted.num_buffers) {
+    if (it == by_name.end() || it->second.parameters().size() != wanted.num_buffers) {
       return fail(NRT_INVALID, "kernels.nki has no kernel `{}` of {} buffers", wanted.symbol,
                   wanted.num_buffers);
     }
