@@ -74,6 +74,7 @@ Affine add_scaled(const Affine& a, const Affine& b, int64_t factor) {
 void Facts::assume(const Affine& affine, Interval range) {
   std::vector<Term> terms = affine.terms;
   const int64_t factor = normalise(terms);
+  if (intersect(interval(affine), range).is_empty()) facts_.push_back({{}, {1, 0}});
   if (factor == 0) return;
   const Interval shifted = range + Interval{-affine.constant, -affine.constant};
   facts_.push_back({std::move(terms), divide(shifted, factor)});
@@ -98,11 +99,15 @@ void Facts::assume_loop(AtomId variable, IndexId lower, IndexId upper, int64_t s
   assume(add_scaled(high, v, -1), {is_whole ? step : 1, kIndexLimit});
 }
 
+bool Facts::is_contradictory() const {
+  return std::any_of(facts_.begin(), facts_.end(), [](const Fact& f) { return f.terms.empty(); });
+}
+
 bool Facts::proves(const Affine& affine, Interval range) const {
   for (int effort = 0; effort <= kEffort; ++effort) {
     if (is_inside(interval(affine, effort), range)) return true;
   }
-  return false;
+  return is_contradictory();
 }
 
 Interval Facts::interval(IndexId id) const { return interval(table_->affine(id), kEffort); }
@@ -141,9 +146,17 @@ Interval Facts::atom_interval(AtomId id, int effort) const {
     case AtomKind::max: {
       const Interval a = interval(table_->affine(atom.a), effort - 1);
       const Interval b = interval(table_->affine(atom.b), effort - 1);
-      range = intersect(range, atom.kind == AtomKind::min
-                                   ? Interval{std::min(a.lo, b.lo), std::min(a.hi, b.hi)}
-                                   : Interval{std::max(a.lo, b.lo), std::max(a.hi, b.hi)});
+      const bool is_min = atom.kind == AtomKind::min;
+      range = intersect(range, is_min ? Interval{std::min(a.lo, b.lo), std::min(a.hi, b.hi)}
+                                      : Interval{std::max(a.lo, b.lo), std::max(a.hi, b.hi)});
+      // The smaller one is at most half of the sum: min(m, 2n-m) <= n, as in reflections.
+      const Interval sum =
+          interval(add_scaled(table_->affine(atom.a), table_->affine(atom.b), 1), effort - 1);
+      if (is_min && sum.hi < kIndexLimit) {
+        range.hi = std::min(range.hi, kernel::floor_div(sum.hi, 2));
+      } else if (!is_min && sum.lo > -kIndexLimit) {
+        range.lo = std::max(range.lo, -kernel::floor_div(-sum.lo, 2));
+      }
       break;
     }
   }

@@ -198,7 +198,11 @@ class Facts {
   // What a loop says of its variable inside its body.
   void assume_loop(AtomId variable, IndexId lower, IndexId upper, int64_t step);
 
-  // Whether the expression can be shown to lie in `range`; cheap proofs are tried first.
+  // Whether no execution gets here: a guard that is never true, a loop without iterations.
+  bool is_contradictory() const;
+
+  // Whether the expression can be shown to lie in `range`; cheap proofs are tried first. Where no
+  // execution gets, everything holds.
   bool proves(const Affine& affine, Interval range) const;
 
   // The tightest range that can be shown: sums of atoms' ranges, elimination of an atom by a fact
@@ -210,7 +214,7 @@ class Facts {
  private:
   struct Fact {
     std::vector<Term> terms;  // normalised: first coefficient positive, no common factor
-    Interval range;
+    Interval range;           // without terms, the fact is a contradiction
   };
   // `effort` bounds the nesting of proof steps.
   Interval atom_interval(AtomId id, int effort) const;

@@ -42,6 +42,9 @@ TEST_CASE("indices inside the buffer are proven so") {
   CHECK(first_rule("for %i in [0, 100) { v0 = load %m[mod(%i, 10), floordiv(%i, 10)] : f32 }") ==
         "");
   CHECK(first_rule("for %i in [0, 50) { v0 = load %x[99 - 2*%i] : f32 }") == "");
+  // A reflection: the smaller of two that sum to 198.
+  CHECK(first_rule("for %i in [0, 900) {\n"
+                   "v0 = load %x[min(198 - mod(%i, 198), mod(%i, 198))] : f32 }") == "");
   CHECK(first_rule("v0 = constant 7 : i32\nv1 = check_index v0 [100] : i64\n"
                    "v2 = load %x[data(v1)] : f32") == "");
   CHECK(first_rule("for %i in [0, 200) { if (%i < 100) { v0 = load %x[%i] : f32 } else {\n"
@@ -62,6 +65,20 @@ TEST_CASE("an index that may leave the buffer is an error") {
                    "v2 = load %x[data(v1)] : f32") == "K7");
   CHECK(first_rule("for %i in [0, 100) { if (%i < 50) { v0 = constant 0 : i32 } else {\n"
                    "v1 = load %x[%i - 51] : f32 } }") == "K7");
+}
+
+TEST_CASE("what no execution reaches need not be in bounds") {
+  CHECK(first_rule("if (130 < 129) { v0 = load %x[100] : f32 }") == "");
+  CHECK(first_rule("if (%t < 0) { v0 = load %x[100] : f32 }") == "");
+  CHECK(first_rule("for %i in [7, 7) { v0 = load %x[%i + 94] : f32 }") == "");
+  CHECK(first_rule("if (128 < 129) { v0 = load %x[100] : f32 }") == "K7");
+  CHECK(first_rule("if (%t < 0) { v0 = constant 0 : f32 } else { v1 = load %x[100] : f32 }") ==
+        "K7");
+}
+
+TEST_CASE("a reflection over too small a buffer is an error") {
+  CHECK(first_rule("for %i in [0, 900) {\n"
+                   "v0 = load %x[min(200 - mod(%i, 200), mod(%i, 200))] : f32 }") == "K7");
 }
 
 TEST_CASE("each other rule is enforced") {
