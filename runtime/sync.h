@@ -1,11 +1,13 @@
-// How lanes wait for each other: counters that only grow, and a lock that serves in order.
+// How lanes wait for each other: counters that only grow, and a lock for taking turns.
 //
 // A hand-off to a parked thread costs tens of microseconds, more than many kernels; so waiting
 // spins briefly first. Spinning on a machine of one processor would only delay the other side.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <mutex>
 #include <thread>
 
 namespace neuronc::runtime {
@@ -56,15 +58,40 @@ class Counter {
   std::atomic<uint64_t> value_{0};
 };
 
-// A mutex that is given to its waiters in the order of their coming; it meets BasicLockable.
+// The turns of models, and of requests, on a core; it meets BasicLockable.
+//
+// Handing over to a parked thread each time would cost a small model most of its throughput, so a
+// thread that comes by may take a free lock before those that are parked; but once one of them has
+// waited for a millisecond, nobody passes it any more.
 class TurnLock {
  public:
-  void lock() { served_.wait_until(next_ticket_.fetch_add(1, std::memory_order_relaxed)); }
-  void unlock() { served_.advance(); }
+  void lock() {
+    for (int i = spin_limit(); i >= 0; --i) {
+      if (may_pass() && mutex_.try_lock()) return;
+      pause_cpu();
+    }
+    if (num_parked_.fetch_add(1, std::memory_order_relaxed) == 0) note_time();
+    mutex_.lock();
+    num_parked_.fetch_sub(1, std::memory_order_relaxed);
+    note_time();
+  }
+  void unlock() { mutex_.unlock(); }
 
  private:
-  std::atomic<uint64_t> next_ticket_{0};
-  Counter served_;
+  static constexpr int64_t kPatienceNs = 1000000;
+
+  static int64_t now_ns() {
+    return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+  }
+  void note_time() { waiting_since_ns_.store(now_ns(), std::memory_order_relaxed); }
+  bool may_pass() const {
+    return num_parked_.load(std::memory_order_relaxed) == 0 ||
+           now_ns() - waiting_since_ns_.load(std::memory_order_relaxed) < kPatienceNs;
+  }
+
+  std::mutex mutex_;
+  std::atomic<int> num_parked_{0};
+  std::atomic<int64_t> waiting_since_ns_{0};  // of those parked, or the last hand-over
 };
 
 }  // namespace neuronc::runtime
