@@ -16,6 +16,7 @@ const Lowering& lowering_of(Op op) {
     add_normalization_lowerings(table);
     add_resize_lowerings(table);
     add_quantization_lowerings(table);
+    add_recurrent_lowerings(table);
     return table;
   }();
   return kTable[static_cast<size_t>(op)];

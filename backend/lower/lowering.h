@@ -44,6 +44,7 @@ void add_matmul_lowerings(LoweringTable& table);
 void add_normalization_lowerings(LoweringTable& table);
 void add_resize_lowerings(LoweringTable& table);
 void add_quantization_lowerings(LoweringTable& table);
+void add_recurrent_lowerings(LoweringTable& table);
 
 inline Lowering& row(LoweringTable& table, Op op) { return table[static_cast<size_t>(op)]; }
 

@@ -65,9 +65,13 @@ Parsed parse(const Problem& problem) {
     inner += "    input " + declared + "\n";
     names += (names.empty() ? "" : ", ") + declared.substr(0, declared.find(' '));
   }
-  const std::vector<std::string> lines = split(problem.body, '\n');
+  std::vector<std::string> lines = split(problem.body, '\n');
+  std::string last = lines.back();
+  if (last.starts_with("output ")) {
+    last = last.substr(7);
+    lines.pop_back();
+  }
   for (const std::string& line : lines) inner += "    " + line + "\n";
-  const std::string& last = lines.back();
   const std::string result = last.substr(0, last.find(' '));
   const std::string type = last.substr(last.rfind(" : ") + 3);
   const std::string text = "nir 1\nmodule \"m\" stage fused {\n" + outer + "  %y = group(" + names +

@@ -16,7 +16,8 @@ namespace neuronc::testing {
 struct Problem {
   // "%x : f32[2,3]; %i : i64[4] = -3..2": integers may be bounded.
   std::string inputs;
-  // One operator a line; the value of the last line is the result.
+  // One operator a line; the value of the last line is the result, or what a line
+  // "output %h : f32[2]" names.
   std::string body;
   // |d| <= tolerance * (1 + |reference|); 0: exact.
   double tolerance = 0;
