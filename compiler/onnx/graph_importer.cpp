@@ -8,8 +8,19 @@
 
 namespace neuronc::onnx {
 namespace {
+
 constexpr int kDeepestFunction = 64;
+
+// A node without a name goes by its first output.
+std::string label_of(const NodeProto& node) {
+  if (!node.name().empty()) return node.name();
+  for (const std::string& output : node.output()) {
+    if (!output.empty()) return output;
+  }
+  return "";
 }
+
+}  // namespace
 
 std::string display_name(const std::string& domain, const std::string& op_type) {
   return domain.empty() ? op_type : domain + "::" + op_type;
@@ -18,7 +29,7 @@ std::string display_name(const std::string& domain, const std::string& op_type) 
 Location GraphImporter::location_of(const NodeProto& node, const Scope& scope) const {
   Location location;
   location.file = file_;
-  location.node = scope.prefix + node.name();
+  location.node = scope.prefix + label_of(node);
   const std::string domain = normalised_domain(node.domain());
   location.op = display_name(domain, node.op_type());
   location.opset = version_of(domain, *scope.opsets);
@@ -75,9 +86,9 @@ void GraphImporter::import_nodes(const NodeList& nodes, Scope& scope) {
   if (!order.cycle.empty()) {
     std::string path;
     for (int i : order.cycle) {
-      path += fmt::format("\"{}\" ({}) -> ", scope.prefix + nodes[i].name(), nodes[i].op_type());
+      path += fmt::format("\"{}\" ({}) -> ", scope.prefix + label_of(nodes[i]), nodes[i].op_type());
     }
-    path += fmt::format("\"{}\"", scope.prefix + nodes[order.cycle[0]].name());
+    path += fmt::format("\"{}\"", scope.prefix + label_of(nodes[order.cycle[0]]));
     reports_.count_problem();
     diagnostics_.report(diag::graph_cycle, location_of(nodes[order.cycle[0]], scope), path);
     for (const NodeProto& node : nodes) fail_outputs(node, scope);
@@ -198,9 +209,7 @@ void GraphImporter::inline_function(const NodeProto& node, const FunctionProto& 
   Scope inner;
   inner.builder = scope.builder;
   inner.opsets = &function_opsets_.at(&function);
-  inner.prefix = fmt::format(
-      "{}{}/", scope.prefix,
-      !node.name().empty() || node.output_size() == 0 ? node.name() : node.output(0));
+  inner.prefix = fmt::format("{}{}/", scope.prefix, label_of(node));
   inner.function_depth = scope.function_depth + 1;
   auto attributes = attributes_of(node, scope);
   if (!attributes) return fail_outputs(node, scope);
@@ -224,6 +233,11 @@ void GraphImporter::inline_function(const NodeProto& node, const FunctionProto& 
   std::vector<Binding> outputs;
   for (int i = 0; i < node.output_size(); ++i) {
     Binding* result = lookup(function.output(i), inner, location);
+    // What the function gives takes the caller's name for it.
+    if (ValueId value = value_of(function.output(i), *result, inner);
+        value && scope.builder->graph().value(value).name.starts_with(inner.prefix)) {
+      GraphEditor(scope.builder->graph()).set_name(value, "");
+    }
     outputs.push_back(*result);
   }
   bind_outputs(node, outputs, scope);
