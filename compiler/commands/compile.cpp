@@ -38,6 +38,7 @@ int run_compile(std::span<const std::string> args) {
   int code = 0;
   if (finish(arguments, diagnostics)) {
     if (output.empty()) output = default_output(model);
+    arguments.options.crash_dir = ".";
     const CompileResult result = compile_file_to(model, output, arguments.options);
     print_result(result, arguments);
     print_details(result, arguments);

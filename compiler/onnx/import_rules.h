@@ -52,6 +52,8 @@ NEURONC_IMPORT(resize_10)
 NEURONC_IMPORT(upsample)
 // import_sequence.cpp
 NEURONC_IMPORT(optional)
+// import_signal.cpp
+NEURONC_IMPORT(dft_17)
 // import_shape.cpp
 NEURONC_IMPORT(concat_1)
 NEURONC_IMPORT(constant)

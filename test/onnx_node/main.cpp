@@ -1,5 +1,6 @@
 // Runs ONNX's own operator tests against a list in which every test is `pass` or `skip REASON`:
-//   onnx_node_tests --data FOLDER --list FILE [--only NAME] [--write-list]
+//   onnx_node_tests --data FOLDER --list FILE [--through evaluator|neff] [--only NAME]
+//                   [--write-list]
 // A listed pass that fails, a skip that passes, and a test that is not listed are failures.
 #include <fmt/format.h>
 
@@ -17,9 +18,11 @@ namespace {
 
 namespace fs = std::filesystem;
 using neuronc::node_test::CaseResult;
+using neuronc::node_test::Through;
 
 struct Options {
   std::string data, list, only;
+  Through through = Through::neff;
   bool write_list = false;
 };
 
@@ -51,6 +54,10 @@ std::vector<std::string> case_names(const std::string& data) {
   return names;
 }
 
+Through through_from(std::string_view word) {
+  return word == "evaluator" ? Through::evaluator : Through::neff;
+}
+
 bool parse(int argc, char** argv, Options& options) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
@@ -61,19 +68,27 @@ bool parse(int argc, char** argv, Options& options) {
     if (i + 1 == argc) return false;
     if (arg == "--data") options.data = argv[++i];
     else if (arg == "--list") options.list = argv[++i];
+    else if (arg == "--through") options.through = through_from(argv[++i]);
     else if (arg == "--only") options.only = argv[++i];
     else return false;
   }
   return !options.data.empty() && !options.list.empty();
 }
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+// One line, without the folder that messages name.
+std::string first_line(const Options& options, std::string text) {
+  text = text.substr(0, text.find('\n'));
+  for (size_t at; (at = text.find(options.data + "/")) != std::string::npos;) {
+    text.erase(at, options.data.size() + 1);
+  }
+  return text;
+}
 
 void write_list(const Options& options, const std::map<std::string, CaseResult>& results) {
   std::ofstream file(options.list);
   file << "# What each of ONNX's operator tests does here: `pass`, or `skip` and why.\n";
   for (const auto& [name, result] : results) {
-    file << name << (result.is_passed ? " pass" : " skip " + first_line(result.reason)) << "\n";
+    file << name << (result.is_passed ? " pass" : " skip " + first_line(options, result.reason)) << "\n";
   }
 }
 
@@ -104,7 +119,7 @@ int main(int argc, char** argv) {
   int num_passed = 0, num_wrong = 0;
   for (const std::string& name : case_names(options.data)) {
     if (!options.only.empty() && name != options.only) continue;
-    const CaseResult result = neuronc::node_test::run_case(options.data + "/" + name);
+    const CaseResult result = neuronc::node_test::run_case(options.data + "/" + name, options.through);
     num_passed += result.is_passed ? 1 : 0;
     const auto it = entries.find(name);
     const std::string wrong = judge(result, it == entries.end() ? nullptr : &it->second);

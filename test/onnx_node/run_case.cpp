@@ -1,14 +1,16 @@
-// Implements run_case.h: import, then the graph evaluator.
+// Implements run_case.h.
 #include "test/onnx_node/run_case.h"
 
 #include <fmt/format.h>
 
 #include <filesystem>
 
-#include "compiler/runner/compare.h"
+#include "compiler/include/neuronc/compiler.h"
 #include "compiler/onnx/import.h"
 #include "compiler/onnx/test_data.h"
-#include "ir/evaluate_graph.h"
+#include "compiler/runner/compare.h"
+#include "compiler/runner/model_runner.h"
+#include "compiler/runner/nrt_runner.h"
 #include "ir/verifier.h"
 
 namespace neuronc::node_test {
@@ -23,18 +25,40 @@ std::string summary(const Diagnostics& diagnostics) {
   return "failed without a diagnostic";
 }
 
+using Outputs = OrRefusal<std::vector<HostValue>>;
+
+Outputs evaluate(const std::string& model, const onnx::ImportOptions& options,
+                 const std::vector<HostValue>& inputs) {
+  Diagnostics diagnostics;
+  const auto imported = onnx::import_file(model, options, diagnostics);
+  if (!imported) return refuse(summary(diagnostics));
+  if (!verify(imported->module, diagnostics)) return refuse(summary(diagnostics));
+  return evaluator_runner(imported->module)->run(inputs);
+}
+
+Outputs execute(const std::string& model, const onnx::ImportOptions& import,
+                const std::vector<HostValue>& inputs) {
+  CompileOptions options;
+  options.auto_cast = AutoCast::none;
+  options.input_shapes = import.input_shapes;
+  const CompileResult result = compile_file(model, options);
+  if (!result.is_ok()) return refuse("NEFF: " + result.messages_text());
+  auto runner = nrt_runner(result.neff);
+  if (!runner) return refuse("NEFF: " + runner.error().reason);
+  auto outputs = (*runner)->run(inputs);
+  if (!outputs) return refuse("NEFF: " + outputs.error().reason);
+  return outputs;
+}
+
 CaseResult run_set(const std::string& model, const std::string& folder,
-                   const onnx::ModelSignature& signature) {
+                   const onnx::ModelSignature& signature, Through through) {
   Diagnostics diagnostics;
   const auto data = onnx::read_test_data(folder, signature, diagnostics);
   if (!data) return {false, summary(diagnostics)};
   onnx::ImportOptions options;
   options.input_shapes = onnx::input_shapes(*data, signature);
-  auto imported = onnx::import_file(model, options, diagnostics);
-  if (!imported) return {false, summary(diagnostics)};
-  const Module& module = imported->module;
-  if (!verify(module, diagnostics)) return {false, summary(diagnostics)};
-  const auto outputs = evaluate_graph(module, module.graph(), data->inputs);
+  const Outputs outputs = through == Through::evaluator ? evaluate(model, options, data->inputs)
+                                                        : execute(model, options, data->inputs);
   if (!outputs) return {false, outputs.error().reason};
   for (size_t i = 0; i < data->outputs.size(); ++i) {
     const Comparison result = compare((*outputs)[i], data->outputs[i], kTolerance);
@@ -45,7 +69,7 @@ CaseResult run_set(const std::string& model, const std::string& folder,
 
 }  // namespace
 
-CaseResult run_case(const std::string& folder) {
+CaseResult run_case(const std::string& folder, Through through) {
   const std::string model = folder + "/model.onnx";
   Diagnostics diagnostics;
   const auto signature = onnx::read_signature(model, diagnostics);
@@ -54,7 +78,7 @@ CaseResult run_case(const std::string& folder) {
   for (;; ++num_sets) {
     const std::string set = fmt::format("{}/test_data_set_{}", folder, num_sets);
     if (!std::filesystem::is_directory(set)) break;
-    CaseResult result = run_set(model, set, *signature);
+    CaseResult result = run_set(model, set, *signature, through);
     if (!result.is_passed) return result;
   }
   if (num_sets == 0) return {false, "it has no data sets"};

@@ -1,6 +1,7 @@
 // One of ONNX's operator tests: a model of one node with data sets.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace neuronc::node_test {
@@ -10,8 +11,12 @@ struct CaseResult {
   std::string reason;  // of the failure
 };
 
-// Imports the model in `folder`, runs each of its data sets, and compares (rtol 1e-3, atol 1e-7,
-// the tolerances of ONNX's own runner).
-CaseResult run_case(const std::string& folder);
+// How a model is run: by the graph evaluator after import, or the whole way: compiled in memory
+// with FP32 throughout, loaded by the runtime, executed.
+enum class Through : uint8_t { evaluator, neff };
+
+// Runs each data set of the model in `folder` and compares (rtol 1e-3, atol 1e-7, the tolerances
+// of ONNX's own runner).
+CaseResult run_case(const std::string& folder, Through through);
 
 }  // namespace neuronc::node_test

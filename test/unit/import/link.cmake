@@ -1,0 +1,1 @@
+target_link_libraries(unit_import PRIVATE neuronc_compiler neuronc_runner)

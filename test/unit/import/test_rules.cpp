@@ -1,0 +1,45 @@
+// The table of import rules: sorted, and complete for the operators that ONNX has.
+#include <catch2/catch.hpp>
+#include <set>
+#include <string>
+
+#include "compiler/onnx/rules.h"
+
+namespace neuronc::onnx {
+namespace {
+
+TEST_CASE("rules are sorted by domain, operator and version", "[import]") {
+  const auto rules = all_rules();
+  for (size_t i = 1; i < rules.size(); ++i) {
+    const auto before = std::tuple(rules[i - 1].domain, rules[i - 1].op_type,
+                                   rules[i - 1].since_version);
+    const auto here = std::tuple(rules[i].domain, rules[i].op_type, rules[i].since_version);
+    INFO(rules[i].op_type << "-" << rules[i].since_version);
+    CHECK(before < here);
+  }
+}
+
+TEST_CASE("the newest rule that is not newer than the model is found", "[import]") {
+  CHECK(find_rule("", "Squeeze", 12)->since_version == 1);
+  CHECK(find_rule("", "Squeeze", 13)->since_version == 13);
+  CHECK(find_rule("", "Squeeze", kNewestOpset)->since_version == 13);
+  CHECK(find_rule("", "Gelu", 19) == nullptr);
+  CHECK(find_rule("", "Nothing", 13) == nullptr);
+  CHECK(find_rule("com.example", "Add", 13) == nullptr);
+  CHECK(why_no_rule("", "Gelu", 19) == "it exists from opset 20 on, but the model uses opset 19");
+}
+
+TEST_CASE("every operator that is neither internal nor taken apart has a rule", "[import]") {
+  std::set<Op> ops;
+  for (const Rule& rule : all_rules()) ops.insert(rule.op);
+  // These are made by rules that are named for another operator, or by several.
+  for (Op op : {Op::constant, Op::prelu}) ops.insert(op);
+  for (size_t i = 0; i < kNumOps; ++i) {
+    const OpDef& def = op_def(static_cast<Op>(i));
+    INFO(def.name);
+    CHECK((def.has(Trait::internal) || ops.contains(static_cast<Op>(i))));
+  }
+}
+
+}  // namespace
+}  // namespace neuronc::onnx
