@@ -168,10 +168,6 @@ Expected<void> check_options(const CompileOptions& options, Diagnostics& diagnos
   for (const auto& [dim, number] : options.dims) {
     if (number < 0) return usage(diagnostics, fmt::format("--dim {}={} is negative", dim, number));
   }
-  if (options.num_neuroncores == 0) {
-    return unsupported(diagnostics, "--num-neuroncores auto",
-                       "give the number of NeuronCores; 1 is the default");
-  }
   if (options.partition == PartitionStrategy::tensor) {
     return unsupported(diagnostics, "--partition tensor", "use `pipeline` or `auto`");
   }
