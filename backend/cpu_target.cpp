@@ -114,7 +114,8 @@ OrRefusal<void> CpuTarget::accepts_prologue(const Module& module, const Graph& g
       if (has_slab) return {};
       return refuse("the convolution reads its operand once per tap");
     }
-    case Op::batch_normalization: return {};
+    case Op::batch_normalization:
+      return {};
     case Op::matmul:
     case Op::gemm:
       if (x.rank() >= 2 && carrier_of(x.dtype) == DType::f32 &&

@@ -15,9 +15,12 @@ namespace {
 
 Message::Severity public_severity(Severity severity) {
   switch (severity) {
-    case Severity::note: return Message::Severity::note;
-    case Severity::warning: return Message::Severity::warning;
-    case Severity::error: return Message::Severity::error;
+    case Severity::note:
+      return Message::Severity::note;
+    case Severity::warning:
+      return Message::Severity::warning;
+    case Severity::error:
+      return Message::Severity::error;
   }
   return Message::Severity::error;
 }
@@ -101,37 +104,41 @@ Expected<void> write(Compilation& compilation, const CompileOptions& options,
 }  // namespace
 
 CompileResult compile_file(const std::string& path, const CompileOptions& options) {
-  return run(options, [&](Compilation& compilation, Diagnostics& diagnostics,
-                          CompileResult& result) -> Expected<void> {
-    NEURONC_TRY(import_model(compilation, path, options, diagnostics));
-    return build(compilation, options, diagnostics, result);
-  });
+  return run(options,
+             [&](Compilation& compilation, Diagnostics& diagnostics,
+                 CompileResult& result) -> Expected<void> {
+               NEURONC_TRY(import_model(compilation, path, options, diagnostics));
+               return build(compilation, options, diagnostics, result);
+             });
 }
 
 CompileResult compile_bytes(std::span<const std::byte> model, const std::string& name,
                             const CompileOptions& options, const std::string& folder) {
-  return run(options, [&](Compilation& compilation, Diagnostics& diagnostics,
-                          CompileResult& result) -> Expected<void> {
-    NEURONC_TRY(import_model(compilation, model, name, folder, options, diagnostics));
-    return build(compilation, options, diagnostics, result);
-  });
+  return run(options,
+             [&](Compilation& compilation, Diagnostics& diagnostics,
+                 CompileResult& result) -> Expected<void> {
+               NEURONC_TRY(import_model(compilation, model, name, folder, options, diagnostics));
+               return build(compilation, options, diagnostics, result);
+             });
 }
 
 CompileResult compile_file_to(const std::string& path, const std::string& output,
                               const CompileOptions& options) {
-  return run(options, [&](Compilation& compilation, Diagnostics& diagnostics,
-                          CompileResult&) -> Expected<void> {
-    NEURONC_TRY(import_model(compilation, path, options, diagnostics));
-    return write(compilation, options, output, diagnostics);
-  });
+  return run(
+      options,
+      [&](Compilation& compilation, Diagnostics& diagnostics, CompileResult&) -> Expected<void> {
+        NEURONC_TRY(import_model(compilation, path, options, diagnostics));
+        return write(compilation, options, output, diagnostics);
+      });
 }
 
 CompileResult check_file(const std::string& path, const CompileOptions& options) {
-  return run(options, [&](Compilation& compilation, Diagnostics& diagnostics,
-                          CompileResult&) -> Expected<void> {
-    NEURONC_TRY(import_model(compilation, path, options, diagnostics));
-    return check(compilation, options, diagnostics);
-  });
+  return run(
+      options,
+      [&](Compilation& compilation, Diagnostics& diagnostics, CompileResult&) -> Expected<void> {
+        NEURONC_TRY(import_model(compilation, path, options, diagnostics));
+        return check(compilation, options, diagnostics);
+      });
 }
 
 std::string CompileResult::messages_text() const {

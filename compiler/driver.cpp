@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <chrono>
 
-#include "ir/verifier.h"
-#include "passes/partition.h"
 #include "backend/cpu_target.h"
 #include "backend/neff_json.h"
 #include "ir/hardware_model.h"
+#include "ir/verifier.h"
+#include "passes/partition.h"
 
 namespace neuronc {
 namespace {
@@ -58,18 +58,24 @@ void set_option(std::vector<PipelineItem>& items, std::string_view pass, std::st
 
 std::string_view name(AutoCast cast) {
   switch (cast) {
-    case AutoCast::matmult: return "matmult";
-    case AutoCast::all: return "all";
-    case AutoCast::none: return "none";
+    case AutoCast::matmult:
+      return "matmult";
+    case AutoCast::all:
+      return "all";
+    case AutoCast::none:
+      return "none";
   }
   return "matmult";
 }
 
 std::string_view name(PartitionStrategy strategy) {
   switch (strategy) {
-    case PartitionStrategy::automatic: return "auto";
-    case PartitionStrategy::pipeline: return "pipeline";
-    case PartitionStrategy::tensor: return "tensor";
+    case PartitionStrategy::automatic:
+      return "auto";
+    case PartitionStrategy::pipeline:
+      return "pipeline";
+    case PartitionStrategy::tensor:
+      return "tensor";
   }
   return "auto";
 }
@@ -198,8 +204,8 @@ Expected<void> import_model(Compilation& compilation, std::span<const std::byte>
                             const CompileOptions& options, Diagnostics& diagnostics) {
   const PhaseTimer timer(compilation, "import");
   compilation.model_name = name;
-  NEURONC_ASSIGN(compilation.model, onnx::import_bytes(bytes, name, folder,
-                                                       import_options(options), diagnostics));
+  NEURONC_ASSIGN(compilation.model,
+                 onnx::import_bytes(bytes, name, folder, import_options(options), diagnostics));
   return {};
 }
 
@@ -259,8 +265,7 @@ Expected<void> generate(Compilation& compilation, const CompileOptions& options,
 std::vector<std::pair<std::string, std::string>> option_list(const CompileOptions& options) {
   return {{"num-neuroncores", std::to_string(options.num_neuroncores)},
           {"partition", std::string(name(options.partition))},
-          {"optimize-for",
-           options.optimize_for == OptimizeFor::latency ? "latency" : "throughput"},
+          {"optimize-for", options.optimize_for == OptimizeFor::latency ? "latency" : "throughput"},
           {"auto-cast", std::string(name(options.auto_cast))},
           {"auto-cast-type", options.auto_cast_type == AutoCastType::bf16 ? "bf16" : "fp16"},
           {"keep-fp32", alternatives(options.keep_fp32)},

@@ -23,15 +23,15 @@ namespace neuronc {
 
 // A compile under way.
 struct Compilation {
-  std::string model_name;     // the file
-  onnx::ImportedModel model;  // its module is what the passes work on
-  std::string pipeline;       // as it ran
-  PlacementSummary placement; // as `place` decided
+  std::string model_name;      // the file
+  onnx::ImportedModel model;   // its module is what the passes work on
+  std::string pipeline;        // as it ran
+  PlacementSummary placement;  // as `place` decided
   std::vector<PassTime> pass_times;
   Remarks remarks;
-  CompiledModel code;         // after generate()
-  std::string partition_json; // what the partitioner reported; empty: it did not run
-  std::string partition_text; // the same for people
+  CompiledModel code;          // after generate()
+  std::string partition_json;  // what the partitioner reported; empty: it did not run
+  std::string partition_text;  // the same for people
   struct Phase {
     std::string name;
     double time_ms = 0;

@@ -48,7 +48,8 @@ int main(int argc, char** argv) {
     /* Fresh tensors hold zeros. */
     check(nrt_tensor_allocate(NRT_TENSOR_PLACEMENT_HOST, 0, info->size, info->name, &tensors[i]),
           "nrt_tensor_allocate");
-    check(nrt_add_tensor_to_tensor_set(set, info->name, tensors[i]), "nrt_add_tensor_to_tensor_set");
+    check(nrt_add_tensor_to_tensor_set(set, info->name, tensors[i]),
+          "nrt_add_tensor_to_tensor_set");
   }
   check(nrt_execute(model, inputs, outputs), "nrt_execute");
   for (uint64_t i = 0; i < infos->tensor_count; ++i) {

@@ -14,12 +14,22 @@
 namespace neuronc {
 
 // monostate: an attribute without default that was not given.
-using AttributeValue = std::variant<std::monostate, int64_t, double, std::string,
-                                    std::vector<int64_t>, std::vector<double>,
-                                    std::vector<std::string>, DType, ConstantId>;
+using AttributeValue =
+    std::variant<std::monostate, int64_t, double, std::string, std::vector<int64_t>,
+                 std::vector<double>, std::vector<std::string>, DType, ConstantId>;
 
 // Enumerators are in the order of the variant's alternatives.
-enum class AttributeKind : uint8_t { none, i64, f64, string, ints, floats, strings, dtype, constant };
+enum class AttributeKind : uint8_t {
+  none,
+  i64,
+  f64,
+  string,
+  ints,
+  floats,
+  strings,
+  dtype,
+  constant
+};
 
 inline AttributeKind kind_of(const AttributeValue& value) {
   return static_cast<AttributeKind>(value.index());

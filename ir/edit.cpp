@@ -219,9 +219,8 @@ Changed GraphEditor::erase_if_unused(NodeId id) {
     work.pop_back();
     const Node& node = graph_.node(candidate);
     if (node.is_erased) continue;
-    const bool is_unused = std::all_of(node.results.begin(), node.results.end(), [&](ValueId v) {
-      return graph_.value(v).is_unused();
-    });
+    const bool is_unused = std::all_of(node.results.begin(), node.results.end(),
+                                       [&](ValueId v) { return graph_.value(v).is_unused(); });
     if (!is_unused) continue;
     for (ValueId operand : node.operands) {
       if (operand && graph_.producer(operand)) work.push_back(graph_.producer(operand));

@@ -59,7 +59,7 @@ class GraphEditor {
   void replace_uses_except(ValueId from, ValueId to, NodeId except);
 
   void move_before(NodeId node, NodeId position);
-  void erase(NodeId node);             // results must be unused
+  void erase(NodeId node);               // results must be unused
   Changed erase_if_unused(NodeId node);  // and then its operands' producers, transitively
 
   Node& mutable_node(NodeId id) { return graph_.nodes_[id.index]; }  // not operands nor results

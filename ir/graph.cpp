@@ -12,9 +12,9 @@
 namespace neuronc {
 
 namespace {
-constexpr std::string_view kStageNames[] = {
-    "imported", "canonical", "recognised",  "placed",  "cast",
-    "fused",    "laid_out",  "partitioned", "lowered", "planned"};
+constexpr std::string_view kStageNames[] = {"imported", "canonical", "recognised", "placed",
+                                            "cast",     "fused",     "laid_out",   "partitioned",
+                                            "lowered",  "planned"};
 }  // namespace
 
 std::string_view name(Stage stage) { return kStageNames[static_cast<size_t>(stage)]; }
@@ -104,10 +104,14 @@ std::string to_text(const Type& type, const Module* module) {
   }
   text += ']';
   switch (type.kind) {
-    case Type::Kind::sequence: return "seq(" + text + ")";
-    case Type::Kind::optional: return "opt(" + text + ")";
-    case Type::Kind::optional_sequence: return "opt(seq(" + text + "))";
-    default: return text;
+    case Type::Kind::sequence:
+      return "seq(" + text + ")";
+    case Type::Kind::optional:
+      return "opt(" + text + ")";
+    case Type::Kind::optional_sequence:
+      return "opt(seq(" + text + "))";
+    default:
+      return text;
   }
 }
 

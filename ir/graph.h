@@ -26,7 +26,16 @@ namespace neuronc {
 using SourceId = Id<struct SourceTag>;
 
 enum class Stage : uint8_t {
-  imported, canonical, recognised, placed, cast, fused, laid_out, partitioned, lowered, planned,
+  imported,
+  canonical,
+  recognised,
+  placed,
+  cast,
+  fused,
+  laid_out,
+  partitioned,
+  lowered,
+  planned,
 };
 std::string_view name(Stage stage);
 std::optional<Stage> stage_from_name(std::string_view name);
@@ -54,7 +63,7 @@ struct Value {
   std::string name;           // the model's, or empty
   std::vector<Use> uses;      // by nodes; graph outputs are counted apart
   uint32_t num_output_uses = 0;
-  Storage storage;            // from stage laid_out
+  Storage storage;  // from stage laid_out
   bool is_erased = false;
 
   bool is_input() const { return !producer; }
@@ -64,13 +73,13 @@ struct Value {
 
 struct Node {
   Op op = Op::identity;
-  std::vector<ValueId> operands;  // none: an absent optional operand
-  std::vector<ValueId> results;   // always one value per declared result
+  std::vector<ValueId> operands;           // none: an absent optional operand
+  std::vector<ValueId> results;            // always one value per declared result
   std::vector<AttributeValue> attributes;  // in schema order, complete
   std::vector<std::unique_ptr<Graph>> bodies;
-  SourceId source;                // none: made by a pass
+  SourceId source;  // none: made by a pass
   Placement placement = Placement::unplaced;
-  int32_t core = -1;              // from stage partitioned
+  int32_t core = -1;  // from stage partitioned
   NodeId previous, next;
   bool is_erased = false;
 
@@ -88,7 +97,7 @@ class Graph {
 
   const Node& node(NodeId id) const { return nodes_[id.index]; }
   const Value& value(ValueId id) const { return values_[id.index]; }
-  size_t num_node_slots() const { return nodes_.size(); }    // erased ones included
+  size_t num_node_slots() const { return nodes_.size(); }  // erased ones included
   size_t num_value_slots() const { return values_.size(); }
   size_t num_nodes() const { return num_nodes_; }
 
@@ -155,7 +164,7 @@ class Module {
   Module& operator=(Module&&) noexcept;
   ~Module();
 
-  std::string name;          // of the model
+  std::string name;  // of the model
   Stage stage = Stage::imported;
   int64_t num_model_ops = 0;  // operations in the model as it was imported, for the summary
 

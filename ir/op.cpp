@@ -25,9 +25,9 @@ const OpDef* const kTable[] = {
 };
 
 std::string_view kind_name(AttributeKind kind) {
-  constexpr std::string_view kNames[] = {"nothing", "an integer", "a float",   "a string",
-                                         "integers", "floats",    "strings", "a dtype",
-                                         "a constant"};
+  constexpr std::string_view kNames[] = {"nothing",  "an integer", "a float",
+                                         "a string", "integers",   "floats",
+                                         "strings",  "a dtype",    "a constant"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -98,14 +98,22 @@ AttributeValue default_value(const AttributeSpec& spec) {
   const std::string_view text = spec.default_text;
   if (text.empty()) return std::monostate();
   switch (spec.kind) {
-    case AttributeKind::i64: return parse_number<int64_t>(text);
-    case AttributeKind::f64: return parse_number<double>(text);
-    case AttributeKind::string: return std::string(text.substr(1, text.size() - 2));
-    case AttributeKind::ints: return parse_list<int64_t>(text);
-    case AttributeKind::floats: return parse_list<double>(text);
-    case AttributeKind::strings: return std::vector<std::string>();
-    case AttributeKind::dtype: return *dtype_from_name(text);
-    default: return std::monostate();
+    case AttributeKind::i64:
+      return parse_number<int64_t>(text);
+    case AttributeKind::f64:
+      return parse_number<double>(text);
+    case AttributeKind::string:
+      return std::string(text.substr(1, text.size() - 2));
+    case AttributeKind::ints:
+      return parse_list<int64_t>(text);
+    case AttributeKind::floats:
+      return parse_list<double>(text);
+    case AttributeKind::strings:
+      return std::vector<std::string>();
+    case AttributeKind::dtype:
+      return *dtype_from_name(text);
+    default:
+      return std::monostate();
   }
 }
 
@@ -130,8 +138,7 @@ OrRefusal<std::vector<AttributeValue>> complete_attributes(const OpDef& def,
   for (size_t i = 0; i < values.size(); ++i) {
     if (!std::holds_alternative<std::monostate>(values[i])) continue;
     if (def.attributes[i].is_required) {
-      return refuse(
-          fmt::format("`{}` needs the attribute `{}`", def.name, def.attributes[i].name));
+      return refuse(fmt::format("`{}` needs the attribute `{}`", def.name, def.attributes[i].name));
     }
     values[i] = default_value(def.attributes[i]);
   }
@@ -142,8 +149,7 @@ namespace {
 
 OrRefusal<void> check_operands(const InferInput& input) {
   const OpDef& def = input.op.def;
-  const bool is_variadic =
-      !def.operands.empty() && def.operands.back().arity == Arity::variadic;
+  const bool is_variadic = !def.operands.empty() && def.operands.back().arity == Arity::variadic;
   if (input.operands.size() > def.operands.size() && !is_variadic) {
     return refuse(fmt::format("`{}` takes at most {} operands, not {}", def.name,
                               def.operands.size(), input.operands.size()));
@@ -163,16 +169,18 @@ OrRefusal<void> check_operands(const InferInput& input) {
                                 to_text(type)));
     }
     if (!spec.dtypes.contains(type.dtype)) {
-      return refuse(fmt::format("operand `{}` of `{}` has the element type {}, which it cannot take",
-                                spec.name, def.name, name(type.dtype)));
+      return refuse(
+          fmt::format("operand `{}` of `{}` has the element type {}, which it cannot take",
+                      spec.name, def.name, name(type.dtype)));
     }
     if (spec.type_variable == 0) continue;
     DType& variable = bound[static_cast<size_t>(spec.type_variable) & 127];
     if (variable == DType::none) variable = type.dtype;
     if (variable != type.dtype) {
-      return refuse(fmt::format("operand `{}` of `{}` has the element type {}, but {} is needed, "
-                                "as in an operand before it",
-                                spec.name, def.name, name(type.dtype), name(variable)));
+      return refuse(
+          fmt::format("operand `{}` of `{}` has the element type {}, but {} is needed, "
+                      "as in an operand before it",
+                      spec.name, def.name, name(type.dtype), name(variable)));
     }
   }
   return {};

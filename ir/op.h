@@ -48,10 +48,10 @@ struct DTypeSet {
     return s;
   }
 };
-inline constexpr DTypeSet kSignedInts{DType::i2, DType::i4, DType::i8, DType::i16, DType::i32,
-                                      DType::i64};
-inline constexpr DTypeSet kUnsignedInts{DType::u2, DType::u4, DType::u8, DType::u16, DType::u32,
-                                        DType::u64};
+inline constexpr DTypeSet kSignedInts{DType::i2,  DType::i4,  DType::i8,
+                                      DType::i16, DType::i32, DType::i64};
+inline constexpr DTypeSet kUnsignedInts{DType::u2,  DType::u4,  DType::u8,
+                                        DType::u16, DType::u32, DType::u64};
 inline constexpr DTypeSet kInts = kSignedInts | kUnsignedInts;
 inline constexpr DTypeSet kFloats{DType::f16, DType::bf16, DType::f32, DType::f64};
 inline constexpr DTypeSet kSmallFloats{DType::f8e4m3fn,   DType::f8e4m3fnuz, DType::f8e5m2,
@@ -85,18 +85,18 @@ struct AttributeSpec {
 
 enum class Trait : uint32_t {
   none = 0,
-  elementwise = 1u << 0,   // result[i] depends on operands[i] after broadcasting
-  commutative = 1u << 1,   // of the first two operands
-  moves_data = 1u << 2,    // every result element is a copy of an operand element (or a fill)
-  reduction = 1u << 3,     // sums or compares over axes
-  matmul_like = 1u << 4,   // contracts two operands: precision `matmul`, a fusion anchor
-  anchor = 1u << 5,        // heads a fused group: consumers may join behind it
-  host = 1u << 6,          // has no native lowering by nature (strings, sequences, images...)
-  internal = 1u << 7,      // made by passes only; has no import rule
-  idempotent = 1u << 8,    // f(f(x)) = f(x)
-  involution = 1u << 9,    // f(f(x)) = x
+  elementwise = 1u << 0,  // result[i] depends on operands[i] after broadcasting
+  commutative = 1u << 1,  // of the first two operands
+  moves_data = 1u << 2,   // every result element is a copy of an operand element (or a fill)
+  reduction = 1u << 3,    // sums or compares over axes
+  matmul_like = 1u << 4,  // contracts two operands: precision `matmul`, a fusion anchor
+  anchor = 1u << 5,       // heads a fused group: consumers may join behind it
+  host = 1u << 6,         // has no native lowering by nature (strings, sequences, images...)
+  internal = 1u << 7,     // made by passes only; has no import rule
+  idempotent = 1u << 8,   // f(f(x)) = f(x)
+  involution = 1u << 9,   // f(f(x)) = x
   control_flow = 1u << 10,
-  random = 1u << 11,       // not to be merged or folded
+  random = 1u << 11,  // not to be merged or folded
 };
 constexpr Trait operator|(Trait a, Trait b) {
   return static_cast<Trait>(static_cast<uint32_t>(a) | static_cast<uint32_t>(b));
@@ -131,8 +131,8 @@ struct OpView {
 
 struct InferInput {
   OpView op;
-  std::span<const Type> operands;             // kind none: an absent optional operand
-  std::span<const Tensor* const> constants;   // per operand; nullptr: value unknown
+  std::span<const Type> operands;            // kind none: an absent optional operand
+  std::span<const Tensor* const> constants;  // per operand; nullptr: value unknown
   size_t num_results = 1;
 
   bool has(size_t i) const { return i < operands.size() && operands[i].kind != Type::Kind::none; }
@@ -156,8 +156,8 @@ struct EvaluateInput {
 
 // Work of one execution, for placement, partitioning and reports.
 struct OpCost {
-  double flops = 0;        // one multiply-add counts two
-  double bytes_read = 0;   // operands, weights included
+  double flops = 0;       // one multiply-add counts two
+  double bytes_read = 0;  // operands, weights included
   double bytes_written = 0;
 };
 
@@ -208,5 +208,6 @@ OrRefusal<std::vector<Type>> infer_checked(const InferInput& input);
 }  // namespace neuronc
 
 // Defines the row of operator `op_name` in the table (at namespace scope of neuronc).
-#define NEURONC_OP(op_name) extern const ::neuronc::OpDef kOpDef_##op_name; \
+#define NEURONC_OP(op_name)                       \
+  extern const ::neuronc::OpDef kOpDef_##op_name; \
   const ::neuronc::OpDef kOpDef_##op_name

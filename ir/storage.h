@@ -18,13 +18,13 @@
 namespace neuronc {
 
 struct Storage {
-  DType dtype = DType::none;      // as stored; a bf16 value may be carried in f32 memory
-  std::vector<int64_t> strides;   // one per logical dim; empty dims and scalars have none
+  DType dtype = DType::none;     // as stored; a bf16 value may be carried in f32 memory
+  std::vector<int64_t> strides;  // one per logical dim; empty dims and scalars have none
   int64_t offset = 0;
-  int64_t num_elements = 0;       // of the allocation, padding included; 0 for a view
-  int32_t blocked_dim = -1;       // -1: no blocking
+  int64_t num_elements = 0;  // of the allocation, padding included; 0 for a view
+  int32_t blocked_dim = -1;  // -1: no blocking
   int64_t block = 1;
-  ValueId base;                   // the owner of the allocation this is a view of
+  ValueId base;  // the owner of the allocation this is a view of
 
   explicit operator bool() const { return dtype != DType::none; }
   bool is_view() const { return static_cast<bool>(base); }

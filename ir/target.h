@@ -16,18 +16,18 @@ namespace neuronc {
 
 // A kernel variant a group can take, or why a better one cannot.
 struct VariantChoice {
-  std::string name;                    // "conv.direct", "default"
-  std::vector<std::string> refusals;   // "conv.winograd: stride 2", for the remarks
+  std::string name;                   // "conv.direct", "default"
+  std::vector<std::string> refusals;  // "conv.winograd: stride 2", for the remarks
 };
 
 // The dim order, outermost first, in which a kernel wants a value stored; empty: no preference.
 using DimOrder = std::vector<int>;
 
 struct GroupCost {
-  double time_ns = 0;        // predicted, one core
+  double time_ns = 0;  // predicted, one core
   double flops = 0;
-  double weight_bytes = 0;   // constants as stored
-  double bytes_read = 0;     // activations
+  double weight_bytes = 0;  // constants as stored
+  double bytes_read = 0;    // activations
   double bytes_written = 0;
 };
 

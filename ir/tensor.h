@@ -61,8 +61,8 @@ class Tensor {
   int64_t i64(int64_t index) const { return load_as_i64(dtype_, data_, index); }
   void set_f64(int64_t index, double v) { store_from_f64(dtype_, mutable_data(), index, v); }
   void set_i64(int64_t index, int64_t v) { store_from_i64(dtype_, mutable_data(), index, v); }
-  std::vector<int64_t> to_ints() const;      // integer or bool tensors
-  std::vector<double> to_doubles() const;    // numeric tensors
+  std::vector<int64_t> to_ints() const;    // integer or bool tensors
+  std::vector<double> to_doubles() const;  // numeric tensors
 
   // The same bytes with another shape of the same number of elements.
   Tensor with_shape(std::vector<int64_t> shape) const;

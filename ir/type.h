@@ -14,7 +14,7 @@ namespace neuronc {
 // One extent of a shape: a number, a named symbol of the module, or unknown (data-dependent).
 class Dim {
  public:
-  constexpr Dim() = default;  // unknown
+  constexpr Dim() = default;                        // unknown
   constexpr Dim(int64_t number) : code_(number) {}  // NOLINT(google-explicit-constructor)
   static constexpr Dim unknown() { return Dim(); }
   static constexpr Dim symbol(SymbolId id) {

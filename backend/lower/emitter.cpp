@@ -430,8 +430,7 @@ Values GroupEmitter::choose(const std::vector<kernel::GuardRange>& guards,
     known_.erase(known_.begin() + static_cast<std::ptrdiff_t>(mark), known_.end());
     return values;
   };
-  return builder_.if_values(
-      *open, [&] { return scoped(then); }, [&] { return scoped(otherwise); });
+  return builder_.if_values(*open, [&] { return scoped(then); }, [&] { return scoped(otherwise); });
 }
 
 LoweredKernel GroupEmitter::finish() && {

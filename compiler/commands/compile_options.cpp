@@ -65,11 +65,11 @@ class Finisher {
   }
 
   void read_words() {
-    options_.partition = arguments_.partition == "pipeline"  ? PartitionStrategy::pipeline
+    options_.partition = arguments_.partition == "pipeline" ? PartitionStrategy::pipeline
                          : arguments_.partition == "tensor" ? PartitionStrategy::tensor
-                                                             : PartitionStrategy::automatic;
-    options_.optimize_for = arguments_.optimize_for == "throughput" ? OptimizeFor::throughput
-                                                                    : OptimizeFor::latency;
+                                                            : PartitionStrategy::automatic;
+    options_.optimize_for =
+        arguments_.optimize_for == "throughput" ? OptimizeFor::throughput : OptimizeFor::latency;
     read_fp32_cast();
     options_.auto_cast = arguments_.auto_cast == "all"    ? AutoCast::all
                          : arguments_.auto_cast == "none" ? AutoCast::none
@@ -93,8 +93,9 @@ class Finisher {
       arguments_.auto_cast = "matmult";
       arguments_.auto_cast_type = word.substr(word.size() - 4);
     } else {
-      unsupported("--fp32-cast " + word, "the values all, matmult, matmult-bf16, matmult-fp16 and "
-                                         "none are");
+      unsupported("--fp32-cast " + word,
+                  "the values all, matmult, matmult-bf16, matmult-fp16 and "
+                  "none are");
     }
   }
 
@@ -147,13 +148,15 @@ class Finisher {
     if (!json.contains("inputs")) return;
     if (!json["inputs"].is_object()) return usage("`inputs` in --io-config is not an object");
     for (const auto& [name, entry] : json["inputs"].items()) {
-      const auto& shape = entry.is_array() && !entry.empty() && entry[0].is_array() ? entry[0] : entry;
+      const auto& shape =
+          entry.is_array() && !entry.empty() && entry[0].is_array() ? entry[0] : entry;
       std::vector<int64_t> extents;
       for (const auto& extent : shape) {
         if (extent.is_number_unsigned()) extents.push_back(extent.get<int64_t>());
       }
       if (!shape.is_array() || extents.size() != shape.size()) {
-        return usage(fmt::format("the shape of `{}` in --io-config is not a list of numbers", name));
+        return usage(
+            fmt::format("the shape of `{}` in --io-config is not a list of numbers", name));
       }
       options_.input_shapes[name] = extents;
     }
@@ -195,7 +198,8 @@ void declare_compile_options(CLI::App& app, CompileArguments& a) {
   app.add_option("--passes", a.options.passes, "the pipeline, instead of the level's");
   app.add_option("--max-host-ops", a.options.max_host_ops, "fail if more run on the host");
   app.add_option("--report", a.report, "write what was done and why, as JSON");
-  app.add_option("--print-after", a.options.print_after, "print the module after this pass, or all");
+  app.add_option("--print-after", a.options.print_after,
+                 "print the module after this pass, or all");
   app.add_flag("--print-changed", a.options.print_changed, "print the module after each change");
   app.add_flag("--time-passes", a.options.time_passes, "print how long each pass took");
   app.add_option("--dump-dir", a.options.dump_dir, "a file here after each change");

@@ -46,16 +46,17 @@ Expected<void> extract(const InspectArguments& arguments, const NeffImage& image
   }
   std::string names;
   for (const NeffMemberView& member : image.members()) names += fmt::format(" {}", member.name);
-  diagnostics.report(diag::usage_error, {},
-                     fmt::format("there is no member `{}`; there are:{}", arguments.extract, names));
+  diagnostics.report(
+      diag::usage_error, {},
+      fmt::format("there is no member `{}`; there are:{}", arguments.extract, names));
   return reported();
 }
 
 void print_header(const NeffImage& image) {
   const NeffHeader& header = image.header();
-  fmt::print("name: {}\nformat: {}.{}\ncompiler: {}\nuuid: {}\ncores: {}\nlanes: {}\n",
-             header.name, header.major, header.minor, header.compiler_version,
-             runtime::uuid_text(header), header.num_cores, header.num_lanes);
+  fmt::print("name: {}\nformat: {}.{}\ncompiler: {}\nuuid: {}\ncores: {}\nlanes: {}\n", header.name,
+             header.major, header.minor, header.compiler_version, runtime::uuid_text(header),
+             header.num_cores, header.num_lanes);
   fmt::print("\nmembers:\n");
   for (const NeffMemberView& member : image.members()) {
     fmt::print("  {:>12}  {:>12}  {}\n", member.offset_bytes, member.bytes.size(), member.name);

@@ -8,11 +8,11 @@
 #include <new>
 
 #include "compiler/commands/compile_options.h"
-#include "compiler/runner/compare.h"
 #include "compiler/driver.h"
+#include "compiler/onnx/test_data.h"
+#include "compiler/runner/compare.h"
 #include "compiler/runner/model_runner.h"
 #include "compiler/runner/nrt_runner.h"
-#include "compiler/onnx/test_data.h"
 
 namespace neuronc {
 namespace {

@@ -40,9 +40,15 @@ AttributeProto::AttributeType type_of(const AttributeProto& proto) {
 OrRefusal<OnnxAttribute> GraphImporter::attribute_from_proto(const AttributeProto& proto) const {
   OnnxAttribute result{proto.name(), {}};
   switch (type_of(proto)) {
-    case AttributeProto::INT: result.value = static_cast<int64_t>(proto.i()); break;
-    case AttributeProto::FLOAT: result.value = static_cast<double>(proto.f()); break;
-    case AttributeProto::STRING: result.value = proto.s(); break;
+    case AttributeProto::INT:
+      result.value = static_cast<int64_t>(proto.i());
+      break;
+    case AttributeProto::FLOAT:
+      result.value = static_cast<double>(proto.f());
+      break;
+    case AttributeProto::STRING:
+      result.value = proto.s();
+      break;
     case AttributeProto::INTS:
       result.value = std::vector<int64_t>(proto.ints().begin(), proto.ints().end());
       break;
@@ -60,13 +66,16 @@ OrRefusal<OnnxAttribute> GraphImporter::attribute_from_proto(const AttributeProt
       NEURONC_ASSIGN(result.value, tensor_from_sparse_proto(proto.sparse_tensor(), source_));
       break;
     }
-    case AttributeProto::GRAPH: result.value = BodyHandle{&proto.g()}; break;
+    case AttributeProto::GRAPH:
+      result.value = BodyHandle{&proto.g()};
+      break;
     case AttributeProto::TYPE_PROTO: {
       NEURONC_ASSIGN(const DeclaredType declared, type_from_proto(proto.tp()));
       result.value = ir_type(declared);
       break;
     }
-    default: break;  // lists of tensors, graphs or types: no operator has them
+    default:
+      break;  // lists of tensors, graphs or types: no operator has them
   }
   return result;
 }

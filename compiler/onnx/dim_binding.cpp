@@ -14,7 +14,10 @@ class Binder {
  public:
   Binder(const std::vector<DeclaredInput>& inputs, const ImportOptions& options,
          const std::string& file, Diagnostics& diagnostics)
-      : inputs_(inputs), options_(options), file_(file), diagnostics_(diagnostics),
+      : inputs_(inputs),
+        options_(options),
+        file_(file),
+        diagnostics_(diagnostics),
         numbers_(options.dims) {}
 
   std::optional<std::vector<Type>> run() {
@@ -91,8 +94,8 @@ class Binder {
     // Extents inside of sequences may differ from element to element and stay unknown.
     const bool must_be_static = type.kind == Type::Kind::tensor;
     if (!type.is_ranked && must_be_static) {
-      unbound_.push_back({"", fmt::format("input `{0}` has no shape: --input-shape {0}=D,D,...",
-                                          input.name)});
+      unbound_.push_back(
+          {"", fmt::format("input `{0}` has no shape: --input-shape {0}=D,D,...", input.name)});
     }
     for (size_t i = 0; i < input.type.dims.size(); ++i) {
       type.dims.push_back(resolve(input, i, has_shape ? &given->second : nullptr));
@@ -113,11 +116,11 @@ class Binder {
 
   void add_unbound(const DeclaredInput& input, size_t i) {
     const std::string& name = input.type.dims[i].name;
-    const std::string where = fmt::format("dim {} of input `{}` ({})", i, input.name,
-                                          to_text(input.type));
+    const std::string where =
+        fmt::format("dim {} of input `{}` ({})", i, input.name, to_text(input.type));
     if (name.empty()) {
-      unbound_.push_back({"", fmt::format("{}: --input-shape {}={}", where, input.name,
-                                          shape_hint(input.type))});
+      unbound_.push_back(
+          {"", fmt::format("{}: --input-shape {}={}", where, input.name, shape_hint(input.type))});
       return;
     }
     for (const Unbound& unbound : unbound_) {
@@ -171,10 +174,14 @@ std::string to_text(const DeclaredType& type) {
   }
   text += ']';
   switch (type.kind) {
-    case Type::Kind::sequence: return "seq(" + text + ")";
-    case Type::Kind::optional: return "opt(" + text + ")";
-    case Type::Kind::optional_sequence: return "opt(seq(" + text + "))";
-    default: return text;
+    case Type::Kind::sequence:
+      return "seq(" + text + ")";
+    case Type::Kind::optional:
+      return "opt(" + text + ")";
+    case Type::Kind::optional_sequence:
+      return "opt(seq(" + text + "))";
+    default:
+      return text;
   }
 }
 

@@ -21,16 +21,16 @@
 namespace neuronc::onnx {
 
 struct ImportOptions {
-  std::map<std::string, int64_t> dims;                        // --dim NAME=N
-  std::map<std::string, std::vector<int64_t>> input_shapes;   // --input-shape NAME=D,D
+  std::map<std::string, int64_t> dims;                       // --dim NAME=N
+  std::map<std::string, std::vector<int64_t>> input_shapes;  // --input-shape NAME=D,D
 };
 
 struct ImportedModel {
   Module module;
-  Hash128 hash;              // of the file's bytes
-  int64_t size_bytes = 0;    // of the file
+  Hash128 hash;            // of the file's bytes
+  int64_t size_bytes = 0;  // of the file
   int64_t ir_version = 0;
-  int64_t opset = 0;         // of ai.onnx; 0 where none is used
+  int64_t opset = 0;  // of ai.onnx; 0 where none is used
   std::string producer;
 };
 
@@ -47,11 +47,11 @@ Expected<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std
 // What a model declares, without importing it.
 struct DeclaredValue {
   std::string name;
-  std::string type;   // "f32[batch,3,?,?]"
+  std::string type;  // "f32[batch,3,?,?]"
   Type::Kind kind = Type::Kind::none;
 };
 struct ModelSignature {
-  std::vector<DeclaredValue> inputs;   // without those that are initializers
+  std::vector<DeclaredValue> inputs;  // without those that are initializers
   std::vector<DeclaredValue> outputs;
 };
 Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& diagnostics);

@@ -70,7 +70,8 @@ void import_if(NodeContext& node, const Rule&) {
   const auto else_branch = node.body("else_branch");
   if (node.failed()) return;
   if (!node.has_input(0)) return node.invalid("it has no condition");
-  if (const Tensor* condition = node.known(node.input(0)); condition && condition->num_elements() == 1) {
+  if (const Tensor* condition = node.known(node.input(0));
+      condition && condition->num_elements() == 1) {
     const BodyHandle taken = condition->i64(0) != 0 ? *then_branch : *else_branch;
     return set_outputs(node, node.bodies().inline_body(node, taken));
   }
@@ -125,16 +126,15 @@ void import_scan(NodeContext& node, const Rule&) {
     Type type = node.type(node.input(static_cast<size_t>(i)));
     if (i >= num_states && type.is_ranked) {
       const auto scan = static_cast<size_t>(i - num_states);
-      const int64_t axis =
-          normalised_axis(node, scan < axes.size() ? axes[scan] : 0, type.rank());
+      const int64_t axis = normalised_axis(node, scan < axes.size() ? axes[scan] : 0, type.rank());
       if (node.failed()) return;
       type.dims.erase(type.dims.begin() + axis);
     }
     formals.push_back(std::move(type));
   }
   const auto captures = node.bodies().captures(node, {*body});
-  auto graph = import_carrying_body(node, *body, formals, 0, static_cast<size_t>(num_states), 0,
-                                    captures);
+  auto graph =
+      import_carrying_body(node, *body, formals, 0, static_cast<size_t>(num_states), 0, captures);
   if (!graph) return;
   auto attributes = direct_attributes(node, Op::scan, {"body", "num_scan_inputs"});
   attributes.push_back({"num_scan_inputs", num_scan_inputs});

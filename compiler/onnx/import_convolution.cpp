@@ -25,8 +25,8 @@ Ints checked_list(NodeContext& node, std::string_view name, size_t count, int64_
                   int64_t least) {
   Ints values = node.ints(name);
   if (values.empty()) values.assign(count, fallback);
-  const bool is_wrong = values.size() != count ||
-                        std::any_of(values.begin(), values.end(), [&](auto v) { return v < least; });
+  const bool is_wrong = values.size() != count || std::any_of(values.begin(), values.end(),
+                                                              [&](auto v) { return v < least; });
   if (is_wrong && !node.failed()) {
     node.invalid(fmt::format("attribute `{}` needs {} numbers of at least {}", name, count, least));
     values.assign(count, fallback);
@@ -164,15 +164,16 @@ void import_pool(NodeContext& node, const Rule& rule) {
   window.strides = checked_list(node, "strides", n, 1, 1);
   window.dilations = checked_list(node, "dilations", n, 1, 1);
   resolve_pads(node, window);
-  auto attributes = direct_attributes(node, rule.op,
-                                      {"auto_pad", "dilations", "pads", "strides", "p"});
+  auto attributes =
+      direct_attributes(node, rule.op, {"auto_pad", "dilations", "pads", "strides", "p"});
   for (NamedAttribute& attribute : window_attributes(window)) {
     attributes.push_back(std::move(attribute));
   }
   // The exponent of LpPool was a float at first.
   if (node.has("p")) {
     const bool is_float = node.version() < 2;
-    attributes.push_back({"p", is_float ? static_cast<int64_t>(node.f64("p", 2)) : node.i64("p", 2)});
+    attributes.push_back(
+        {"p", is_float ? static_cast<int64_t>(node.f64("p", 2)) : node.i64("p", 2)});
   }
   const auto results = node.emit_many(rule.op, {node.input(0)}, std::move(attributes),
                                       std::max<size_t>(node.num_outputs(), 1));
@@ -181,8 +182,7 @@ void import_pool(NodeContext& node, const Rule& rule) {
 
 // The exponent was a float at first.
 void import_global_lp_pool(NodeContext& node, const Rule& rule) {
-  const int64_t p =
-      node.version() < 2 ? static_cast<int64_t>(node.f64("p", 2)) : node.i64("p", 2);
+  const int64_t p = node.version() < 2 ? static_cast<int64_t>(node.f64("p", 2)) : node.i64("p", 2);
   node.set_output(0, node.emit(rule.op, {node.input(0)}, {{"p", p}}));
 }
 

@@ -82,14 +82,14 @@ void import_cast(NodeContext& node, const Rule&) {
     if (!node.has("to")) node.invalid("attribute `to` is missing");
     to = node.dtype("to", DType::none);
   }
-  node.set_output(0, node.emit(Op::cast, {node.input(0)},
-                               {{"to", to}, {"saturate", node.i64("saturate", 1)}}));
+  node.set_output(
+      0, node.emit(Op::cast, {node.input(0)}, {{"to", to}, {"saturate", node.i64("saturate", 1)}}));
 }
 
 void import_cast_like(NodeContext& node, const Rule&) {
   const DType to = node.dtype_of(node.input(1));
-  node.set_output(0, node.emit(Op::cast, {node.input(0)},
-                               {{"to", to}, {"saturate", node.i64("saturate", 1)}}));
+  node.set_output(
+      0, node.emit(Op::cast, {node.input(0)}, {{"to", to}, {"saturate", node.i64("saturate", 1)}}));
 }
 
 // Compiled models infer: nothing is dropped, and the mask is all true.

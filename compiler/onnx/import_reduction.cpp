@@ -13,9 +13,9 @@ ValueId axes_of(NodeContext& node) {
 }
 
 ValueId reduce(NodeContext& node, Op op, ValueId x, int64_t keepdims) {
-  return node.emit(op, {x, axes_of(node)},
-                   {{"keepdims", keepdims},
-                    {"noop_with_empty_axes", node.i64("noop_with_empty_axes", 0)}});
+  return node.emit(
+      op, {x, axes_of(node)},
+      {{"keepdims", keepdims}, {"noop_with_empty_axes", node.i64("noop_with_empty_axes", 0)}});
 }
 
 ValueId reduce(NodeContext& node, Op op, ValueId x) {

@@ -34,8 +34,7 @@ void import_resize(NodeContext& node, const Rule&) {
   const bool uses_roi =
       node.string("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize";
   const ValueId roi = uses_roi ? unless_empty(node, 1) : ValueId();
-  emit_direct(node, Op::resize,
-              {node.input(0), roi, unless_empty(node, 2), unless_empty(node, 3)});
+  emit_direct(node, Op::resize, {node.input(0), roi, unless_empty(node, 2), unless_empty(node, 3)});
 }
 
 void import_resize_10(NodeContext& node, const Rule&) { emit_old_resize(node, node.input(1)); }
@@ -43,7 +42,8 @@ void import_resize_10(NodeContext& node, const Rule&) { emit_old_resize(node, no
 // Scales are an operand since opset 9, an attribute before, and two attributes in opset 1.
 void import_upsample(NodeContext& node, const Rule&) {
   if (node.has_input(1)) return emit_old_resize(node, node.input(1));
-  if (node.has("scales")) return emit_old_resize(node, scales_constant(node, node.floats("scales")));
+  if (node.has("scales"))
+    return emit_old_resize(node, scales_constant(node, node.floats("scales")));
   emit_old_resize(node, scales_constant(node, {1.0, 1.0, node.f64("height_scale", 1.0),
                                                node.f64("width_scale", 1.0)}));
 }

@@ -1,7 +1,7 @@
 // Import rules of operators that move data: attributes of old versions become constant operands.
-#include <algorithm>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "compiler/onnx/import_rules.h"
@@ -98,11 +98,12 @@ void import_shape(NodeContext& node, const Rule& rule) {
     return;
   }
   const auto rank = static_cast<int64_t>(shape.size());
-  const auto clamped = [&](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + rank : i, 0, rank); };
+  const auto clamped = [&](int64_t i) {
+    return std::clamp<int64_t>(i < 0 ? i + rank : i, 0, rank);
+  };
   const int64_t start = clamped(node.i64("start", 0));
   const int64_t end = std::max(start, clamped(node.i64("end", rank)));
-  node.set_known(node.outputs()[0],
-                 Tensor::ints(Ints(shape.begin() + start, shape.begin() + end)));
+  node.set_known(node.outputs()[0], Tensor::ints(Ints(shape.begin() + start, shape.begin() + end)));
 }
 
 void import_slice_1(NodeContext& node, const Rule&) {
@@ -120,8 +121,7 @@ void import_slice_1(NodeContext& node, const Rule&) {
 void import_split(NodeContext& node, const Rule&) {
   ValueId sizes = node.input(1);
   if (node.has("split")) sizes = node.ints(node.ints("split"));
-  const int64_t num_outputs =
-      node.i64("num_outputs", static_cast<int64_t>(node.num_outputs()));
+  const int64_t num_outputs = node.i64("num_outputs", static_cast<int64_t>(node.num_outputs()));
   if (num_outputs != static_cast<int64_t>(node.num_outputs())) {
     return node.invalid("attribute `num_outputs` is not the number of its outputs");
   }

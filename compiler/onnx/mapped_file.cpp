@@ -14,7 +14,7 @@ namespace neuronc::onnx {
 OrRefusal<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return refuse(std::strerror(errno));
-  struct stat info {};
+  struct stat info{};
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(fd);
     return refuse(S_ISDIR(info.st_mode) ? "it is a directory" : "it is not a regular file");

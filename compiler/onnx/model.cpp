@@ -24,7 +24,8 @@ std::set<std::string> initializer_names(const GraphProto& graph) {
 OpsetVersions versions_from(
     const google::protobuf::RepeatedPtrField<::onnx::OperatorSetIdProto>& imports) {
   OpsetVersions versions;
-  for (const auto& import : imports) versions[normalised_domain(import.domain())] = import.version();
+  for (const auto& import : imports)
+    versions[normalised_domain(import.domain())] = import.version();
   return versions;
 }
 

@@ -29,8 +29,9 @@ Expected<std::shared_ptr<ModelProto>> parse_model(std::span<const std::byte> byt
   };
   if (bytes.empty()) return fail("the file is empty");
   if (bytes.size() > static_cast<size_t>(std::numeric_limits<int>::max())) {
-    return fail("it is larger than 2 GiB, which a protobuf file cannot be; weights of that size "
-                "belong into external data");
+    return fail(
+        "it is larger than 2 GiB, which a protobuf file cannot be; weights of that size "
+        "belong into external data");
   }
   auto model = std::make_shared<ModelProto>();
   if (!parse_message(bytes, *model)) return fail("it is truncated, damaged or not an ONNX file");

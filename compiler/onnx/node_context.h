@@ -85,7 +85,8 @@ class BodyImporter {
   virtual ~BodyImporter() = default;
   // The values of the enclosing graph that the bodies use, without those whose content is known
   // (they become constants inside).
-  virtual std::vector<ValueId> captures(NodeContext& node, const std::vector<BodyHandle>& bodies) = 0;
+  virtual std::vector<ValueId> captures(NodeContext& node,
+                                        const std::vector<BodyHandle>& bodies) = 0;
   // A body whose first inputs have the types `formals`, followed by `captures`. A `known` formal
   // (may be empty) is one whose content is fixed. No graph: the body failed, already reported.
   virtual std::unique_ptr<Graph> import_body(NodeContext& node, BodyHandle body,
@@ -101,15 +102,17 @@ class NodeContext {
  public:
   struct Description {
     std::string op_type;
-    int64_t version = 0;            // of the operator's domain
-    std::vector<ValueId> inputs;    // none: absent
+    int64_t version = 0;          // of the operator's domain
+    std::vector<ValueId> inputs;  // none: absent
     std::vector<bool> output_is_wanted;
     std::vector<OnnxAttribute> attributes;
     SourceId source;
   };
 
   NodeContext(GraphBuilder& builder, BodyImporter& bodies, Description description)
-      : builder_(builder), bodies_(bodies), node_(std::move(description)),
+      : builder_(builder),
+        bodies_(bodies),
+        node_(std::move(description)),
         outputs_(node_.output_is_wanted.size()) {}
 
   // --- The node ------------------------------------------------------------------------------
@@ -120,9 +123,7 @@ class NodeContext {
   ValueId input(size_t i) const { return i < node_.inputs.size() ? node_.inputs[i] : ValueId(); }
   const std::vector<ValueId>& inputs() const { return node_.inputs; }
   size_t num_outputs() const { return outputs_.size(); }
-  bool wants_output(size_t i) const {
-    return i < outputs_.size() && node_.output_is_wanted[i];
-  }
+  bool wants_output(size_t i) const { return i < outputs_.size() && node_.output_is_wanted[i]; }
 
   // --- Attributes ----------------------------------------------------------------------------
   bool has(std::string_view name) const { return find(name) != nullptr; }
@@ -157,10 +158,10 @@ class NodeContext {
                                  std::vector<NamedAttribute> attributes, size_t num_results,
                                  std::vector<std::unique_ptr<Graph>> bodies = {});
   ValueId constant(Tensor tensor);
-  ValueId ints(const std::vector<int64_t>& values);    // i64[n]
-  ValueId scalar_i64(int64_t value);                   // i64[]
-  ValueId scalar(DType dtype, double value);           // dtype[]
-  ValueId scalar_like(ValueId like, double value);     // of the same dtype
+  ValueId ints(const std::vector<int64_t>& values);  // i64[n]
+  ValueId scalar_i64(int64_t value);                 // i64[]
+  ValueId scalar(DType dtype, double value);         // dtype[]
+  ValueId scalar_like(ValueId like, double value);   // of the same dtype
   void set_known(ValueId value, Tensor tensor) { builder_.set_known(value, std::move(tensor)); }
 
   void set_output(size_t i, ValueId value);

@@ -21,24 +21,47 @@ struct DTypeRow {
 
 // Indexed by TensorProto.DataType; newer entries than the installed library knows are included.
 constexpr DTypeRow kDTypes[] = {
-    {DType::none, "undefined"},  {DType::f32, "float"},          {DType::u8, "uint8"},
-    {DType::i8, "int8"},         {DType::u16, "uint16"},         {DType::i16, "int16"},
-    {DType::i32, "int32"},       {DType::i64, "int64"},          {DType::string, "string"},
-    {DType::boolean, "bool"},    {DType::f16, "float16"},        {DType::f64, "double"},
-    {DType::u32, "uint32"},      {DType::u64, "uint64"},         {DType::none, "complex64"},
-    {DType::none, "complex128"}, {DType::bf16, "bfloat16"},      {DType::f8e4m3fn, "float8e4m3fn"},
-    {DType::f8e4m3fnuz, "float8e4m3fnuz"}, {DType::f8e5m2, "float8e5m2"},
-    {DType::f8e5m2fnuz, "float8e5m2fnuz"}, {DType::u4, "uint4"}, {DType::i4, "int4"},
-    {DType::f4e2m1, "float4e2m1"}, {DType::f8e8m0, "float8e8m0"}, {DType::u2, "uint2"},
+    {DType::none, "undefined"},
+    {DType::f32, "float"},
+    {DType::u8, "uint8"},
+    {DType::i8, "int8"},
+    {DType::u16, "uint16"},
+    {DType::i16, "int16"},
+    {DType::i32, "int32"},
+    {DType::i64, "int64"},
+    {DType::string, "string"},
+    {DType::boolean, "bool"},
+    {DType::f16, "float16"},
+    {DType::f64, "double"},
+    {DType::u32, "uint32"},
+    {DType::u64, "uint64"},
+    {DType::none, "complex64"},
+    {DType::none, "complex128"},
+    {DType::bf16, "bfloat16"},
+    {DType::f8e4m3fn, "float8e4m3fn"},
+    {DType::f8e4m3fnuz, "float8e4m3fnuz"},
+    {DType::f8e5m2, "float8e5m2"},
+    {DType::f8e5m2fnuz, "float8e5m2fnuz"},
+    {DType::u4, "uint4"},
+    {DType::i4, "int4"},
+    {DType::f4e2m1, "float4e2m1"},
+    {DType::f8e8m0, "float8e8m0"},
+    {DType::u2, "uint2"},
     {DType::i2, "int2"},
 };
 
 // Elements one stored byte holds: 2 for the 4-bit types, 4 for the 2-bit ones.
 int elements_per_byte(DType dtype) {
   switch (dtype) {
-    case DType::u4: case DType::i4: case DType::f4e2m1: return 2;
-    case DType::u2: case DType::i2: return 4;
-    default: return 1;
+    case DType::u4:
+    case DType::i4:
+    case DType::f4e2m1:
+      return 2;
+    case DType::u2:
+    case DType::i2:
+      return 4;
+    default:
+      return 1;
   }
 }
 
@@ -81,7 +104,8 @@ OrRefusal<Tensor> from_bytes(DType dtype, std::vector<int64_t> shape,
                              std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
   const int64_t needed = stored_size_bytes(dtype, num_elements(shape));
   if (static_cast<int64_t>(bytes.size()) != needed) {
-    return refuse(fmt::format("it has {} bytes of data, but its shape needs {}", bytes.size(), needed));
+    return refuse(
+        fmt::format("it has {} bytes of data, but its shape needs {}", bytes.size(), needed));
   }
   if (elements_per_byte(dtype) > 1) return unpack(dtype, std::move(shape), bytes);
   const auto address = reinterpret_cast<uintptr_t>(bytes.data());
@@ -154,9 +178,10 @@ OrRefusal<Tensor> from_external(const TensorProto& proto, DType dtype, std::vect
   const int64_t needed = stored_size_bytes(dtype, num_elements(shape));
   const int64_t length = data.length >= 0 ? data.length : needed;
   if (data.offset > file_size || length > file_size - data.offset) {
-    return refuse(fmt::format("its external data `{}` has {} bytes, but offset {} and length {} "
-                              "are asked for",
-                              data.location, file_size, data.offset, length));
+    return refuse(
+        fmt::format("its external data `{}` has {} bytes, but offset {} and length {} "
+                    "are asked for",
+                    data.location, file_size, data.offset, length));
   }
   return from_bytes(dtype, std::move(shape),
                     bytes.subspan(static_cast<size_t>(data.offset), static_cast<size_t>(length)),
@@ -194,26 +219,35 @@ OrRefusal<Tensor> from_int32_data(const TensorProto& proto, DType dtype,
     return tensor;
   }
   switch (size_bytes(dtype)) {
-    case 1: return from_field<uint8_t>(dtype, std::move(shape), field);
-    case 2: return from_field<uint16_t>(dtype, std::move(shape), field);
-    default: return from_field<int32_t>(dtype, std::move(shape), field);
+    case 1:
+      return from_field<uint8_t>(dtype, std::move(shape), field);
+    case 2:
+      return from_field<uint16_t>(dtype, std::move(shape), field);
+    default:
+      return from_field<int32_t>(dtype, std::move(shape), field);
   }
 }
 
 OrRefusal<Tensor> from_typed_data(const TensorProto& proto, DType dtype,
                                   std::vector<int64_t> shape) {
   switch (dtype) {
-    case DType::f32: return from_field<float>(dtype, std::move(shape), proto.float_data());
-    case DType::f64: return from_field<double>(dtype, std::move(shape), proto.double_data());
-    case DType::i64: return from_field<int64_t>(dtype, std::move(shape), proto.int64_data());
-    case DType::u32: return from_field<uint32_t>(dtype, std::move(shape), proto.uint64_data());
-    case DType::u64: return from_field<uint64_t>(dtype, std::move(shape), proto.uint64_data());
+    case DType::f32:
+      return from_field<float>(dtype, std::move(shape), proto.float_data());
+    case DType::f64:
+      return from_field<double>(dtype, std::move(shape), proto.double_data());
+    case DType::i64:
+      return from_field<int64_t>(dtype, std::move(shape), proto.int64_data());
+    case DType::u32:
+      return from_field<uint32_t>(dtype, std::move(shape), proto.uint64_data());
+    case DType::u64:
+      return from_field<uint64_t>(dtype, std::move(shape), proto.uint64_data());
     case DType::string: {
       NEURONC_TRY(check_count(proto.string_data_size(), num_elements(shape)));
       std::vector<std::string> strings(proto.string_data().begin(), proto.string_data().end());
       return Tensor::from_strings(std::move(shape), std::move(strings));
     }
-    default: return from_int32_data(proto, dtype, std::move(shape));
+    default:
+      return from_int32_data(proto, dtype, std::move(shape));
   }
 }
 
@@ -234,8 +268,8 @@ std::string onnx_dtype_name(int32_t data_type) {
 OrRefusal<Tensor> tensor_from_proto(const TensorProto& proto, const TensorSource& source) {
   const DType dtype = dtype_from_onnx(proto.data_type());
   if (dtype == DType::none) {
-    return refuse(fmt::format("its element type `{}` is not supported",
-                              onnx_dtype_name(proto.data_type())));
+    return refuse(
+        fmt::format("its element type `{}` is not supported", onnx_dtype_name(proto.data_type())));
   }
   NEURONC_ASSIGN(std::vector<int64_t> shape, checked_shape(proto));
   const bool is_external = proto.data_location() == TensorProto::EXTERNAL;
@@ -310,7 +344,8 @@ OrRefusal<DeclaredType> tensor_type_from_proto(const TypeProto::Tensor& proto) {
 
 OrRefusal<DeclaredType> type_from_proto(const TypeProto& proto) {
   switch (proto.value_case()) {
-    case TypeProto::kTensorType: return tensor_type_from_proto(proto.tensor_type());
+    case TypeProto::kTensorType:
+      return tensor_type_from_proto(proto.tensor_type());
     case TypeProto::kSequenceType: {
       NEURONC_ASSIGN(DeclaredType element, type_from_proto(proto.sequence_type().elem_type()));
       if (element.kind != Type::Kind::tensor) return refuse("it is a sequence of non-tensors");
@@ -328,10 +363,14 @@ OrRefusal<DeclaredType> type_from_proto(const TypeProto& proto) {
       }
       return element;
     }
-    case TypeProto::kMapType: return refuse("maps are not supported");
-    case TypeProto::kSparseTensorType: return refuse("sparse tensors are not supported as values");
-    case TypeProto::kOpaqueType: return refuse("opaque types are not supported");
-    default: return refuse("it has no type");
+    case TypeProto::kMapType:
+      return refuse("maps are not supported");
+    case TypeProto::kSparseTensorType:
+      return refuse("sparse tensors are not supported as values");
+    case TypeProto::kOpaqueType:
+      return refuse("opaque types are not supported");
+    default:
+      return refuse("it has no type");
   }
 }
 

@@ -20,9 +20,9 @@ using ::onnx::TypeProto;
 
 // Where tensors' bytes may come from besides the message itself.
 struct TensorSource {
-  std::string folder;                // of the model, for external data; empty: none allowed
-  std::shared_ptr<const void> owner; // keeps the message alive, so that raw data may be borrowed;
-                                     // nullptr: raw data is copied
+  std::string folder;                 // of the model, for external data; empty: none allowed
+  std::shared_ptr<const void> owner;  // keeps the message alive, so that raw data may be borrowed;
+                                      // nullptr: raw data is copied
 };
 
 // The tensor of a message: raw, typed or external data. Refuses unknown element types, negative

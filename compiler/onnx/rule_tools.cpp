@@ -15,14 +15,22 @@ constexpr std::string_view kMeaningless[] = {"consumed_inputs", "is_test", "doc_
 
 AttributeValue converted(NodeContext& node, const OnnxAttribute& attribute, AttributeKind kind) {
   switch (kind) {
-    case AttributeKind::i64: return node.i64(attribute.name, 0);
-    case AttributeKind::f64: return node.f64(attribute.name, 0);
-    case AttributeKind::string: return node.string(attribute.name, "");
-    case AttributeKind::ints: return node.ints(attribute.name);
-    case AttributeKind::floats: return node.floats(attribute.name);
-    case AttributeKind::strings: return node.strings(attribute.name);
-    case AttributeKind::dtype: return node.dtype(attribute.name, DType::none);
-    default: return std::monostate();
+    case AttributeKind::i64:
+      return node.i64(attribute.name, 0);
+    case AttributeKind::f64:
+      return node.f64(attribute.name, 0);
+    case AttributeKind::string:
+      return node.string(attribute.name, "");
+    case AttributeKind::ints:
+      return node.ints(attribute.name);
+    case AttributeKind::floats:
+      return node.floats(attribute.name);
+    case AttributeKind::strings:
+      return node.strings(attribute.name);
+    case AttributeKind::dtype:
+      return node.dtype(attribute.name, DType::none);
+    default:
+      return std::monostate();
   }
 }
 

@@ -17,11 +17,11 @@ struct Rule;
 using ImportFn = void (*)(NodeContext& node, const Rule& rule);
 
 struct Rule {
-  std::string_view domain;   // "" is ai.onnx
+  std::string_view domain;  // "" is ai.onnx
   std::string_view op_type;
-  int64_t since_version;     // of the domain
+  int64_t since_version;  // of the domain
   ImportFn import;
-  Op op = Op::identity;      // for the generic rules: the IR operator it becomes
+  Op op = Op::identity;  // for the generic rules: the IR operator it becomes
 };
 
 // Every rule, sorted by domain, op_type and since_version.

@@ -32,7 +32,7 @@ struct Scope {
   const OpsetVersions* opsets = nullptr;
   // Inside a function: the attributes of its call, for references to them.
   const std::vector<OnnxAttribute>* call_attributes = nullptr;
-  std::string prefix;    // of node and value names, inside functions
+  std::string prefix;  // of node and value names, inside functions
   int function_depth = 0;
   std::unordered_map<std::string, Binding> names;
 };

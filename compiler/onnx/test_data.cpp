@@ -114,9 +114,9 @@ Expected<std::vector<HostValue>> read_all(const std::string& folder, const std::
   }
   if (count == 0) values.clear();
   if (count > 0 && count < declared.size()) {
-    diagnostics.report(diag::invalid_test_data, {}, folder,
-                       fmt::format("it has {} of the model's {} {}s", count, declared.size(),
-                                   prefix));
+    diagnostics.report(
+        diag::invalid_test_data, {}, folder,
+        fmt::format("it has {} of the model's {} {}s", count, declared.size(), prefix));
     return reported();
   }
   return values;

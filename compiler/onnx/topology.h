@@ -18,8 +18,8 @@ std::vector<std::string> outer_names(const ::onnx::GraphProto& graph);
 std::vector<std::string> used_names(const ::onnx::NodeProto& node);
 
 struct NodeOrder {
-  std::vector<int> order;   // indices of nodes; as in the file wherever that is possible
-  std::vector<int> cycle;   // the nodes of one cycle, in order; empty: there is none
+  std::vector<int> order;  // indices of nodes; as in the file wherever that is possible
+  std::vector<int> cycle;  // the nodes of one cycle, in order; empty: there is none
 };
 NodeOrder sort_nodes(const NodeList& nodes);
 

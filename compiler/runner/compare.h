@@ -10,7 +10,7 @@
 namespace neuronc {
 
 struct Tolerance {
-  double rtol = 1e-3;                // |d| <= atol + rtol * |reference|
+  double rtol = 1e-3;  // |d| <= atol + rtol * |reference|
   double atol = 1e-4;
   std::optional<double> min_cosine;  // where set, float outputs are judged by it instead
 };
@@ -22,15 +22,14 @@ struct Comparison {
   double cosine = 1;           // of the outputs as vectors
   int64_t num_mismatches = 0;  // elements outside of the tolerance; integers: that differ
   int64_t num_elements = 0;
-  int64_t num_rows = 0;        // rows along the last axis of more than one element
-  int64_t num_same_argmax = 0; // of them, those whose greatest element is the same
-  std::string why;             // what is wrong, where it failed
+  int64_t num_rows = 0;         // rows along the last axis of more than one element
+  int64_t num_same_argmax = 0;  // of them, those whose greatest element is the same
+  std::string why;              // what is wrong, where it failed
 };
 
 // Floats within the tolerance, everything else exactly. NaN equals NaN, infinities themselves.
 Comparison compare(const Tensor& actual, const Tensor& reference, const Tolerance& tolerance);
 // Sequences and optionals element by element; the worst element's figures.
-Comparison compare(const HostValue& actual, const HostValue& reference,
-                   const Tolerance& tolerance);
+Comparison compare(const HostValue& actual, const HostValue& reference, const Tolerance& tolerance);
 
 }  // namespace neuronc

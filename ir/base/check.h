@@ -16,8 +16,8 @@ void set_crash_hook(CrashHook hook, void* context);
 
 }  // namespace neuronc
 
-#define NEURONC_CHECK(condition)                                              \
-  do {                                                                        \
+#define NEURONC_CHECK(condition)                                               \
+  do {                                                                         \
     if (!(condition)) ::neuronc::check_failed(__FILE__, __LINE__, #condition); \
   } while (false)
 

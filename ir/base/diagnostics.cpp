@@ -8,12 +8,18 @@ namespace neuronc {
 
 int exit_code(ErrorClass error_class) {
   switch (error_class) {
-    case ErrorClass::none: return 0;
-    case ErrorClass::input: return 1;
-    case ErrorClass::usage: return 2;
-    case ErrorClass::unsupported: return 3;
-    case ErrorClass::gate: return 5;
-    case ErrorClass::internal: return 70;
+    case ErrorClass::none:
+      return 0;
+    case ErrorClass::input:
+      return 1;
+    case ErrorClass::usage:
+      return 2;
+    case ErrorClass::unsupported:
+      return 3;
+    case ErrorClass::gate:
+      return 5;
+    case ErrorClass::internal:
+      return 70;
   }
   return 70;
 }
@@ -29,9 +35,12 @@ constexpr DiagnosticInfo kAll[] = {
 
 std::string_view severity_text(Severity severity) {
   switch (severity) {
-    case Severity::note: return "note";
-    case Severity::warning: return "warning";
-    case Severity::error: return "error";
+    case Severity::note:
+      return "note";
+    case Severity::warning:
+      return "warning";
+    case Severity::error:
+      return "error";
   }
   return "error";
 }

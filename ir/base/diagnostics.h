@@ -35,11 +35,11 @@ int exit_code(ErrorClass error_class);
 // Where something is wrong; empty fields are not printed.
 struct Location {
   std::string file;
-  std::string node;      // the ONNX node's name
-  std::string op;        // ONNX operator, or the IR's operator for text input
+  std::string node;  // the ONNX node's name
+  std::string op;    // ONNX operator, or the IR's operator for text input
   int64_t opset = 0;
-  std::string tensor;    // `output "y": f32[1,64,56,56]`
-  int64_t line = 0;      // of a text file, from 1
+  std::string tensor;  // `output "y": f32[1,64,56,56]`
+  int64_t line = 0;    // of a text file, from 1
   int64_t column = 0;
 };
 
@@ -110,8 +110,8 @@ class Diagnostics {
 };
 
 namespace diag {
-#define DIAGNOSTIC(code, name, severity, error_class, args, format, explain)             \
-  inline constexpr DiagnosticDef<NEURONC_DIAG_ARGS args> name{                           \
+#define DIAGNOSTIC(code, name, severity, error_class, args, format, explain) \
+  inline constexpr DiagnosticDef<NEURONC_DIAG_ARGS args> name{               \
       #code, #name, Severity::severity, ErrorClass::error_class, format, explain};
 #define NEURONC_DIAG_ARGS(...) __VA_ARGS__
 using Text = std::string_view;

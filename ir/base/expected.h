@@ -44,15 +44,15 @@ inline Changed& operator|=(Changed& a, Changed b) { return a = a | b; }
 #define NEURONC_CONCAT(a, b) NEURONC_CONCAT_IMPL(a, b)
 
 // Returns the error of `expression` from the enclosing function, or continues.
-#define NEURONC_TRY(expression)                                                   \
-  do {                                                                            \
-    if (auto neuronc_result = (expression); !neuronc_result)                      \
-      return tl::unexpected(std::move(neuronc_result).error());                   \
+#define NEURONC_TRY(expression)                                 \
+  do {                                                          \
+    if (auto neuronc_result = (expression); !neuronc_result)    \
+      return tl::unexpected(std::move(neuronc_result).error()); \
   } while (false)
 
 // Declares `declaration` from the value of `expression`, or returns its error.
-#define NEURONC_ASSIGN(declaration, expression)                                   \
-  auto NEURONC_CONCAT(neuronc_result_, __LINE__) = (expression);                  \
-  if (!NEURONC_CONCAT(neuronc_result_, __LINE__))                                 \
+#define NEURONC_ASSIGN(declaration, expression)                                          \
+  auto NEURONC_CONCAT(neuronc_result_, __LINE__) = (expression);                         \
+  if (!NEURONC_CONCAT(neuronc_result_, __LINE__))                                        \
     return tl::unexpected(std::move(NEURONC_CONCAT(neuronc_result_, __LINE__)).error()); \
   declaration = std::move(*NEURONC_CONCAT(neuronc_result_, __LINE__))

@@ -47,7 +47,8 @@ std::optional<int64_t> known_length(const InferInput& input, size_t i);
 // `result_type` of operators that contract: narrow operands may give a wider result. Without it the
 // result has the operands' dtype.
 inline constexpr AttributeSpec kResultType{"result_type", AttributeKind::dtype, ""};
-// The inferred type with that dtype. The optional operand `addend` has it too, or the operands' own.
+// The inferred type with that dtype. The optional operand `addend` has it too, or the operands'
+// own.
 Types with_result_type(const InferInput& input, Types types, size_t addend);
 
 Type ranked(DType dtype, std::vector<Dim> dims);

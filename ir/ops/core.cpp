@@ -32,24 +32,56 @@ constexpr AttributeSpec kGroupAttributes[] = {{"variant", AttributeKind::string,
 }  // namespace
 
 /// A constant of the module. Its type is the tensor's.
-NEURONC_OP(constant) = {"constant", "a constant tensor of the module", "ONNX Constant-13",
-                        {}, kConstantAttributes, kAnyResult, Trait::moves_data, Precision::exact,
-                        infer_from_results, evaluate_by_interpreter, no_flops};
+NEURONC_OP(constant) = {"constant",
+                        "a constant tensor of the module",
+                        "ONNX Constant-13",
+                        {},
+                        kConstantAttributes,
+                        kAnyResult,
+                        Trait::moves_data,
+                        Precision::exact,
+                        infer_from_results,
+                        evaluate_by_interpreter,
+                        no_flops};
 
 /// Operators fused into one kernel: the body's inputs are the operands, its outputs the results.
 /// Inside, every float is f32 (f64 where declared); conversions are explicit.
-NEURONC_OP(group) = {"group", "operators fused into one kernel", "neuronc",
-                     kManyOperands, kGroupAttributes, kManyResults, Trait::internal,
-                     Precision::fixed, infer_from_results, evaluate_by_interpreter, no_flops};
+NEURONC_OP(group) = {"group",
+                     "operators fused into one kernel",
+                     "neuronc",
+                     kManyOperands,
+                     kGroupAttributes,
+                     kManyResults,
+                     Trait::internal,
+                     Precision::fixed,
+                     infer_from_results,
+                     evaluate_by_interpreter,
+                     no_flops};
 
 /// y = x.   Shapes: any.   Source: ONNX Identity-16.
-NEURONC_OP(identity) = {"identity", "the operand itself", "ONNX Identity-16",
-                        kAnyOperand, {}, kAnyResult, Trait::moves_data | Trait::idempotent,
-                        Precision::exact, infer_identity, evaluate_identity, no_flops};
+NEURONC_OP(identity) = {"identity",
+                        "the operand itself",
+                        "ONNX Identity-16",
+                        kAnyOperand,
+                        {},
+                        kAnyResult,
+                        Trait::moves_data | Trait::idempotent,
+                        Precision::exact,
+                        infer_identity,
+                        evaluate_identity,
+                        no_flops};
 
 /// y = x, copied to memory of another order; made by lay-out where no view will do.
-NEURONC_OP(reorder) = {"reorder", "a copy in another memory order", "neuronc", kAnyOperand, {},
-                       kAnyResult, Trait::moves_data | Trait::internal, Precision::exact,
-                       infer_identity, evaluate_identity, no_flops};
+NEURONC_OP(reorder) = {"reorder",
+                       "a copy in another memory order",
+                       "neuronc",
+                       kAnyOperand,
+                       {},
+                       kAnyResult,
+                       Trait::moves_data | Trait::internal,
+                       Precision::exact,
+                       infer_identity,
+                       evaluate_identity,
+                       no_flops};
 
 }  // namespace neuronc

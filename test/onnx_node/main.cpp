@@ -66,11 +66,16 @@ bool parse(int argc, char** argv, Options& options) {
       continue;
     }
     if (i + 1 == argc) return false;
-    if (arg == "--data") options.data = argv[++i];
-    else if (arg == "--list") options.list = argv[++i];
-    else if (arg == "--through") options.through = through_from(argv[++i]);
-    else if (arg == "--only") options.only = argv[++i];
-    else return false;
+    if (arg == "--data")
+      options.data = argv[++i];
+    else if (arg == "--list")
+      options.list = argv[++i];
+    else if (arg == "--through")
+      options.through = through_from(argv[++i]);
+    else if (arg == "--only")
+      options.only = argv[++i];
+    else
+      return false;
   }
   return !options.data.empty() && !options.list.empty();
 }
@@ -88,14 +93,16 @@ void write_list(const Options& options, const std::map<std::string, CaseResult>&
   std::ofstream file(options.list);
   file << "# What each of ONNX's operator tests does here: `pass`, or `skip` and why.\n";
   for (const auto& [name, result] : results) {
-    file << name << (result.is_passed ? " pass" : " skip " + first_line(options, result.reason)) << "\n";
+    file << name << (result.is_passed ? " pass" : " skip " + first_line(options, result.reason))
+         << "\n";
   }
 }
 
 // What is wrong with a result in the light of the list; empty: nothing.
 std::string judge(const CaseResult& result, const Entry* entry) {
-  if (entry == nullptr) return result.is_passed ? "passes, but is not listed"
-                                                : "is not listed, and fails: " + result.reason;
+  if (entry == nullptr)
+    return result.is_passed ? "passes, but is not listed"
+                            : "is not listed, and fails: " + result.reason;
   if (entry->is_pass && !result.is_passed) return "fails: " + result.reason;
   if (!entry->is_pass && result.is_passed) return "passes, but is listed as " + entry->reason;
   return "";
@@ -119,7 +126,8 @@ int main(int argc, char** argv) {
   int num_passed = 0, num_wrong = 0;
   for (const std::string& name : case_names(options.data)) {
     if (!options.only.empty() && name != options.only) continue;
-    const CaseResult result = neuronc::node_test::run_case(options.data + "/" + name, options.through);
+    const CaseResult result =
+        neuronc::node_test::run_case(options.data + "/" + name, options.through);
     num_passed += result.is_passed ? 1 : 0;
     const auto it = entries.find(name);
     const std::string wrong = judge(result, it == entries.end() ? nullptr : &it->second);

@@ -44,11 +44,11 @@ struct CompileOptions {
   int64_t max_host_ops = -1;            // more operations on the host fail; -1: no limit
 
   // For looking inside; text goes to `print`, or to stderr where there is none.
-  std::string print_after;     // a pass, or "all"
+  std::string print_after;  // a pass, or "all"
   bool print_changed = false;
   bool time_passes = false;
   std::string dump_dir;
-  std::string crash_dir;       // where the reproduction of an internal error goes
+  std::string crash_dir;  // where the reproduction of an internal error goes
   std::function<void(std::string_view)> print;
 };
 
@@ -78,7 +78,7 @@ struct CompileResult {
   int exit_code = 70;  // 0 done, 1 wrong input, 3 unsupported, 5 gate failed, 70 internal error
   std::vector<std::byte> neff;  // of compile_*; empty where compile_*_to wrote a file
   OperationCounts operations;
-  std::string report_json;      // what was done and why
+  std::string report_json;  // what was done and why
   CompileDetails details;
   std::vector<Message> messages;
 

@@ -20,7 +20,8 @@ std::string read_model() {
 // What is imported from damaged bytes is a module that verifies, or nothing and an error.
 void check_import(const std::string& bytes) {
   Diagnostics diagnostics;
-  const auto imported = import_bytes(std::as_bytes(std::span(bytes)), "damaged.onnx", "", {}, diagnostics);
+  const auto imported =
+      import_bytes(std::as_bytes(std::span(bytes)), "damaged.onnx", "", {}, diagnostics);
   if (!imported) {
     CHECK(diagnostics.has_errors());
     return;

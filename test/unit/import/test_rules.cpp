@@ -10,8 +10,8 @@ namespace {
 TEST_CASE("rules are sorted by domain, operator and version", "[import]") {
   const auto rules = all_rules();
   for (size_t i = 1; i < rules.size(); ++i) {
-    const auto before = std::tuple(rules[i - 1].domain, rules[i - 1].op_type,
-                                   rules[i - 1].since_version);
+    const auto before =
+        std::tuple(rules[i - 1].domain, rules[i - 1].op_type, rules[i - 1].since_version);
     const auto here = std::tuple(rules[i].domain, rules[i].op_type, rules[i].since_version);
     INFO(rules[i].op_type << "-" << rules[i].since_version);
     CHECK(before < here);
