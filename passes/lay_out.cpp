@@ -253,8 +253,10 @@ void Layouter::settle_outputs() {
     const bool fits =
         is_own && value.storage.offset == 0 && value.storage.is_row_major(value.type.shape());
     if (fits && taken.insert(base).second) continue;
+    // The copy takes the declared type's storage; `value` is gone once a node is added.
     const ValueId copy = insert_reorder(NodeId(), output, {});
-    edit_.set_storage(copy, Storage::dense(value.type.dtype, graph_.type(copy).shape()));
+    const Type& type = graph_.type(copy);
+    edit_.set_storage(copy, Storage::dense(type.dtype, type.shape()));
     edit_.set_output(i, copy);
     taken.insert(copy);
   }

@@ -184,10 +184,10 @@ void Tracer::choose_homes() {
   for (size_t i = 0; i < graph_.outputs().size(); ++i) {
     const ValueId output = graph_.outputs()[i];
     const Storage& storage = graph_.value(output).storage;
-    const auto it = flow_.bases.find(storage.is_view() ? storage.base : output);
-    NEURONC_CHECK(it != flow_.bases.end());
-    it->second.home = Home::output;
-    it->second.index = static_cast<uint32_t>(i);
+    // An output without elements is touched by no kernel and is met here first.
+    Base& base = base_of(storage.is_view() ? storage.base : output);
+    base.home = Home::output;
+    base.index = static_cast<uint32_t>(i);
   }
 }
 
