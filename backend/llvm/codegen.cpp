@@ -30,6 +30,7 @@
 
 #include "backend/llvm/emit.h"
 #include "backend/llvm/link.h"
+#include "ir/kernel/verify.h"
 
 namespace neuronc {
 namespace llvm_backend {
@@ -196,9 +197,14 @@ std::vector<OrRefusal<Object>> produce_objects(std::span<const KernelSymbol> ker
   return objects;
 }
 
-OrRefusal<bool> check_symbols(std::span<const KernelSymbol> kernels) {
+// What the emitter relies on: valid kernels (no native code leaves a buffer) and names of their
+// own.
+OrRefusal<bool> check_kernels(std::span<const KernelSymbol> kernels) {
   std::set<std::string_view> seen;
   for (const KernelSymbol& symbol : kernels) {
+    if (const auto errors = kernel::verify(*symbol.kernel, 1); !errors.empty()) {
+      return refuse("kernel `" + symbol.name + "` is not valid: " + errors[0]);
+    }
     if (!seen.insert(symbol.name).second) {
       return refuse("two kernels have the symbol `" + symbol.name + "`");
     }
@@ -221,7 +227,7 @@ OrRefusal<std::string> produce_text(std::span<const KernelSymbol> kernels,
 OrRefusal<std::vector<std::byte>> compile_kernels(std::span<const KernelSymbol> kernels,
                                                   const CodegenOptions& options) {
   using llvm_backend::Object;
-  NEURONC_TRY(llvm_backend::check_symbols(kernels));
+  NEURONC_TRY(llvm_backend::check_kernels(kernels));
   const std::vector<OrRefusal<Object>> objects = llvm_backend::produce_objects(kernels, options);
   std::vector<std::span<const char>> views;
   for (const OrRefusal<Object>& object : objects) {

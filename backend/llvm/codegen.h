@@ -46,7 +46,7 @@ struct KernelSymbol {
   std::vector<std::string> aliases;
 };
 
-// The bytes of the ELF. Kernels must be valid (verify.h).
+// The bytes of the ELF. A kernel that the verifier does not accept (verify.h) is refused.
 OrRefusal<std::vector<std::byte>> compile_kernels(std::span<const KernelSymbol> kernels,
                                                   const CodegenOptions& options);
 
