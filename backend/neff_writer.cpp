@@ -96,9 +96,7 @@ class FileSink : public Sink {
     return true;
   }
 
-  std::string error() const {
-    return fmt::format("{} cannot be written: {}", path_, std::strerror(errno_));
-  }
+  std::string error() const { return std::strerror(errno_); }
 
  private:
   static constexpr size_t kBufferBytes = 1 << 16;

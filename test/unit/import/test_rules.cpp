@@ -1,5 +1,6 @@
 // The table of import rules: sorted, and found by version.
 #include <catch2/catch.hpp>
+#include <set>
 #include <tuple>
 
 #include "compiler/onnx/rules.h"
@@ -26,6 +27,17 @@ TEST_CASE("the newest rule that is not newer than the model is found", "[import]
   CHECK(find_rule("", "Nothing", 13) == nullptr);
   CHECK(find_rule("com.example", "Add", 13) == nullptr);
   CHECK(why_no_rule("", "Gelu", 19) == "it exists from opset 20 on, but the model uses opset 19");
+}
+
+TEST_CASE("every operator that models can have is the aim of a rule", "[import]") {
+  std::set<Op> aims;
+  for (const Rule& rule : all_rules()) aims.insert(rule.op);
+  for (size_t i = 0; i < kNumOps; ++i) {
+    const Op op = static_cast<Op>(i);
+    if (op_def(op).has(Trait::internal)) continue;
+    INFO(name(op));
+    CHECK(aims.contains(op));
+  }
 }
 
 }  // namespace
