@@ -22,13 +22,10 @@ std::optional<CompileOptions> options_of(const char* const* words, size_t num_wo
   Diagnostics diagnostics;
   CLI::App app("neuronc");
   CompileArguments arguments;
+  app.set_help_flag();  // a library prints nothing
   declare_compile_options(app, arguments);
-  try {
-    app.parse(command_line_words(std::vector<std::string>(words, words + num_words)));
-  } catch (const CLI::ParseError& error) {
-    diagnostics.report(diag::usage_error, {}, error.what());
-  }
-  if (!diagnostics.has_errors() && finish(arguments, diagnostics)) return arguments.options;
+  const std::vector<std::string> args(words, words + num_words);
+  if (!parse_arguments(app, args, diagnostics) && finish(arguments, diagnostics)) return arguments.options;
   failed.messages = diagnostics.to_text();
   failed.result.exit_code = exit_code(diagnostics.worst());
   return std::nullopt;

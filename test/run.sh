@@ -6,16 +6,17 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 preset=${1:-release}
+configure=()
 targets=()
 select=()
 case "$preset" in
-  release) ;;
+  release) configure=(-DNEURONC_WERROR=ON) ;;
   asan | tsan) targets=(--target unit_tests); select=(--tests-regex '^unit_') ;;
   *) echo "usage: test/run.sh [release|asan|tsan]" >&2; exit 2 ;;
 esac
 
 cmake/install_deps.sh --tests
-cmake --preset "$preset"
+cmake --preset "$preset" "${configure[@]}"
 cmake --build --preset "$preset" "${targets[@]}"
 
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}

@@ -167,6 +167,16 @@ class Finisher {
   Diagnostics& diagnostics_;
 };
 
+// The words as CLI11 wants them: last first, and -O2 as the long flag it is declared as.
+std::vector<std::string> command_line_words(std::span<const std::string> args) {
+  std::vector<std::string> words;
+  for (const std::string& arg : args) {
+    const bool is_level = arg.size() == 3 && arg.starts_with("-O");
+    words.insert(words.begin(), is_level ? "-" + arg : arg);
+  }
+  return words;
+}
+
 }  // namespace
 
 void declare_compile_options(CLI::App& app, CompileArguments& a) {
@@ -211,26 +221,28 @@ Expected<void> finish(CompileArguments& arguments, Diagnostics& diagnostics) {
   return Finisher(arguments, diagnostics).run();
 }
 
-std::vector<std::string> command_line_words(std::span<const std::string> args) {
-  std::vector<std::string> words;
-  for (const std::string& arg : args) {
-    const bool is_level = arg.size() == 3 && arg.starts_with("-O");
-    words.insert(words.begin(), is_level ? "-" + arg : arg);
-  }
-  return words;
-}
-
-std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> args) {
+std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> args,
+                                   Diagnostics& diagnostics) {
   try {
     app.parse(command_line_words(args));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    Diagnostics diagnostics;
-    diagnostics.report(diag::usage_error, {}, error.what());
-    std::fputs(diagnostics.to_text().c_str(), stderr);
+    // CLI11 notices a missing model before a misspelt option, which is likelier to be the cause.
+    const std::vector<std::string> unknown = app.remaining();
+    diagnostics.report(diag::usage_error, {},
+                       unknown.empty() ? error.what()
+                                       : fmt::format("unknown option or argument `{}`",
+                                                     fmt::join(unknown, "`, `")));
     return exit_code(ErrorClass::usage);
   }
   return std::nullopt;
+}
+
+std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> args) {
+  Diagnostics diagnostics;
+  const auto code = parse_arguments(app, args, diagnostics);
+  std::fputs(diagnostics.to_text().c_str(), stderr);
+  return code;
 }
 
 Expected<void> write_report(const CompileArguments& arguments, const std::string& json,

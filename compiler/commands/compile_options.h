@@ -39,11 +39,10 @@ void declare_compile_options(CLI::App& app, CompileArguments& arguments);
 // Checks the words and fills `arguments.options`. Errors: NEU0003 and NEU0004, all of them.
 Expected<void> finish(CompileArguments& arguments, Diagnostics& diagnostics);
 
-// The words as CLI11 wants them: last first, and -O2 as the long flag it is declared as.
-std::vector<std::string> command_line_words(std::span<const std::string> args);
-
-// Parses `args`. No value: there is nothing to do, the command ends with this exit code (help was
-// printed, or the usage error).
+// Parses `args`. A value: there is nothing to do, the command ends with this exit code; help was
+// printed, or NEU0003 reported (without `diagnostics`: printed).
+std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> args,
+                                   Diagnostics& diagnostics);
 std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> args);
 
 // Writes a report to --report's file. Errors: NEU0002.

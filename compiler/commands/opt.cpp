@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "compiler/commands/compile_options.h"
 #include "compiler/driver.h"
 #include "compiler/onnx/import.h"
 #include "ir/module_file.h"
@@ -106,28 +107,15 @@ int run_opt(std::span<const std::string> args) {
   bool verifies_each = false;
   bool has_level[4] = {};
   declare_options(app, options, verifies_each, has_level);
-  std::vector<std::string> reversed;
-  for (const std::string& arg : args) {
-    const bool is_level = arg.size() == 3 && arg.starts_with("-O");
-    reversed.insert(reversed.begin(), is_level ? "-" + arg : arg);
+  if (const auto code = parse_arguments(app, args)) return *code;
+  if (verifies_each) options.runner.verify_each = VerifyEach::yes;
+  for (size_t i = 0; i < optimization_levels().size(); ++i) {
+    if (has_level[i]) options.passes = optimization_levels()[i].pipeline;
   }
   Diagnostics diagnostics;
-  try {
-    app.parse(reversed);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    diagnostics.report(diag::usage_error, {}, error.what());
-  }
-  if (!diagnostics.has_errors()) {
-    if (verifies_each) options.runner.verify_each = VerifyEach::yes;
-    for (size_t i = 0; i < optimization_levels().size(); ++i) {
-      if (has_level[i]) options.passes = optimization_levels()[i].pipeline;
-    }
-    if (!run(options, diagnostics) && !diagnostics.has_errors()) {
-      return exit_code(ErrorClass::internal);
-    }
-  }
+  const bool is_done = run(options, diagnostics).has_value();
   std::fputs(diagnostics.to_text().c_str(), stderr);
+  if (!is_done && !diagnostics.has_errors()) return exit_code(ErrorClass::internal);
   return exit_code(diagnostics.worst());
 }
 

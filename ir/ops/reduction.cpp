@@ -80,7 +80,7 @@ OrRefusal<Shape> actual_axes(const EvaluateInput& input) {
   const Tensor* constants[] = {&input.tensor(0), input.has(1) ? &input.tensor(1) : nullptr};
   NEURONC_ASSIGN(const auto axes,
                  reduced_axes({input.op, types, constants, 1}, input.tensor(0).rank()));
-  return *axes;
+  return axes.value();
 }
 
 // A reduction given by a fold of f64 and one of u64 or i64, with their first values.
