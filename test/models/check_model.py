@@ -4,6 +4,7 @@
 usage: check_model.py BIN SHARED WORK CHECK MODEL [ARG...]
   verify MODEL MODE      every data set of the model passes `neuronc verify` with --auto-cast MODE
   cores MODEL MODE       1, 2 and 4 cores give the same bits, 8 concurrent requests as well
+  checked MODEL MODE     the kernel interpreter, every access checked, gives the bits of native code
   reproducible MODEL     the same bytes from another folder and with other thread counts
   limits MODEL S         compiles within S seconds of CPU time and twice the model's size + 300 MB
   top5 MODEL MODE N      the classes of the picture: N of the reference's five, the first one first
@@ -109,7 +110,7 @@ class Checks:
         run([self.tool("neuronc"), model, "-o", out, "-q", *options])
         return out
 
-    def execute(self, neff, inputs, folder, *options):
+    def execute(self, neff, inputs, folder, *options, env=None):
         """Runs a NEFF on arrays; returns {file name: bytes} of its outputs."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +119,8 @@ class Checks:
             np.save(folder / f"in{i}.npy", array)
             flags += ["--input", f"{name}={folder / f'in{i}.npy'}"]
         out = folder / "out"
-        run([self.tool("neuron-run"), neff, *flags, "--output-dir", out, *options])
+        run([self.tool("neuron-run"), neff, *flags, "--output-dir", out, *options],
+            env=env)
         return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
 
     def verify(self, name, mode):
@@ -147,18 +149,32 @@ class Checks:
                 if outputs != reference:
                     raise Failure(f"{cores} cores differ from one")
 
+    def checked(self, name, mode):
+        model = self.model(name)
+        inputs = self.inputs(model, self.data_sets(name)[0])
+        with tempfile.TemporaryDirectory(dir=self.work) as folder:
+            neff = self.compile(model, Path(folder) / "m.neff", "--num-neuroncores", "2",
+                                "--auto-cast", mode, *self.dims(model, inputs))
+            native = self.execute(neff, inputs, Path(folder) / "native")
+            checked = self.execute(neff, inputs, Path(folder) / "checked",
+                                   env={**os.environ, "NEURON_RT_CHECK": "1"})
+            if not native or native != checked:
+                raise Failure("interpreted kernels differ from native code")
+
     def reproducible(self, name):
         model = self.model(name)
         inputs = self.inputs(model, self.data_sets(name)[0])
         with tempfile.TemporaryDirectory(dir=self.work) as folder:
             built = []
-            for i, threads in enumerate(("1", "7")):
+            # The compiler makes as many threads as it has processors.
+            every = os.sched_getaffinity(0)
+            for i, processors in enumerate(({min(every)}, every)):
                 home = Path(folder) / ("deep/er" * i or "flat")
                 home.mkdir(parents=True)
                 shutil.copy(model, home / "model.onnx")
                 run([self.tool("neuronc"), "model.onnx", "-o", "model.neff", "-q",
                      "--num-neuroncores", "4", *self.dims(model, inputs)],
-                    cwd=home, env={**os.environ, "OMP_NUM_THREADS": threads})
+                    cwd=home, preexec_fn=lambda: os.sched_setaffinity(0, processors))
                 built.append((home / "model.neff").read_bytes())
             if built[0] != built[1]:
                 raise Failure("two builds differ")
