@@ -52,12 +52,33 @@ Register clip(Builder& b, const OpView&, const Values& v) {
 
 // Integer modulo takes the divisor's sign unless fmod asks for the dividend's.
 Register modulo(Builder& b, const OpView& op, const Values& v) {
-  const Register remainder = b.rem(v[0], v[1]);
-  if (op.i64("fmod") != 0 || is_unsigned_integer(v[0].type.dtype)) return remainder;
   const Register zero = like(b, v[0], 0);
+  // The operation gives x for x % 0 and for the least integer % -1, the operator 0.
+  Register has_none = b.eq(v[1], zero);
+  if (is_signed_integer(v[0].type.dtype)) {
+    has_none = b.bit_or(has_none, b.eq(v[1], like(b, v[1], -1)));
+  }
+  const Register remainder = b.select(has_none, zero, b.rem(v[0], v[1]));
+  if (op.i64("fmod") != 0 || is_unsigned_integer(v[0].type.dtype)) return remainder;
   const Register differs = b.ne(b.lt(remainder, zero), b.lt(v[1], zero));
   const Register wrong = b.bit_and(differs, b.ne(remainder, zero));
   return b.select(wrong, b.add(remainder, v[1]), remainder);
+}
+
+Register shrink(Builder& b, const OpView& op, const Values& v) {
+  const Register x = v[0];
+  const Register bias = like(b, x, op.f64("bias")), limit = like(b, x, op.f64("lambd"));
+  const Register above = b.select(b.gt(x, limit), b.sub(x, bias), like(b, x, 0));
+  return b.select(b.lt(x, b.neg(limit)), b.add(x, bias), above);
+}
+
+Register is_inf(Builder& b, const OpView& op, const Values& v) {
+  const auto equals = [&](double infinity) { return b.eq(v[0], like(b, v[0], infinity)); };
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  Register found = b.boolean(false, v[0].type.lanes);
+  if (op.i64("detect_positive") != 0) found = b.bit_or(found, equals(kInfinity));
+  if (op.i64("detect_negative") != 0) found = b.bit_or(found, equals(-kInfinity));
+  return found;
 }
 
 struct Power {
@@ -126,6 +147,21 @@ Register emit_cast(GroupEmitter& e, const Node& node, size_t, const LaneIndex& a
   return cast_carried(e.builder(), x, to);
 }
 
+// Bits of 16-bit floats would have passed through f32, which may change a NaN's.
+Register emit_bit_cast(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  Builder& b = e.builder();
+  const DType to = e.type(node.results[0]).dtype;
+  const Register bits = b.bitcast(e.pull(node.operands[0], at), to);
+  return b.convert(bits, carrier_of(to));
+}
+
+OrRefusal<void> accepts_bit_cast(const Module&, const Graph& graph, const Node& node) {
+  const DType from = graph.type(node.operands[0]).dtype, to = graph.type(node.results[0]).dtype;
+  if (carrier_of(from) != from) return refuse("it reads the bits of 16-bit floats");
+  if (to == DType::boolean) return refuse("it makes truth values of bits");
+  return {};
+}
+
 OrRefusal<void> accepts_cast(const Module&, const Graph& graph, const Node& node) {
   for (ValueId id : {node.operands[0], node.results[0]}) {
     if (!kernel::is_kernel_dtype(graph.type(id).dtype)) {
@@ -172,6 +208,8 @@ void add_arithmetic(LoweringTable& t) {
   row(t, Op::ceil) = FORMULA(b.ceil(x));
   row(t, Op::round) = FORMULA(b.round_even(x));
   row(t, Op::sign) = FORMULA(sign(b, op, v));
+  row(t, Op::shrink) = FORMULA(shrink(b, op, v));
+  row(t, Op::bit_cast) = {emit_bit_cast, nullptr, nullptr, accepts_bit_cast};
   row(t, Op::cast) = {emit_cast, nullptr, nullptr, accepts_cast};
   row(t, Op::clip) = FORMULA(clip(b, op, v));
 }
@@ -238,6 +276,7 @@ void add_logic(LoweringTable& t) {
   row(t, Op::bitwise_not) = FORMULA(b.bit_not(x));
   row(t, Op::bit_shift) =
       FORMULA(op.string("direction") == "LEFT" ? b.shl(x, v[1]) : b.lshr(x, v[1]));
+  row(t, Op::is_inf) = FORMULA(is_inf(b, op, v));
   row(t, Op::is_nan) = FORMULA(b.ne(x, x));
   row(t, Op::where) = FORMULA(b.select(x, v[1], v[2]));
 }

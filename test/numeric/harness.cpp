@@ -6,9 +6,11 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <set>
 
 #include "../unit/kernel/jit.h"
 #include "backend/lower/lower_group.h"
+#include "backend/lower/lowering.h"
 #include "ir/edit.h"
 #include "ir/evaluate_graph.h"
 #include "ir/kernel/interpreter.h"
@@ -253,6 +255,16 @@ std::string describe(const Prepared& p) {
          (p.layout == Layout::row_major ? "\nrow-major" : "\nchannels-last");
 }
 
+std::set<Op>& tested_operators() {
+  static std::set<Op> tested;
+  return tested;
+}
+
+void note_operators(const Parsed& parsed) {
+  const Graph& body = *parsed.module.graph().node(parsed.group).bodies[0];
+  for (NodeId id : body.nodes()) tested_operators().insert(body.node(id).op);
+}
+
 bool has_image(const Parsed& parsed) {
   const Graph& graph = parsed.module.graph();
   for (ValueId input : graph.inputs()) {
@@ -324,6 +336,7 @@ void check(const std::vector<Problem>& problems) {
     prepare(problem, Layout::row_major, *isa, all);
     prepare(problem, Layout::channels_last, *isa, all);
   }
+  for (const Prepared& p : all) note_operators(p.parsed);
   std::vector<std::unique_ptr<LoadedCode>> loaded;
   std::vector<const LoadedCode*> codes;
   std::vector<KernelSymbol> symbols;
@@ -342,6 +355,15 @@ void check(const std::vector<Problem>& problems) {
       run(p, codes, data);
     }
   }
+}
+
+std::vector<std::string> untested_operators() {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < kNumOps; ++i) {
+    const auto op = static_cast<Op>(i);
+    if (lowering_of(op) && !tested_operators().contains(op)) names.emplace_back(name(op));
+  }
+  return names;
 }
 
 }  // namespace neuronc::testing

@@ -26,4 +26,7 @@ struct Problem {
 // Runs all problems; a failure names the problem, the layout, the data and the worst element.
 void check(const std::vector<Problem>& problems);
 
+// Operators that have a lowering and were in no problem so far.
+std::vector<std::string> untested_operators();
+
 }  // namespace neuronc::testing
