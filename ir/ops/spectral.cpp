@@ -321,10 +321,11 @@ double dft_flops(const OpView&, std::span<const Type> operands, std::span<const 
 
 #define WINDOW_ROW(op_name, text, onnx, evaluator)                                    \
   NEURONC_OP(op_name) = {#op_name,          text,      onnx,        kSizeOperand,     \
-                         kWindowAttributes, kWindowY,  Trait::none, Precision::fixed, \
+                         kWindowAttributes, kWindowY,  Trait::host, Precision::fixed, \
                          infer_window,      evaluator, no_flops};
 
-// y[n] for n in [0, size), with t = 2 pi n / N, N = size, or size - 1 where `periodic` is 0.
+// Their size is a value: where it is known they are constants, and folded; else the host makes
+// them. y[n] for n in [0, size), with t = 2 pi n / N, N = size, or size - 1 where `periodic` is 0.
 // clang-format off
 WINDOW_ROW(blackman_window, "0.42 - 0.5 cos t + 0.08 cos 2t", "ONNX BlackmanWindow-17", evaluate_blackman)
 WINDOW_ROW(hamming_window, "25/46 - 21/46 cos t", "ONNX HammingWindow-17", evaluate_hamming)
@@ -352,6 +353,7 @@ NEURONC_OP(stft) = {"stft",          "Fourier transforms of a signal's frames",
                     infer_stft,      evaluate_stft,
                     dft_flops};
 
+/// Made by the host for the reason given at the windows.
 /// Triangular weights that gather a spectrum of dft_length/2+1 bins into bands of the mel scale.
 /// Shapes: y [dft_length/2+1, num_mel_bins].   Source: ONNX MelWeightMatrix-17.
 NEURONC_OP(mel_weight_matrix) = {"mel_weight_matrix",
@@ -360,7 +362,7 @@ NEURONC_OP(mel_weight_matrix) = {"mel_weight_matrix",
                                  kMelOperands,
                                  kMelAttributes,
                                  kWindowY,
-                                 Trait::none,
+                                 Trait::host,
                                  Precision::fixed,
                                  infer_mel,
                                  evaluate_mel,
