@@ -1,5 +1,6 @@
 // Plain lowerings of conv and conv_transpose: correct for every rank, group, dilation and type; the
 // fast forms are variants (backend/variants/convolution/).
+#include "backend/lower/contraction.h"
 #include "backend/lower/lanes.h"
 #include "backend/lower/lowering.h"
 #include "backend/lower/windows.h"
@@ -13,8 +14,8 @@ using kernel::GuardRange;
 using kernel::Index;
 using kernel::Values;
 
-Window window_of_weights(GroupEmitter& e, const Node& node) {
-  const std::vector<int64_t> w = e.shape(node.operands[1]);
+Window window_of_weights(GroupEmitter& e, const Node& node, ValueId weights) {
+  const std::vector<int64_t> w = e.shape(weights);
   auto window = window_of(node.view(), {w.begin() + 2, w.end()});
   NEURONC_CHECK(window.has_value());
   return *window;
@@ -30,19 +31,14 @@ Register with_bias(GroupEmitter& e, const Node& node, const LaneIndex& at, Regis
 
 // ---- conv
 
-Register emit_conv(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at);
-
-Register sum_taps(GroupEmitter& e, const Node& node, const Window& window, const LaneIndex& at,
-                  bool is_border) {
-  Builder& b = e.builder();
-  const std::vector<int64_t> x = e.shape(node.operands[0]), w = e.shape(node.operands[1]);
-  const WindowWalk walk(e, window, {x.begin() + 2, x.end()}, at);
+Register sum_taps(GroupEmitter& e, const Node& node, const Terms& terms, const WindowWalk& walk,
+                  const LaneIndex& at, bool is_border) {
+  const std::vector<int64_t> w = e.shape(terms.b);
   const int64_t group_outputs = w[0] / node.view().i64("group");
   const int64_t group_inputs = w[1];
   const Index group = kernel::floor_div(at.dims[1], group_outputs);
   // Lanes along channels lie in one group, or are depthwise: one channel a group.
   const int64_t group_step = group_outputs == 1 ? at.steps[1] : 0;
-  const size_t rank = x.size();
   const auto body = [&](const Tap& tap, std::span<const Register> sum) {
     return e.loop({0, group_inputs, 1}, Values(sum.begin(), sum.end()),
                   [&](Index c, std::span<const Register> carried) {
@@ -53,38 +49,41 @@ Register sum_taps(GroupEmitter& e, const Node& node, const Window& window, const
                     weight.steps[0] = at.steps[1];
                     weight.dims[1] = c;
                     weight.steps[1] = 0;
-                    for (size_t d = 2; d < rank; ++d) {
+                    for (size_t d = 2; d < w.size(); ++d) {
                       from.dims[d] = tap.position[d - 2];
                       from.steps[d] = walk.steps()[d - 2];
                       weight.dims[d] = tap.offset[d - 2];
                       weight.steps[d] = 0;
                     }
-                    return Values{b.fma(e.pull(node.operands[0], from),
-                                        e.pull(node.operands[1], weight), carried[0])};
+                    return Values{terms.add(from, weight, carried[0])};
                   });
   };
-  const Values zero{b.zero({carrier_of(e.type(node.operands[0]).dtype), at.lanes})};
+  const Values zero{e.builder().zero({terms.carrier, at.lanes})};
   return (is_border ? walk.fold_border(zero, body) : walk.fold_interior(zero, body))[0];
 }
 
-Register emit_conv(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
-  const std::vector<int64_t> x = e.shape(node.operands[0]), w = e.shape(node.operands[1]);
-  const DType carrier = carrier_of(e.type(node.operands[0]).dtype);
-  const auto one_lane = [&](const LaneIndex& one) { return emit_conv(e, node, 0, one); };
+}  // namespace
+
+Register sum_windows(GroupEmitter& e, const Node& node, const Terms& terms, const LaneIndex& at) {
+  const std::vector<int64_t> x = e.shape(terms.a), w = e.shape(terms.b);
+  const auto one_lane = [&](const LaneIndex& one) { return sum_windows(e, node, terms, one); };
   const int64_t groups = node.view().i64("group");
-  if (at.varies(1) && groups > 1 && w[0] != groups) return by_lanes(e, at, carrier, one_lane);
-  const Window window = window_of_weights(e, node);
-  const WindowWalk walk(e, window, {x.begin() + 2, x.end()}, at);
-  const Register sum = choose_window(
-      e, walk, at, carrier, [&] { return sum_taps(e, node, window, at, false); },
-      [&] { return sum_taps(e, node, window, at, true); },
-      [&](const LaneIndex& one) {
-        const WindowWalk lane(e, window, {x.begin() + 2, x.end()}, one);
-        return choose_window(
-            e, lane, one, carrier, [&] { return sum_taps(e, node, window, one, false); },
-            [&] { return sum_taps(e, node, window, one, true); }, one_lane);
-      });
-  return with_bias(e, node, at, sum);
+  if (at.varies(1) && groups > 1 && w[0] != groups) return by_lanes(e, at, terms.carrier, one_lane);
+  const WindowWalk walk(e, window_of_weights(e, node, terms.b), {x.begin() + 2, x.end()}, at);
+  return choose_window(
+      e, walk, at, terms.carrier, [&] { return sum_taps(e, node, terms, walk, at, false); },
+      [&] { return sum_taps(e, node, terms, walk, at, true); }, one_lane);
+}
+
+namespace {
+
+Register emit_conv(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  const auto add = [&](const LaneIndex& a_at, const LaneIndex& b_at, Register sum) {
+    return e.builder().fma(e.pull(node.operands[0], a_at), e.pull(node.operands[1], b_at), sum);
+  };
+  const DType carrier = carrier_of(e.type(node.operands[0]).dtype);
+  return with_bias(e, node, at,
+                   sum_windows(e, node, {node.operands[0], node.operands[1], carrier, add}, at));
 }
 
 // ---- conv_transpose: each result gathers the input pixels whose windows cover it
@@ -152,9 +151,12 @@ Register emit_conv_transpose(GroupEmitter& e, const Node& node, size_t, const La
     return by_lanes(e, at, carrier_of(e.type(node.operands[0]).dtype),
                     [&](const LaneIndex& one) { return emit_conv_transpose(e, node, 0, one); });
   }
-  Gathering gathering{
-      e, node, window_of_weights(e, node), e.shape(node.operands[0]), e.shape(node.operands[1]),
-      at};
+  Gathering gathering{e,
+                      node,
+                      window_of_weights(e, node, node.operands[1]),
+                      e.shape(node.operands[0]),
+                      e.shape(node.operands[1]),
+                      at};
   return with_bias(e, node, at, gathering.run());
 }
 

@@ -259,12 +259,10 @@ Index padded_source(const Index& at, int64_t extent, const std::string& mode) {
   return kernel::min(kernel::min(phase, Index(period) - phase), extent - 1);
 }
 
-Register emit_pad(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
-  Builder& b = e.builder();
-  const std::vector<int64_t> x = e.shape(node.operands[0]);
-  const Padding padding = padding_of(e, node);
-  const std::string& mode = node.view().string("mode");
-  const DType carrier = carrier_of(e.type(node.results[0]).dtype);
+// x at `at`, mapped as `padding` says; where that lies outside, as `mode` says.
+Register padded(GroupEmitter& e, ValueId value, const Padding& padding, const std::string& mode,
+                const std::function<Register(int lanes)>& fill, const LaneIndex& at) {
+  const std::vector<int64_t> x = e.shape(value);
   LaneIndex from = at;
   for (size_t d = 0; d < x.size(); ++d) from.dims[d] -= Index(padding.begins[d]);
   std::vector<GuardRange> inside;
@@ -274,29 +272,49 @@ Register emit_pad(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at
     lanes_vary |= at.varies(d);
     inside.push_back(guard_between(from.dims[d], lane_reach(at, d), 0, x[d]));
   }
-  if (inside.empty()) return e.pull(node.operands[0], from);
-  const auto fill = [&]() -> Register {
-    const bool has_fill = node.has_operand(2) && e.type(node.operands[2]).num_elements() > 0;
-    if (!has_fill) return b.zero({carrier, at.lanes});
-    const LaneIndex one = origin(e.shape(node.operands[2]).size());
-    return b.splat(e.pull(node.operands[2], one), at.lanes);
-  };
+  if (inside.empty()) return e.pull(value, from);
   const auto outside = [&]() -> Values {
     if (lanes_vary) {
-      return {by_lanes(e, at, carrier,
-                       [&](const LaneIndex& one) { return emit_pad(e, node, 0, one); })};
+      return {by_lanes(e, at, carrier_of(e.type(value).dtype), [&](const LaneIndex& one) {
+        return padded(e, value, padding, mode, fill, one);
+      })};
     }
-    if (mode == "constant") return {fill()};
+    if (mode == "constant") return {fill(at.lanes)};
     LaneIndex mapped = from;
     for (size_t d : padding.dims) {
       if (!at.varies(d)) mapped.dims[d] = padded_source(from.dims[d], x[d], mode);
     }
-    return {e.pull(node.operands[0], mapped)};
+    return {e.pull(value, mapped)};
   };
   // The last resort of repeating modes needs no guard: the mapped index is always inside.
   if (mode != "constant" && !lanes_vary) return outside()[0];
-  if (num_elements(x) == 0) return fill();
-  return e.choose(inside, [&] { return Values{e.pull(node.operands[0], from)}; }, outside)[0];
+  if (num_elements(x) == 0) return fill(at.lanes);
+  return e.choose(inside, [&] { return Values{e.pull(value, from)}; }, outside)[0];
+}
+
+Register emit_pad(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  Builder& b = e.builder();
+  const auto fill = [&](int lanes) -> Register {
+    const bool has_fill = node.has_operand(2) && e.type(node.operands[2]).num_elements() > 0;
+    if (!has_fill) return b.zero({carrier_of(e.type(node.results[0]).dtype), lanes});
+    const LaneIndex one = origin(e.shape(node.operands[2]).size());
+    return b.splat(e.pull(node.operands[2], one), lanes);
+  };
+  return padded(e, node.operands[0], padding_of(e, node), node.view().string("mode"), fill, at);
+}
+
+// An odd rest goes to the end, of what is cut as of what is added.
+Register emit_center_crop_pad(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  const std::vector<int64_t> x = e.shape(node.operands[0]), y = e.shape(node.results[0]);
+  Padding padding;
+  for (size_t d = 0; d < x.size(); ++d) {
+    const int64_t rest = x[d] - y[d];
+    padding.begins.push_back(rest >= 0 ? -(rest / 2) : -rest / 2);
+    if (rest < 0) padding.dims.push_back(d);
+  }
+  const DType carrier = carrier_of(e.type(node.results[0]).dtype);
+  const auto zero = [&](int lanes) { return e.builder().zero({carrier, lanes}); };
+  return padded(e, node.operands[0], padding, "constant", zero, at);
 }
 
 OrRefusal<void> accepts_pad(const Module& module, const Graph& graph, const Node& node) {
@@ -307,6 +325,25 @@ OrRefusal<void> accepts_pad(const Module& module, const Graph& graph, const Node
   };
   if (!is_small_constant(1) || !is_small_constant(3)) return refuse("its padding is not constant");
   return {};
+}
+
+// ---- shape and size: what folding leaves, where it is not asked to
+
+Register emit_shape(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  const std::vector<int64_t> x = e.shape(node.operands[0]);
+  const auto rank = static_cast<int64_t>(x.size());
+  const int64_t start = node.view().i64("start");
+  const int64_t begin = std::clamp<int64_t>(start < 0 ? start + rank : start, 0, rank);
+  const std::vector<int64_t> extents(x.begin() + begin,
+                                     x.begin() + begin + e.shape(node.results[0])[0]);
+  const std::string name = "shape" + std::to_string(node.results[0].index);
+  const kernel::BufferId table = e.table(name, [&] { return Tensor::ints(extents); });
+  return by_lanes(e, at, DType::i64,
+                  [&](const LaneIndex& one) { return e.builder().load(table, one.dims); });
+}
+
+Register emit_size(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  return e.builder().i64(e.type(node.operands[0]).num_elements(), at.lanes);
 }
 
 // ---- trilu and fills
@@ -373,6 +410,9 @@ void add_data_movement_lowerings(LoweringTable& t) {
   row(t, Op::tile) = {move<map_tile>};
   row(t, Op::concat) = {emit_concat};
   row(t, Op::pad) = {emit_pad, nullptr, nullptr, accepts_pad};
+  row(t, Op::center_crop_pad) = {emit_center_crop_pad};
+  row(t, Op::shape) = {emit_shape};
+  row(t, Op::size) = {emit_size};
   row(t, Op::trilu) = {emit_trilu};
   row(t, Op::constant_of_shape) = {emit_constant_of_shape};
   row(t, Op::eye_like) = {emit_eye_like};

@@ -91,6 +91,28 @@ Register emit_gather_nd(GroupEmitter& e, const Node& node, size_t, const LaneInd
   return e.pull(node.operands[0], at.with_dims(std::move(dims), std::move(steps)));
 }
 
+// ---- reverse_sequence
+
+// Within its length an element comes from as far before the end as it stands behind the beginning.
+Register emit_reverse_sequence(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  const std::vector<int64_t> x = e.shape(node.operands[0]);
+  const size_t batch = resolve_axis(node.view().i64("batch_axis"), x.size());
+  const size_t time = resolve_axis(node.view().i64("time_axis"), x.size());
+  if (at.varies(batch) || at.varies(time)) {
+    return by_lanes(e, at, carrier_of(e.type(node.operands[0]).dtype),
+                    [&](const LaneIndex& one) { return emit_reverse_sequence(e, node, 0, one); });
+  }
+  Builder& b = e.builder();
+  Register length = e.pull(node.operands[1], LaneIndex::scalar({at.dims[batch]}));
+  // A length that is none of the tensor's ends the request.
+  length = b.index_value(b.check_index(length, x[time] + 1));
+  const Register place = b.index_value(at.dims[time]);
+  const Register mirrored = b.sub(b.sub(length, b.i64(1)), place);
+  LaneIndex from = at;
+  from.dims[time] = b.check_index(b.select(b.lt(place, length), mirrored, place), x[time]);
+  return e.pull(node.operands[0], from);
+}
+
 // ---- one_hot
 
 Register emit_one_hot(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
@@ -291,6 +313,7 @@ void add_indexing_lowerings(LoweringTable& t) {
   row(t, Op::gather) = {emit_gather};
   row(t, Op::gather_elements) = {emit_gather_elements};
   row(t, Op::gather_nd) = {emit_gather_nd};
+  row(t, Op::reverse_sequence) = {emit_reverse_sequence};
   row(t, Op::one_hot) = {emit_one_hot};
   row(t, Op::scatter_elements) = {nullptr, nest_scatter_elements, one_tile, accepts_scatter};
   row(t, Op::scatter_nd) = {nullptr, nest_scatter_nd, one_tile, accepts_scatter};

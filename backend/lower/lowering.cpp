@@ -17,6 +17,8 @@ const Lowering& lowering_of(Op op) {
     add_resize_lowerings(table);
     add_quantization_lowerings(table);
     add_recurrent_lowerings(table);
+    add_quantized_contraction_lowerings(table);
+    add_selection_lowerings(table);
     return table;
   }();
   return kTable[static_cast<size_t>(op)];

@@ -45,6 +45,8 @@ void add_normalization_lowerings(LoweringTable& table);
 void add_resize_lowerings(LoweringTable& table);
 void add_quantization_lowerings(LoweringTable& table);
 void add_recurrent_lowerings(LoweringTable& table);
+void add_quantized_contraction_lowerings(LoweringTable& table);
+void add_selection_lowerings(LoweringTable& table);
 
 inline Lowering& row(LoweringTable& table, Op op) { return table[static_cast<size_t>(op)]; }
 

@@ -2,6 +2,7 @@
 // fast forms are variants (backend/variants/matmul/).
 #include <cmath>
 
+#include "backend/lower/contraction.h"
 #include "backend/lower/lanes.h"
 #include "backend/lower/lowering.h"
 
@@ -44,30 +45,42 @@ OperandIndex operand_index(const std::vector<int64_t>& shape, const LaneIndex& r
   return operand;
 }
 
-Register product(GroupEmitter& e, const Node& node, const LaneIndex& at, bool transpose_a,
-                 bool transpose_b) {
-  Builder& b = e.builder();
-  const std::vector<int64_t> x = e.shape(node.operands[0]), w = e.shape(node.operands[1]);
+}  // namespace
+
+Register sum_product(GroupEmitter& e, const Terms& terms, const LaneIndex& at, Transposed a,
+                     Transposed b) {
+  const std::vector<int64_t> x = e.shape(terms.a), w = e.shape(terms.b);
   const size_t rank = at.dims.size();
   const size_t num_free = (x.size() > 1 ? 1 : 0) + (w.size() > 1 ? 1 : 0);
   const size_t batch = rank - num_free;
-  OperandIndex left = operand_index(x, at, batch, batch, true, transpose_a);
-  OperandIndex right = operand_index(w, at, batch, rank - 1, false, transpose_b);
-  // Sums have the result's type, which may be wider than the operands'.
+  OperandIndex left = operand_index(x, at, batch, batch, true, a == Transposed::yes);
+  OperandIndex right = operand_index(w, at, batch, rank - 1, false, b == Transposed::yes);
+  const Values zero{e.builder().zero({terms.carrier, at.lanes})};
+  return e.loop({0, x[left.k_dim], 1}, zero, [&](Index k, std::span<const Register> sum) {
+    left.at.dims[left.k_dim] = k;
+    right.at.dims[right.k_dim] = k;
+    return Values{terms.add(left.at, right.at, sum[0])};
+  })[0];
+}
+
+namespace {
+
+// Sums have the result's type, which may be wider than the operands'.
+Terms terms_of(GroupEmitter& e, const Node& node) {
   const DType carrier = carrier_of(e.type(node.results[0]).dtype);
   const bool is_floating = carrier == DType::f32 || carrier == DType::f64;
-  return e.loop({0, x[left.k_dim], 1}, Values{b.zero({carrier, at.lanes})},
-                [&](Index k, std::span<const Register> sum) {
-                  left.at.dims[left.k_dim] = k;
-                  right.at.dims[right.k_dim] = k;
-                  const Register p = b.convert(e.pull(node.operands[0], left.at), carrier);
-                  const Register q = b.convert(e.pull(node.operands[1], right.at), carrier);
-                  return Values{is_floating ? b.fma(p, q, sum[0]) : b.add(sum[0], b.mul(p, q))};
-                })[0];
+  const auto add = [&e, &node, carrier, is_floating](const LaneIndex& a_at, const LaneIndex& b_at,
+                                                     Register sum) {
+    Builder& b = e.builder();
+    const Register p = b.convert(e.pull(node.operands[0], a_at), carrier);
+    const Register q = b.convert(e.pull(node.operands[1], b_at), carrier);
+    return is_floating ? b.fma(p, q, sum) : b.add(sum, b.mul(p, q));
+  };
+  return {node.operands[0], node.operands[1], carrier, add};
 }
 
 Register emit_matmul(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
-  return e.rounded(product(e, node, at, false, false), e.type(node.results[0]).dtype);
+  return e.rounded(sum_product(e, terms_of(e, node), at), e.type(node.results[0]).dtype);
 }
 
 Register scaled(Builder& b, Register value, double factor) {
@@ -77,8 +90,12 @@ Register scaled(Builder& b, Register value, double factor) {
 Register emit_gemm(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
   Builder& b = e.builder();
   const OpView op = node.view();
-  Register sum = scaled(b, product(e, node, at, op.i64("transA") != 0, op.i64("transB") != 0),
-                        op.f64("alpha"));
+  const auto transposed = [&](const char* name) {
+    return op.i64(name) != 0 ? Transposed::yes : Transposed::no;
+  };
+  Register sum =
+      scaled(b, sum_product(e, terms_of(e, node), at, transposed("transA"), transposed("transB")),
+             op.f64("alpha"));
   if (node.has_operand(2)) {
     const Register c = b.convert(e.pull_broadcast(node.operands[2], at), sum.type.dtype);
     sum = b.add(sum, scaled(b, c, op.f64("beta")));

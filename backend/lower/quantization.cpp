@@ -1,6 +1,10 @@
-// Default lowerings of quantisation and its inverse: one scale per tensor or per index of an axis.
+// Default lowerings of quantisation and its inverse: one scale per tensor or per index of an axis;
+// and of quantisation by the range of the values themselves.
+#include "backend/lower/quantization.h"
+
 #include <cmath>
 
+#include "backend/lower/default_nest.h"
 #include "backend/lower/lanes.h"
 #include "backend/lower/lowering.h"
 
@@ -21,21 +25,27 @@ Register per_axis(GroupEmitter& e, const Node& node, size_t operand, const LaneI
   return e.pull(value, at.with_dims({at.dims[axis]}, {at.steps[axis]}));
 }
 
-// The quotient is f32, rounded to an integer, ties to even; NaN becomes the zero point.
-Register emit_quantize(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
-  Builder& b = e.builder();
-  const DType dtype = e.type(node.results[0]).dtype;
+}  // namespace
+
+Register saturated(Builder& b, Register quotient, Register zero_point, DType dtype) {
   const int bits = integer_bits(dtype);
   const bool is_signed = is_signed_integer(dtype);
   const double low = is_signed ? -std::ldexp(1, bits - 1) : 0;
   const double high = std::ldexp(1, is_signed ? bits - 1 : bits) - 1;
-  const Register quotient = b.div(e.pull(node.operands[0], at), per_axis(e, node, 1, at));
-  Register zero_point = b.zero(quotient.type);
-  if (node.has_operand(2)) zero_point = b.convert(per_axis(e, node, 2, at), DType::f32);
   const Register rounded = b.add(b.round_even(quotient), zero_point);
   const Register clamped =
       b.min_num(b.max_num(rounded, b.constant(rounded.type, low)), b.constant(rounded.type, high));
   return b.convert(b.select(b.ne(quotient, quotient), zero_point, clamped), dtype);
+}
+
+namespace {
+
+Register emit_quantize(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  Builder& b = e.builder();
+  const Register quotient = b.div(e.pull(node.operands[0], at), per_axis(e, node, 1, at));
+  Register zero_point = b.zero(quotient.type);
+  if (node.has_operand(2)) zero_point = b.convert(per_axis(e, node, 2, at), DType::f32);
+  return saturated(b, quotient, zero_point, e.type(node.results[0]).dtype);
 }
 
 // Differences of 16-bit integers and their products with an f32 scale round once in f32; all else
@@ -57,6 +67,94 @@ Register emit_dequantize(GroupEmitter& e, const Node& node, size_t, const LaneIn
   const Register product = b.mul(b.convert(difference, wide), scale);
   return b.convert(b.convert(product, dtype), carrier_of(dtype));
 }
+
+// ---- dynamic_quantize_linear: the range first, then the elements
+
+class DynamicQuantization {
+ public:
+  DynamicQuantization(GroupEmitter& e, const Node& node)
+      : e_(e), b_(e.builder()), node_(node), lanes_(e.vector_lanes(DType::f32)) {
+    nest_.extents = e.shape(node.operands[0]);
+    nest_.order = Storage::dense(DType::f32, nest_.extents).order(nest_.extents);
+    nest_.lanes = nest_.extents.empty() ? 1 : lanes_;
+    low_ = b_.local("low", DType::f32, {lanes_});
+    high_ = b_.local("high", DType::f32, {lanes_});
+  }
+
+  void run() {
+    find_range();
+    const Register low = extreme(low_, [&](Register a, Register c) { return b_.min_num(a, c); });
+    const Register high = extreme(high_, [&](Register a, Register c) { return b_.max_num(a, c); });
+    const Register width = b_.div(b_.sub(high, low), b_.f32(255));
+    const Register scale = b_.select(b_.eq(high, low), b_.f32(1), width);
+    const Register zero_point =
+        saturated(b_, b_.div(b_.sub(b_.f32(0), low), scale), b_.f32(0), DType::u8);
+    if (node_.results.size() == 1) {
+      quantise(scale, zero_point, [&](const LaneIndex& at, Register y) {
+        e_.provide(node_.results[0], at, y);
+        e_.store_results(at);
+      });
+      return;
+    }
+    // Nothing fuses with several results: they alone are the group's.
+    for (size_t i = 0; i < e_.body().outputs().size(); ++i) {
+      const ValueId output = e_.body().outputs()[i];
+      if (output == node_.results[0]) {
+        quantise(scale, zero_point,
+                 [&](const LaneIndex& at, Register y) { e_.store_result(i, at, y); });
+      } else {
+        const bool is_scale = output == node_.results[1];
+        e_.store_result(i, LaneIndex::scalar({}), is_scale ? scale : zero_point);
+      }
+    }
+  }
+
+ private:
+  // 0 is in every range, so inactive lanes may be 0. NaN is left out.
+  void find_range() {
+    for (kernel::BufferId buffer : {low_, high_}) {
+      b_.store(buffer, {0}, b_.zero({DType::f32, lanes_}));
+    }
+    emit_nest(e_, nest_, [&](const LaneIndex& at) {
+      Register x = e_.pull(node_.operands[0], at);
+      if (at.active < at.lanes) {
+        x = b_.select(active_lanes(b_, at.lanes, at.active), x, b_.zero(x.type));
+      }
+      b_.store(low_, {0}, b_.min_num(x, b_.load(low_, {0}, at.lanes)));
+      b_.store(high_, {0}, b_.max_num(x, b_.load(high_, {0}, at.lanes)));
+    });
+  }
+
+  template <class Combine>
+  Register extreme(kernel::BufferId buffer, Combine combine) {
+    Register result = b_.load(buffer, {0});
+    for (int lane = 1; lane < lanes_; ++lane) result = combine(b_.load(buffer, {lane}), result);
+    return result;
+  }
+
+  template <class Store>
+  void quantise(Register scale, Register zero_point, Store store) {
+    emit_nest(e_, nest_, [&](const LaneIndex& at) {
+      const Register quotient = b_.div(e_.pull(node_.operands[0], at), b_.splat(scale, at.lanes));
+      const Register shift = b_.splat(b_.convert(zero_point, DType::f32), at.lanes);
+      store(at, saturated(b_, quotient, shift, DType::u8));
+    });
+  }
+
+  GroupEmitter& e_;
+  Builder& b_;
+  const Node& node_;
+  int lanes_;
+  NestShape nest_;
+  kernel::BufferId low_, high_;
+};
+
+void nest_dynamic_quantize(GroupEmitter& e, const Node& node) {
+  DynamicQuantization(e, node).run();
+}
+
+// The range is of the whole tensor.
+int64_t one_tile(const Graph&, const Node&) { return 1; }
 
 OrRefusal<void> accepts_scales(const Graph& graph, const Node& node, size_t quantised) {
   if (node.view().i64("block_size") != 0) return refuse("its scales are per block");
@@ -85,6 +183,7 @@ OrRefusal<void> accepts_dequantize(const Module&, const Graph& graph, const Node
 void add_quantization_lowerings(LoweringTable& t) {
   row(t, Op::quantize_linear) = {emit_quantize, nullptr, nullptr, accepts_quantize};
   row(t, Op::dequantize_linear) = {emit_dequantize, nullptr, nullptr, accepts_dequantize};
+  row(t, Op::dynamic_quantize_linear) = {nullptr, nest_dynamic_quantize, one_tile};
 }
 
 }  // namespace neuronc

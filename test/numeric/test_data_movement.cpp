@@ -80,4 +80,34 @@ TEST_CASE("blocks, triangles and fills") {
   });
 }
 
+TEST_CASE("center_crop_pad cuts and fills both sides") {
+  const std::string shape = "%s = constant {5, 9} : i64[2]\n";
+  check({
+      {"%x : f32[3,20]", shape + "%y = center_crop_pad(%x, %s) : f32[5,9]"},
+      {"%x : f32[8,4]", shape + "%y = center_crop_pad(%x, %s) : f32[5,9]"},
+      {"%x : u8[2,6,8,3]", shape + "%y = center_crop_pad(%x, %s) {axes = [1, -2]} : u8[2,5,9,3]"},
+      {"%x : bf16[4,8]", shape + "%y = center_crop_pad(%x, %s) {axes = [1, 0]} : bf16[9,5]"},
+      {"%x : bool[0,20]", shape + "%y = center_crop_pad(%x, %s) : bool[5,9]"},
+  });
+}
+
+TEST_CASE("shape and size are known") {
+  check({
+      {"%x : f32[3,5,7]", "%y = shape(%x) : i64[3]"},
+      {"%x : f32[3,5,7]", "%y = shape(%x) {end = -1, start = 1} : i64[1]"},
+      {"%x : bool[3,0,7]", "%y = shape(%x) {start = -2} : i64[2]"},
+      {"%x : f32[3,5,7]", "%y = size(%x) : i64[]"},
+  });
+}
+
+TEST_CASE("split and reorder copy") {
+  check({
+      {"%x : f32[4,20]",
+       "%s = constant {3, 8, 9} : i64[3]\n"
+       "%a, %b, %c = split(%x, %s) {axis = 1} : f32[4,3], f32[4,8], f32[4,9]\n"
+       "output %b : f32[4,8]"},
+      {"%x : f32[2,20,3,3]", "%y = reorder(%x) : f32[2,20,3,3]"},
+  });
+}
+
 }  // namespace neuronc::testing

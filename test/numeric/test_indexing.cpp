@@ -34,6 +34,16 @@ TEST_CASE("scatters write where indices say") {
   });
 }
 
+TEST_CASE("reverse_sequence mirrors each sequence") {
+  check({
+      {"%x : f32[9,5]; %n : i64[5] = 0..9", "%y = reverse_sequence(%x, %n) : f32[9,5]"},
+      {"%x : u8[5,9,11]; %n : i64[5] = 0..9",
+       "%y = reverse_sequence(%x, %n) {batch_axis = 0, time_axis = 1} : u8[5,9,11]"},
+      {"%x : bool[3,11,4]; %n : i64[11] = 0..4",
+       "%y = reverse_sequence(%x, %n) {batch_axis = 1, time_axis = 2} : bool[3,11,4]"},
+  });
+}
+
 TEST_CASE("one_hot is one value at an index") {
   const std::string depth = "%d = constant {6} : i64[]\n";
   check({

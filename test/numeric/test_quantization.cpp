@@ -21,4 +21,20 @@ TEST_CASE("quantisation rounds to even and saturates") {
   });
 }
 
+TEST_CASE("dynamic_quantize_linear takes the range of its operand") {
+  const std::string line = "%y, %s, %z = dynamic_quantize_linear(%x) : ";
+  for (const std::string shape : {"[3,19]", "[1,3,4,5]", "[1]", "[]", "[0,3]"}) {
+    const std::string body = line + "u8" + shape + ", f32[], u8[]\n";
+    check({
+        {"%x : f32" + shape, body + "output %y : u8" + shape},
+        {"%x : f32" + shape, body + "output %s : f32[]"},
+        {"%x : f32" + shape, body + "output %z : u8[]"},
+    });
+  }
+  check({{"%x : f32[3,19]",
+          "%e = exp(%x) : f32[3,19]\n%q = dynamic_quantize_linear(%e) : u8[3,19]\n"
+          "%y = cast(%q) {to = f32} : f32[3,19]",
+          1e-9}});
+}
+
 }  // namespace neuronc::testing

@@ -1,0 +1,2 @@
+# The table of lowerings.
+target_link_libraries(unit_lowering PRIVATE neuronc_backend)

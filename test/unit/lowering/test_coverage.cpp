@@ -1,0 +1,57 @@
+// Every operator that cores can be asked to run has a lowering.
+#include <catch2/catch.hpp>
+
+#include "backend/lower/lowering.h"
+#include "ir/op.h"
+
+namespace neuronc {
+namespace {
+
+// What a group is made of, not what it computes: a constant is read by whoever pulls it
+// (GroupEmitter::pull), and a group is what lower_group takes apart. All other operators go by
+// their row of the table: CpuTarget::can_lower asks it, and nothing else lowers.
+bool is_structure(Op op) { return op == Op::constant || op == Op::group; }
+
+// Random numbers are drawn by the host.
+bool runs_on_cores(Op op) {
+  const OpDef& def = op_def(op);
+  return !is_structure(op) && !def.has(Trait::host) && !def.has(Trait::random);
+}
+
+// What this version leaves to the host although cores could run it.
+bool is_not_yet_lowered(Op op) {
+  switch (op) {
+    case Op::affine_grid:
+    case Op::attention:
+    case Op::col2im:
+    case Op::det:
+    case Op::dft:
+    case Op::einsum:
+    case Op::grid_sample:
+    case Op::max_roi_pool:
+    case Op::max_unpool:
+    case Op::negative_log_likelihood_loss:
+    case Op::roi_align:
+    case Op::rotary_embedding:
+    case Op::softmax_cross_entropy_loss:
+    case Op::stft:
+      return true;
+    default:
+      return false;
+  }
+}
+
+TEST_CASE("every operator is lowered or belongs to the host", "[lowering]") {
+  for (size_t i = 0; i < kNumOps; ++i) {
+    const Op op = static_cast<Op>(i);
+    INFO(name(op));
+    if (runs_on_cores(op) && !is_not_yet_lowered(op)) {
+      CHECK(lowering_of(op));
+    } else {
+      CHECK_FALSE(lowering_of(op));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace neuronc
