@@ -26,7 +26,7 @@ class Memory {
   std::byte* data() const { return data_; }
 
  private:
-  void swap(Memory& other) {
+  void swap(Memory& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(mapping_, other.mapping_);
     std::swap(mapping_bytes_, other.mapping_bytes_);
