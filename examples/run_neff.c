@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "runtime/nrt.h"
+#include <nrt/nrt.h>
 
 /* Ends the program with the runtime's message. */
 static void check(NRT_STATUS status, const char* what) {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string_view>
 
+#include "runtime/nrt_dtypes.h"
 #include "runtime/nrt_internal.h"
 
 namespace neuronc::runtime {
@@ -48,62 +49,6 @@ Verify verify_mode() {
   const char* value = std::getenv("NEURON_RT_VERIFY");
   const bool is_metadata = value != nullptr && std::string_view(value) == "metadata";
   return is_metadata ? Verify::metadata : Verify::all;
-}
-
-nrt_dtype_t to_nrt(DType dtype) {
-  switch (dtype) {
-    case DType::boolean:
-      return NRT_DTYPE_BOOL;
-    case DType::i2:
-      return NRT_DTYPE_INT2;
-    case DType::i4:
-      return NRT_DTYPE_INT4;
-    case DType::i8:
-      return NRT_DTYPE_INT8;
-    case DType::i16:
-      return NRT_DTYPE_INT16;
-    case DType::i32:
-      return NRT_DTYPE_INT32;
-    case DType::i64:
-      return NRT_DTYPE_INT64;
-    case DType::u2:
-      return NRT_DTYPE_UINT2;
-    case DType::u4:
-      return NRT_DTYPE_UINT4;
-    case DType::u8:
-      return NRT_DTYPE_UINT8;
-    case DType::u16:
-      return NRT_DTYPE_UINT16;
-    case DType::u32:
-      return NRT_DTYPE_UINT32;
-    case DType::u64:
-      return NRT_DTYPE_UINT64;
-    case DType::f16:
-      return NRT_DTYPE_FLOAT16;
-    case DType::bf16:
-      return NRT_DTYPE_BFLOAT16;
-    case DType::f32:
-      return NRT_DTYPE_FLOAT32;
-    case DType::f64:
-      return NRT_DTYPE_FLOAT64;
-    case DType::f8e4m3fn:
-      return NRT_DTYPE_FP8_E4;
-    case DType::f8e4m3fnuz:
-      return NRT_DTYPE_FP8_E4_FNUZ;
-    case DType::f8e5m2:
-      return NRT_DTYPE_FP8_E5;
-    case DType::f8e5m2fnuz:
-      return NRT_DTYPE_FP8_E5_FNUZ;
-    case DType::f8e8m0:
-      return NRT_DTYPE_FP8_E8M0;
-    case DType::f4e2m1:
-      return NRT_DTYPE_FP4_E2M1;
-    case DType::string:
-      return NRT_DTYPE_STRING;
-    case DType::none:
-      break;
-  }
-  return NRT_DTYPE_UNKNOWN;
 }
 
 // The live model behind a handle, or null (reported).

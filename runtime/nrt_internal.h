@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "runtime/model.h"
-#include "runtime/nrt.h"
+#include "runtime/include/nrt/nrt.h"
 
 struct nrt_model {
   std::unique_ptr<neuronc::runtime::Model> model;

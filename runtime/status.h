@@ -9,7 +9,7 @@
 #include <variant>
 
 #include "ir/base/expected.h"
-#include "runtime/nrt.h"
+#include "runtime/include/nrt/nrt.h"
 
 namespace neuronc::runtime {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "ir/base/dtype.h"
-#include "runtime/nrt.hpp"
+#include "runtime/include/nrt/nrt.hpp"
 #include "runtime/tools/tool.h"
 
 namespace neuronc::tools {

@@ -10,7 +10,7 @@
 #include <tl/expected.hpp>
 #include <utility>
 
-#include "runtime/nrt.h"
+#include "runtime/include/nrt/nrt.h"
 
 namespace neuronc::tools {
 

@@ -25,7 +25,7 @@ LAYERS = {
     "compiler/onnx": ["ir", "compiler/onnx"],
     "runtime": ["ir", "runtime"],
     "test": ["ir", "passes", "backend", "runtime", "compiler", "test"],
-    "examples": ["compiler/include", "runtime/nrt.h", "neuronc", "nrt"],
+    "examples": ["compiler/include", "runtime/include", "neuronc", "nrt"],
 }
 # Folders of the only code that may see a library, by a pattern of its headers.
 PRIVATE_LIBRARIES = {

@@ -17,6 +17,8 @@
 #include <string_view>
 #include <vector>
 
+#define NEURONC_API __attribute__((visibility("default")))
+
 namespace neuronc {
 
 enum class PartitionStrategy : uint8_t { automatic, pipeline, tensor };
@@ -83,25 +85,25 @@ struct CompileResult {
   std::vector<Message> messages;
 
   bool is_ok() const { return exit_code == 0; }
-  std::string messages_text() const;
+  NEURONC_API std::string messages_text() const;
 };
 
 // Compiles a model file, or a model in memory. `name` stands for the file in messages; external
 // data of a model in memory is looked for in `folder` (empty: there may be none).
-CompileResult compile_file(const std::string& path, const CompileOptions& options = {});
-CompileResult compile_bytes(std::span<const std::byte> model, const std::string& name,
+NEURONC_API CompileResult compile_file(const std::string& path, const CompileOptions& options = {});
+NEURONC_API CompileResult compile_bytes(std::span<const std::byte> model, const std::string& name,
                             const CompileOptions& options = {}, const std::string& folder = {});
 
 // The same, written to `output`: to a temporary name first, so that no partial file is left behind.
-CompileResult compile_file_to(const std::string& path, const std::string& output,
+NEURONC_API CompileResult compile_file_to(const std::string& path, const std::string& output,
                               const CompileOptions& options = {});
 
 // Imports, optimises and places without making code: every problem and where each operation would
 // run. The result has no NEFF.
-CompileResult check_file(const std::string& path, const CompileOptions& options = {});
+NEURONC_API CompileResult check_file(const std::string& path, const CompileOptions& options = {});
 
 // "neuronc 0.1.0 (LLVM 19.1.7)" is made of these two.
-std::string compiler_version();
-std::string llvm_version();
+NEURONC_API std::string compiler_version();
+NEURONC_API std::string llvm_version();
 
 }  // namespace neuronc

@@ -18,7 +18,7 @@
 #include "passes/pipeline.h"
 #include "passes/reference_target.h"
 #include "passes/runner.h"
-#include "runtime/nrt.hpp"
+#include "runtime/include/nrt/nrt.hpp"
 
 namespace neuronc::test {
 

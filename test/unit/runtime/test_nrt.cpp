@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "runtime/cores.h"
-#include "runtime/nrt.hpp"
+#include "runtime/include/nrt/nrt.hpp"
 #include "test/unit/runtime/fixtures.h"
 
 using namespace neuronc;

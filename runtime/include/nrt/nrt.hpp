@@ -5,7 +5,7 @@
 //   std::vector<float> x(...), y(...);
 //   model->run({std::as_bytes(std::span(x))}, {std::as_writable_bytes(std::span(y))}, error);
 //
-// Header only, over runtime/nrt.h. Every error leaves the message in `error`.
+// Header only, over nrt/nrt.h. Every error leaves the message in `error`.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "runtime/nrt.h"
+#include <nrt/nrt.h>
 
 namespace nrt {
 
@@ -53,10 +53,11 @@ class Model {
     return finish(result, handle, error);
   }
   static std::optional<Model> load(std::span<const std::byte> neff, std::string& error,
-                                   int first_core = -1) {
+                                   int first_core = -1, NRT_STATUS* status = nullptr) {
     nrt_model_t* handle = nullptr;
-    const NRT_STATUS status = nrt_load(neff.data(), neff.size(), first_core, 0, &handle);
-    return finish(status, handle, error);
+    const NRT_STATUS result = nrt_load(neff.data(), neff.size(), first_core, 0, &handle);
+    if (status != nullptr) *status = result;
+    return finish(result, handle, error);
   }
 
   const std::vector<TensorInfo>& inputs() const { return inputs_; }
@@ -106,11 +107,18 @@ class Model {
     return status;
   }
 
-  static TensorPtr attach(void* data, size_t size_bytes) {
+  // A tensor without memory; nrt_execute gives it some.
+  static TensorPtr empty() {
     nrt_tensor_t* tensor = nullptr;
     nrt_tensor_allocate_empty("", &tensor);
-    nrt_tensor_attach_buffer(tensor, data, size_bytes);
     return TensorPtr(tensor);
+  }
+
+  // A tensor over the caller's memory, which must outlive it.
+  static TensorPtr attach(void* data, size_t size_bytes) {
+    TensorPtr tensor = empty();
+    nrt_tensor_attach_buffer(tensor.get(), data, size_bytes);
+    return tensor;
   }
 
  private:
