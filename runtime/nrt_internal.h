@@ -8,10 +8,11 @@
 #include <new>
 #include <shared_mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "runtime/model.h"
 #include "runtime/include/nrt/nrt.h"
+#include "runtime/model.h"
 
 struct nrt_model {
   std::unique_ptr<neuronc::runtime::Model> model;
@@ -51,6 +52,16 @@ NRT_STATUS guarded(const Body& body) {
     return report(NRT_FAILURE, exception.what());
   }
 }
+
+// The tensors and sets that exist, so that a handle that was destroyed is refused.
+void add_handle(const void* handle);
+bool remove_handle(const void* handle);  // false: there is no such handle
+
+// Report NRT_INVALID_HANDLE and give false if the handle is null or was destroyed; the set's
+// tensors are looked at too.
+bool check_tensor(const nrt_tensor* tensor, std::string_view what = "tensor");
+bool check_set(const nrt_tensor_set* set);
+bool check_tensors_of(const nrt_tensor_set* set);
 
 // Gives the tensor zeroed memory of its own, 64-byte aligned; false if there is none.
 bool allocate_tensor(nrt_tensor& tensor, size_t size_bytes);

@@ -1,6 +1,8 @@
 // The C API's tensors and tensor sets.
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <unordered_set>
 
 #include "runtime/nrt_internal.h"
 
@@ -26,8 +28,31 @@ bool allocate_tensor(nrt_tensor& tensor, size_t size_bytes) {
 
 namespace {
 
-NRT_STATUS null_handle(const char* what) {
-  return report(NRT_INVALID_HANDLE, fmt::format("the {} is null", what));
+struct Handles {
+  std::shared_mutex mutex;
+  std::unordered_set<const void*> alive;
+};
+
+Handles& handles() {
+  static Handles* const kHandles = new Handles;  // outlives whatever frees tensors at exit
+  return *kHandles;
+}
+
+bool check_handle(const void* handle, std::string_view what) {
+  if (handle == nullptr) {
+    report(NRT_INVALID_HANDLE, fmt::format("the {} is null", what));
+    return false;
+  }
+  const std::shared_lock lock(handles().mutex);
+  if (handles().alive.contains(handle)) return true;
+  report(NRT_INVALID_HANDLE, fmt::format("the {} was destroyed", what));
+  return false;
+}
+
+NRT_STATUS hand_out(std::unique_ptr<nrt_tensor> made, nrt_tensor_t** tensor) {
+  add_handle(made.get());
+  *tensor = made.release();
+  return NRT_SUCCESS;
 }
 
 // Reports and gives false if [offset, offset + size) lies outside the tensor.
@@ -39,10 +64,39 @@ bool check_range(const nrt_tensor& tensor, size_t offset, size_t size) {
 }
 
 }  // namespace
+
+void add_handle(const void* handle) {
+  const std::unique_lock lock(handles().mutex);
+  handles().alive.insert(handle);
+}
+
+bool remove_handle(const void* handle) {
+  const std::unique_lock lock(handles().mutex);
+  return handles().alive.erase(handle) > 0;
+}
+
+bool check_tensor(const nrt_tensor* tensor, std::string_view what) {
+  return check_handle(tensor, what);
+}
+
+bool check_set(const nrt_tensor_set* set) { return check_handle(set, "tensor set"); }
+
+bool check_tensors_of(const nrt_tensor_set* set) {
+  if (!check_set(set)) return false;
+  for (const auto& [name, tensor] : set->tensors) {
+    if (!check_tensor(tensor, fmt::format("tensor `{}` of the set", name))) return false;
+  }
+  return true;
+}
+
 }  // namespace neuronc::runtime
 
+using neuronc::runtime::add_handle;
 using neuronc::runtime::check_range;
-using neuronc::runtime::null_handle;
+using neuronc::runtime::check_set;
+using neuronc::runtime::check_tensor;
+using neuronc::runtime::hand_out;
+using neuronc::runtime::remove_handle;
 
 extern "C" {
 
@@ -50,6 +104,11 @@ NRT_STATUS nrt_tensor_allocate(nrt_tensor_placement_t placement, int vnc, size_t
                                const char* name, nrt_tensor_t** tensor) {
   return guarded([&]() -> NRT_STATUS {
     if (tensor == nullptr) return report(NRT_INVALID, "`tensor` is null");
+    if (placement < NRT_TENSOR_PLACEMENT_DEVICE || placement > NRT_TENSOR_PLACEMENT_VIRTUAL) {
+      return report(NRT_INVALID,
+                    fmt::format("there is no placement {}", static_cast<int>(placement)));
+    }
+    if (vnc < -1) return report(NRT_INVALID, fmt::format("there is no core {}", vnc));
     auto result = std::make_unique<nrt_tensor>();
     result->name = name == nullptr ? "" : name;
     if (placement == NRT_TENSOR_PLACEMENT_VIRTUAL) {
@@ -57,8 +116,7 @@ NRT_STATUS nrt_tensor_allocate(nrt_tensor_placement_t placement, int vnc, size_t
     } else if (!allocate_tensor(*result, size)) {
       return report(NRT_FAIL_HOST_MEM_ALLOC, fmt::format("no memory for {} bytes", size));
     }
-    *tensor = result.release();
-    return NRT_SUCCESS;
+    return hand_out(std::move(result), tensor);
   });
 }
 
@@ -67,15 +125,14 @@ NRT_STATUS nrt_tensor_allocate_empty(const char* name, nrt_tensor_t** tensor) {
     if (tensor == nullptr) return report(NRT_INVALID, "`tensor` is null");
     auto result = std::make_unique<nrt_tensor>();
     result->name = name == nullptr ? "" : name;
-    *tensor = result.release();
-    return NRT_SUCCESS;
+    return hand_out(std::move(result), tensor);
   });
 }
 
 NRT_STATUS nrt_tensor_allocate_slice(const nrt_tensor_t* source, size_t offset, size_t size,
                                      const char* name, nrt_tensor_t** tensor) {
   return guarded([&]() -> NRT_STATUS {
-    if (source == nullptr) return null_handle("source tensor");
+    if (!check_tensor(source, "source tensor")) return NRT_INVALID_HANDLE;
     if (tensor == nullptr) return report(NRT_INVALID, "`tensor` is null");
     if (!check_range(*source, offset, size)) return NRT_INVALID;
     auto result = std::make_unique<nrt_tensor>();
@@ -83,13 +140,12 @@ NRT_STATUS nrt_tensor_allocate_slice(const nrt_tensor_t* source, size_t offset, 
     result->data = source->data == nullptr ? nullptr : source->data + offset;
     result->size_bytes = size;
     result->owner = source->owner;
-    *tensor = result.release();
-    return NRT_SUCCESS;
+    return hand_out(std::move(result), tensor);
   });
 }
 
 NRT_STATUS nrt_tensor_attach_buffer(nrt_tensor_t* tensor, void* buffer, size_t size) {
-  if (tensor == nullptr) return null_handle("tensor");
+  if (!check_tensor(tensor)) return NRT_INVALID_HANDLE;
   if (buffer == nullptr && size > 0) return report(NRT_INVALID, "`buffer` is null");
   tensor->owner.reset();
   tensor->data = static_cast<std::byte*>(buffer);
@@ -100,12 +156,12 @@ NRT_STATUS nrt_tensor_attach_buffer(nrt_tensor_t* tensor, void* buffer, size_t s
 
 void nrt_tensor_free(nrt_tensor_t** tensor) {
   if (tensor == nullptr) return;
-  delete *tensor;
+  if (*tensor != nullptr && remove_handle(*tensor)) delete *tensor;
   *tensor = nullptr;
 }
 
 NRT_STATUS nrt_tensor_read(const nrt_tensor_t* tensor, void* buffer, size_t offset, size_t size) {
-  if (tensor == nullptr) return null_handle("tensor");
+  if (!check_tensor(tensor)) return NRT_INVALID_HANDLE;
   if (buffer == nullptr && size > 0) return report(NRT_INVALID, "`buffer` is null");
   if (!check_range(*tensor, offset, size)) return NRT_INVALID;
   if (size > 0 && tensor->data == nullptr) return report(NRT_INVALID, "the tensor has no memory");
@@ -114,7 +170,7 @@ NRT_STATUS nrt_tensor_read(const nrt_tensor_t* tensor, void* buffer, size_t offs
 }
 
 NRT_STATUS nrt_tensor_write(nrt_tensor_t* tensor, const void* buffer, size_t offset, size_t size) {
-  if (tensor == nullptr) return null_handle("tensor");
+  if (!check_tensor(tensor)) return NRT_INVALID_HANDLE;
   if (buffer == nullptr && size > 0) return report(NRT_INVALID, "`buffer` is null");
   if (!check_range(*tensor, offset, size)) return NRT_INVALID;
   if (size > 0 && tensor->data == nullptr) return report(NRT_INVALID, "the tensor has no memory");
@@ -123,15 +179,15 @@ NRT_STATUS nrt_tensor_write(nrt_tensor_t* tensor, const void* buffer, size_t off
 }
 
 size_t nrt_tensor_get_size(const nrt_tensor_t* tensor) {
-  return tensor == nullptr ? 0 : tensor->size_bytes;
+  return check_tensor(tensor) ? tensor->size_bytes : 0;
 }
 
 void* nrt_tensor_get_va(const nrt_tensor_t* tensor) {
-  return tensor == nullptr ? nullptr : tensor->data;
+  return check_tensor(tensor) ? tensor->data : nullptr;
 }
 
 NRT_STATUS nrt_tensor_get_shape(const nrt_tensor_t* tensor, const int64_t** dims, uint32_t* ndim) {
-  if (tensor == nullptr) return null_handle("tensor");
+  if (!check_tensor(tensor)) return NRT_INVALID_HANDLE;
   if (dims == nullptr || ndim == nullptr) return report(NRT_INVALID, "a result pointer is null");
   if (!tensor->has_shape) {
     return report(NRT_INVALID, "the tensor has no shape: no execution has written it");
@@ -144,22 +200,24 @@ NRT_STATUS nrt_tensor_get_shape(const nrt_tensor_t* tensor, const int64_t** dims
 NRT_STATUS nrt_allocate_tensor_set(nrt_tensor_set_t** set) {
   return guarded([&]() -> NRT_STATUS {
     if (set == nullptr) return report(NRT_INVALID, "`set` is null");
-    *set = new nrt_tensor_set();
+    auto made = std::make_unique<nrt_tensor_set>();
+    add_handle(made.get());
+    *set = made.release();
     return NRT_SUCCESS;
   });
 }
 
 void nrt_destroy_tensor_set(nrt_tensor_set_t** set) {
   if (set == nullptr) return;
-  delete *set;
+  if (*set != nullptr && remove_handle(*set)) delete *set;
   *set = nullptr;
 }
 
 NRT_STATUS nrt_add_tensor_to_tensor_set(nrt_tensor_set_t* set, const char* name,
                                         nrt_tensor_t* tensor) {
   return guarded([&]() -> NRT_STATUS {
-    if (set == nullptr) return null_handle("tensor set");
-    if (tensor == nullptr) return null_handle("tensor");
+    if (!check_set(set)) return NRT_INVALID_HANDLE;
+    if (!check_tensor(tensor)) return NRT_INVALID_HANDLE;
     if (name == nullptr) return report(NRT_INVALID, "`name` is null");
     set->tensors.insert_or_assign(name, tensor);
     return NRT_SUCCESS;
@@ -168,7 +226,7 @@ NRT_STATUS nrt_add_tensor_to_tensor_set(nrt_tensor_set_t* set, const char* name,
 
 NRT_STATUS nrt_get_tensor_from_tensor_set(nrt_tensor_set_t* set, const char* name,
                                           nrt_tensor_t** tensor) {
-  if (set == nullptr) return null_handle("tensor set");
+  if (!check_set(set)) return NRT_INVALID_HANDLE;
   if (name == nullptr || tensor == nullptr) return report(NRT_INVALID, "an argument is null");
   const auto it = set->tensors.find(std::string_view(name));
   if (it == set->tensors.end()) {

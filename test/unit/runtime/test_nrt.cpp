@@ -184,3 +184,46 @@ TEST_CASE("after nrt_close") {
   const Session again;
   CHECK(nrt_get_visible_nc_count(&count) == NRT_SUCCESS);
 }
+
+TEST_CASE("a handle that was destroyed is refused, and destroying it again does nothing") {
+  const Session session;
+  nrt_tensor_t* tensor = nullptr;
+  REQUIRE(nrt_tensor_allocate(NRT_TENSOR_PLACEMENT_HOST, 0, 16, "x", &tensor) == NRT_SUCCESS);
+  nrt_tensor_set_t* set = nullptr;
+  REQUIRE(nrt_allocate_tensor_set(&set) == NRT_SUCCESS);
+  REQUIRE(nrt_add_tensor_to_tensor_set(set, "x", tensor) == NRT_SUCCESS);
+  nrt_model_t* model = nullptr;
+  const std::vector<std::byte> neff = neff_of(parsed_plan(kOneCore));
+  REQUIRE(nrt_load(neff.data(), neff.size(), -1, 0, &model) == NRT_SUCCESS);
+
+  nrt_tensor_t* const freed = tensor;
+  nrt_tensor_free(&tensor);
+  CHECK(nrt_execute(model, set, set) == NRT_INVALID_HANDLE);
+  CHECK(std::string(nrt_get_last_message()) == "the tensor `x` of the set was destroyed");
+  char byte = 0;
+  CHECK(nrt_tensor_read(freed, &byte, 0, 1) == NRT_INVALID_HANDLE);
+  CHECK(nrt_tensor_get_size(freed) == 0);
+  nrt_tensor_t* stale = freed;
+  nrt_tensor_free(&stale);
+  CHECK(stale == nullptr);
+
+  nrt_tensor_set_t* stale_set = set;
+  nrt_destroy_tensor_set(&set);
+  CHECK(nrt_add_tensor_to_tensor_set(stale_set, "x", freed) == NRT_INVALID_HANDLE);
+  nrt_destroy_tensor_set(&stale_set);
+  nrt_unload(model);
+}
+
+TEST_CASE("numbers without a meaning are refused") {
+  CHECK(nrt_init(static_cast<nrt_framework_type_t>(77), "", "") == NRT_INVALID);
+  const Session session;
+  nrt_tensor_t* tensor = nullptr;
+  const auto placement = static_cast<nrt_tensor_placement_t>(99);
+  CHECK(nrt_tensor_allocate(placement, 0, 16, "x", &tensor) == NRT_INVALID);
+  CHECK(nrt_tensor_allocate(NRT_TENSOR_PLACEMENT_HOST, -5, 16, "x", &tensor) == NRT_INVALID);
+  nrt_model_t* model = nullptr;
+  const std::vector<std::byte> neff = neff_of(parsed_plan(kOneCore));
+  CHECK(nrt_load(neff.data(), neff.size(), -7, 0, &model) == NRT_INVALID);
+  CHECK(nrt_load(neff.data(), neff.size(), -1, -9, &model) == NRT_INVALID);
+  CHECK(nrt_execute_repeat(nullptr, nullptr, nullptr, -1) == NRT_INVALID);
+}
