@@ -178,6 +178,8 @@ DimOrder CpuTarget::preferred_result_order(const Module& module, const Graph& gr
                                          : DimOrder();
 }
 
+bool CpuTarget::can_hold(DType dtype) const { return kernel::is_kernel_dtype(dtype); }
+
 DType CpuTarget::storage_dtype(DType dtype) const {
   if (dtype == DType::f16) return DType::f32;
   if (dtype == DType::bf16 && !isa_.has_avx512_bf16) return DType::f32;

@@ -26,6 +26,7 @@ class CpuTarget : public Target {
                                    size_t operand_index) const override;
   DimOrder preferred_result_order(const Module& module, const Graph& graph, NodeId group,
                                   size_t result_index) const override;
+  bool can_hold(DType dtype) const override;
   DType storage_dtype(DType dtype) const override;
   GroupCost cost(const Module& module, const Graph& graph, NodeId group) const override;
 

@@ -59,6 +59,9 @@ class Target {
   virtual DimOrder preferred_result_order(const Module& module, const Graph& graph, NodeId group,
                                           size_t result_index) const = 0;
 
+  // Whether a core can hold and copy values of `dtype` at all.
+  virtual bool can_hold(DType dtype) const = 0;
+
   // How values of `dtype` are carried in memory between kernels (bf16 in f32 where the machine has
   // no bf16 arithmetic).
   virtual DType storage_dtype(DType dtype) const = 0;

@@ -2,10 +2,11 @@
 #include "passes/cast.h"
 
 #include <fmt/format.h>
+#include <regex.h>
 
+#include <array>
 #include <cmath>
-#include <optional>
-#include <regex>
+#include <memory>
 #include <unordered_map>
 
 #include "ir/edit.h"
@@ -17,6 +18,9 @@ namespace {
 constexpr double kLargestF16 = 65504;
 // A cast moves above at most so many data-moving operators in a row.
 constexpr int kMaxMoves = 64;
+// The compiler of regular expressions recurses over them.
+constexpr size_t kMaxPattern = 4000;
+constexpr size_t kMaxShown = 80;
 
 class Caster {
  public:
@@ -31,9 +35,11 @@ class Caster {
 
   Expected<void> set_kept(const std::string& pattern);
   Changed run();
+  void warn_if_nothing_is_kept(const std::string& pattern);
 
  private:
   bool is_kept(NodeId id) const;
+
   bool is_castable(NodeId id) const;
   bool is_narrowed_operand(const Use& use) const;
   bool can_move_above(NodeId id) const;
@@ -53,33 +59,47 @@ class Caster {
   DType narrow_;
   bool is_strict_;
   bool is_all_;
-  std::optional<std::regex> kept_;
+  std::unique_ptr<regex_t, void (*)(regex_t*)> kept_{nullptr, nullptr};
+  bool has_kept_ = false;
   std::unordered_map<ValueId, ValueId> narrowed_;
   Changed changed_ = Changed::no;
 };
 
 Expected<void> Caster::set_kept(const std::string& pattern) {
   if (pattern.empty()) return {};
-  try {
-    kept_.emplace(pattern, std::regex::ECMAScript | std::regex::optimize);
-  } catch (const std::regex_error& error) {
-    context_.diagnostics.report(diag::bad_keep_fp32, {}, pattern, error.what());
+  const auto refused = [&](std::string_view why) {
+    context_.diagnostics.report(diag::bad_keep_fp32, {}, pattern.substr(0, kMaxShown), why);
     return reported();
+  };
+  if (pattern.size() > kMaxPattern) return refused("it is too long");
+  auto compiled = std::make_unique<regex_t>();
+  if (const int code = regcomp(compiled.get(), pattern.c_str(), REG_EXTENDED | REG_NOSUB)) {
+    std::array<char, 256> text{};
+    regerror(code, compiled.get(), text.data(), text.size());
+    return refused(text.data());
   }
+  kept_ = {compiled.release(), [](regex_t* expression) {
+             regfree(expression);
+             delete expression;
+           }};
   return {};
 }
 
 bool Caster::is_kept(NodeId id) const {
   if (!kept_) return false;
   const auto matches = [&](const std::string& name) {
-    // The matcher recurses over the text; names of models are far shorter.
-    return !name.empty() && std::regex_search(name.substr(0, 2000), *kept_);
+    return !name.empty() && regexec(kept_.get(), name.c_str(), 0, nullptr, 0) == 0;
   };
   if (matches(node_label(module_, graph_, id))) return true;
   for (ValueId result : graph_.node(id).results) {
     if (matches(graph_.value(result).name)) return true;
   }
   return false;
+}
+
+void Caster::warn_if_nothing_is_kept(const std::string& pattern) {
+  if (!kept_ || has_kept_) return;
+  context_.diagnostics.report(diag::unused_keep_fp32, {}, pattern);
 }
 
 // A matmul-like node on a core whose first two operands are f32.
@@ -254,6 +274,7 @@ Changed Caster::run() {
                               fmt::format("`{}` keeps f32: {}", def.name, reason));
     };
     if (is_kept(id)) {
+      has_kept_ = true;
       missed("keep-fp32");
       continue;
     }
@@ -273,7 +294,9 @@ Expected<Changed> cast(Module& module, const CastOptions& options, PassContext& 
   if (options.mode == "none") return Changed::no;
   Caster caster(module, options, context);
   NEURONC_TRY(caster.set_kept(options.keep_fp32));
-  return caster.run();
+  const Changed changed = caster.run();
+  caster.warn_if_nothing_is_kept(options.keep_fp32);
+  return changed;
 }
 
 }  // namespace neuronc

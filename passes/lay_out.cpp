@@ -245,6 +245,8 @@ void Layouter::settle_outputs() {
     const Value& value = graph_.value(output);
     if (!value.type.is_static() || !value.storage) continue;
     if (value.producer && !is_on_core(value.producer)) continue;
+    // An input or constant handed on as it is: the host copies what no core can hold.
+    if (!context_.target.can_hold(value.type.dtype)) continue;
     const ValueId base = value.storage.is_view() ? value.storage.base : output;
     const NodeId maker = graph_.producer(base);
     const bool is_own = maker && is_on_core(maker) && graph_.node(maker).op != Op::constant &&
