@@ -30,9 +30,11 @@ class PhaseClock {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
+// "x86-64-v4,avx512vnni": what the runtime asks the machine for.
 std::string isa_name(const TargetIsa& isa) {
-  std::string text = isa.cpu + isa.features;
-  text.erase(std::remove(text.begin(), text.end(), ','), text.end());
+  if (isa.features.empty()) return isa.cpu;
+  std::string text = isa.cpu + "," + isa.features;
+  std::erase(text, '+');
   return text;
 }
 

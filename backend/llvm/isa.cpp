@@ -82,7 +82,7 @@ OrRefusal<TargetIsa> describe(std::string_view cpu) {
   while (!rest.empty()) {
     const size_t next = rest.find(',');
     const std::string_view one = rest.substr(0, next);
-    if (one != "+avx512vnni" || !isa.has_avx512) {
+    if ((one != "+avx512vnni" && one != "avx512vnni") || !isa.has_avx512) {
       return refuse("unknown processor feature `" + std::string(one) + "` for `" + isa.cpu + "`");
     }
     isa.has_avx512_vnni = true;
