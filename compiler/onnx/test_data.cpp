@@ -144,6 +144,10 @@ Expected<TestData> read_test_data(const std::string& folder, const ModelSignatur
     diagnostics.report(diag::invalid_test_data, {}, folder, "it has no inputs");
     return reported();
   }
+  if (data.outputs.size() != signature.outputs.size()) {
+    diagnostics.report(diag::invalid_test_data, {}, folder, "it has no outputs to compare with");
+    return reported();
+  }
   return data;
 }
 

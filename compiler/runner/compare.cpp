@@ -11,6 +11,9 @@
 namespace neuronc {
 namespace {
 
+// Errors that leave a cosine of 0.995 may be a tenth of the vector.
+constexpr double kMaxNormError = 0.1;
+
 std::string describe(const Tensor& tensor) {
   return fmt::format("{}[{}]", name(tensor.dtype()), fmt::join(tensor.shape(), ","));
 }
@@ -60,6 +63,7 @@ void compare_floats(const Tensor& actual, const Tensor& reference, const Toleran
   }
   const double norms = std::sqrt(norm_a) * std::sqrt(norm_b);
   result.cosine = norms > 0 ? dot / norms : (norm_a == norm_b ? 1.0 : 0.0);
+  if (norms > 0) result.norm_ratio = std::sqrt(norm_a / norm_b);
 }
 
 // Rows run along the last axis that has more than one element.
@@ -103,10 +107,14 @@ Comparison compare(const Tensor& actual, const Tensor& reference, const Toleranc
   result.is_passed = result.num_mismatches == 0;
   if (result.is_float && tolerance.min_cosine) {
     const bool is_finite = std::isfinite(result.max_abs_diff);
-    result.is_passed = is_finite && result.cosine >= *tolerance.min_cosine;
-    if (!result.is_passed && is_finite) {
+    const bool has_direction = result.cosine >= *tolerance.min_cosine;
+    const bool has_norm = std::abs(result.norm_ratio - 1) <= kMaxNormError;
+    result.is_passed = is_finite && has_direction && has_norm;
+    if (is_finite && !has_direction) {
       result.why = fmt::format("its cosine is {:.6f}, not at least {:g}", result.cosine,
                                *tolerance.min_cosine);
+    } else if (is_finite && !has_norm) {
+      result.why = fmt::format("its norm is {:.4g} times its reference's", result.norm_ratio);
     }
   }
   return result;

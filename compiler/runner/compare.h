@@ -12,7 +12,8 @@ namespace neuronc {
 struct Tolerance {
   double rtol = 1e-3;  // |d| <= atol + rtol * |reference|
   double atol = 1e-4;
-  std::optional<double> min_cosine;  // where set, float outputs are judged by it instead
+  // Where set, float outputs are judged by it instead, and by their norm, which a cosine ignores.
+  std::optional<double> min_cosine;
 };
 
 struct Comparison {
@@ -20,6 +21,7 @@ struct Comparison {
   bool is_float = false;
   double max_abs_diff = 0;
   double cosine = 1;           // of the outputs as vectors
+  double norm_ratio = 1;       // of the output's length as a vector to its reference's
   int64_t num_mismatches = 0;  // elements outside of the tolerance; integers: that differ
   int64_t num_elements = 0;
   int64_t num_rows = 0;         // rows along the last axis of more than one element
