@@ -1,18 +1,16 @@
 // Streams header and tar into a sink; the header, which needs the hashes, is patched in at the end.
 #include "backend/neff_writer.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <set>
 
+#include "ir/base/output_file.h"
 #include "ir/plan/binary.h"
 #include "runtime/neff_format.h"
 
@@ -49,83 +47,18 @@ class MemorySink : public Sink {
   std::vector<std::byte> bytes_;
 };
 
-// A temporary file that `commit` renames to its final name; removed if that does not happen.
 class FileSink : public Sink {
  public:
-  explicit FileSink(std::string path) : path_(std::move(path)) {
-    // Created with the caller's umask; a number is tried until the name is new.
-    for (int number = 0; fd_ < 0 && number < 100; ++number) {
-      temporary_ = fmt::format("{}.tmp-{}-{}", path_, getpid(), number);
-      fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-      if (fd_ < 0 && errno != EEXIST) break;
-    }
-    if (fd_ < 0) note_error();
-  }
-  ~FileSink() override {
-    if (fd_ >= 0) close(fd_);
-    if (fd_ >= 0 || is_closed_) unlink(temporary_.c_str());
-  }
-  FileSink(const FileSink&) = delete;
-  FileSink& operator=(const FileSink&) = delete;
-
-  bool append(std::span<const std::byte> bytes) override {
-    if (buffer_.size() + bytes.size() <= kBufferBytes) {
-      buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
-      return fd_ >= 0;
-    }
-    return flush() && write_at_end(bytes);
-  }
-
+  explicit FileSink(const std::string& path) : file_(path) {}
+  bool append(std::span<const std::byte> bytes) override { return file_.append(bytes); }
   bool put_header(const NeffHeader& header) override {
-    if (!flush()) return false;
-    const ssize_t written = pwrite(fd_, &header, sizeof(header), 0);
-    if (written == static_cast<ssize_t>(sizeof(header))) return true;
-    note_error();
-    return false;
+    return file_.overwrite(0, std::as_bytes(std::span(&header, 1)));
   }
-
-  bool commit() {
-    const bool is_good = close(fd_) == 0;
-    fd_ = -1;
-    is_closed_ = true;
-    if (!is_good || rename(temporary_.c_str(), path_.c_str()) != 0) {
-      note_error();
-      return false;
-    }
-    is_closed_ = false;
-    return true;
-  }
-
-  std::string error() const { return std::strerror(errno_); }
+  bool commit() { return file_.commit(); }
+  std::string error() const { return file_.error(); }
 
  private:
-  static constexpr size_t kBufferBytes = 1 << 16;
-
-  void note_error() {
-    if (errno_ == 0) errno_ = errno;
-  }
-
-  bool flush() {
-    const bool is_good = write_at_end(buffer_);
-    buffer_.clear();
-    return is_good;
-  }
-
-  bool write_at_end(std::span<const std::byte> bytes) {
-    while (!bytes.empty() && errno_ == 0) {
-      const ssize_t count = write(fd_, bytes.data(), bytes.size());
-      if (count < 0 && errno != EINTR) note_error();
-      if (count > 0) bytes = bytes.subspan(static_cast<size_t>(count));
-    }
-    return errno_ == 0;
-  }
-
-  std::string path_;
-  std::string temporary_;
-  int fd_ = -1;
-  bool is_closed_ = false;  // the temporary file still has its temporary name
-  int errno_ = 0;
-  std::vector<std::byte> buffer_;
+  OutputFile file_;
 };
 
 struct HashState {

@@ -127,6 +127,7 @@ CompileResult compile_file_to(const std::string& path, const std::string& output
   return run(
       options,
       [&](Compilation& compilation, Diagnostics& diagnostics, CompileResult&) -> Expected<void> {
+        NEURONC_TRY(check_output(path, output, diagnostics));
         NEURONC_TRY(import_model(compilation, path, options, diagnostics));
         return write(compilation, options, output, diagnostics);
       });

@@ -9,6 +9,7 @@
 
 #include "backend/cpu_target.h"
 #include "backend/neff_json.h"
+#include "ir/base/output_file.h"
 #include "ir/hardware_model.h"
 #include "ir/verifier.h"
 #include "passes/partition.h"
@@ -84,7 +85,7 @@ std::string_view name(PartitionStrategy strategy) {
 std::string alternatives(const std::vector<std::string>& expressions) {
   if (expressions.size() == 1) return expressions[0];
   std::vector<std::string> grouped;
-  for (const std::string& e : expressions) grouped.push_back("(?:" + e + ")");
+  for (const std::string& e : expressions) grouped.push_back("(" + e + ")");
   return fmt::format("{}", fmt::join(grouped, "|"));
 }
 
@@ -183,6 +184,14 @@ Expected<void> check_options(const CompileOptions& options, Diagnostics& diagnos
   return {};
 }
 
+Expected<void> check_output(const std::string& input, const std::string& output,
+                            Diagnostics& diagnostics) {
+  if (input.empty() || output.empty() || !is_same_file(input, output)) return {};
+  diagnostics.report(diag::usage_error, {},
+                     fmt::format("`{}` would be written over `{}`", output, input));
+  return reported();
+}
+
 Expected<Pipeline> make_pipeline(const CompileOptions& options, Diagnostics& diagnostics) {
   if (!options.passes.empty()) return parse_pipeline(options.passes, diagnostics);
   const auto& level = optimization_levels()[static_cast<size_t>(options.optimization_level)];
@@ -262,6 +271,13 @@ Expected<void> generate(Compilation& compilation, const CompileOptions& options,
   return {};
 }
 
+// What `native` is on this machine, so that the same options give the same bytes anywhere.
+static std::string resolved_cpu(const std::string& cpu) {
+  const auto isa = describe(cpu);
+  if (!isa) return cpu;
+  return isa->features.empty() ? isa->cpu : isa->cpu + "," + isa->features;
+}
+
 std::vector<std::pair<std::string, std::string>> option_list(const CompileOptions& options) {
   return {{"num-neuroncores", std::to_string(options.num_neuroncores)},
           {"partition", std::string(name(options.partition))},
@@ -271,7 +287,7 @@ std::vector<std::pair<std::string, std::string>> option_list(const CompileOption
           {"keep-fp32", alternatives(options.keep_fp32)},
           {"numerics", options.numerics == Numerics::strict ? "strict" : "fast"},
           {"reductions", options.reductions == Reductions::fixed ? "fixed" : "fast"},
-          {"target-cpu", options.target_cpu},
+          {"target-cpu", resolved_cpu(options.target_cpu)},
           {"hardware-model", options.hardware_model},
           {"O", std::to_string(options.optimization_level)},
           {"passes", options.passes}};

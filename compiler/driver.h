@@ -42,6 +42,10 @@ struct Compilation {
 // Checks what the options ask for before anything is done. Errors: NEU0003, NEU0004.
 Expected<void> check_options(const CompileOptions& options, Diagnostics& diagnostics);
 
+// Refuses to write `output` over the file `input`. Errors: NEU0003.
+Expected<void> check_output(const std::string& input, const std::string& output,
+                            Diagnostics& diagnostics);
+
 // The pipeline that `options` ask for: the level's, with the options' values given to its passes;
 // or the text of --passes as it stands. Errors: those of parse_pipeline.
 Expected<Pipeline> make_pipeline(const CompileOptions& options, Diagnostics& diagnostics);

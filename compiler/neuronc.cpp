@@ -14,8 +14,8 @@
 #include "compiler/commands/opt.h"
 #include "compiler/commands/verify.h"
 #include "compiler/include/neuronc/compiler.h"
+#include "ir/base/command.h"
 #include "ir/base/diagnostics.h"
-#include "ir/base/fatal_signals.h"
 
 namespace {
 
@@ -39,22 +39,23 @@ constexpr Command kCommands[] = {
     {"verify", neuronc::run_verify, "compile a model, run it, and compare with references"},
 };
 
-void print_help(std::FILE* file) {
-  fmt::print(file,
-             "usage: neuronc [compile] MODEL.onnx [-o OUT.neff] [options]\n"
-             "       neuronc COMMAND ...          (neuronc COMMAND --help shows its options)\n\n");
+std::string help() {
+  std::string text =
+      "usage: neuronc [compile] MODEL.onnx [-o OUT.neff] [options]\n"
+      "       neuronc COMMAND ...          (neuronc COMMAND --help shows its options)\n\n";
   for (const Command& command : kCommands) {
-    fmt::print(file, "  {:<16} {}\n", command.name, command.summary);
+    text += fmt::format("  {:<16} {}\n", command.name, command.summary);
   }
+  return text;
 }
 
 int run(const std::vector<std::string>& args) {
   if (args.empty()) {
-    print_help(stderr);
+    std::fputs(help().c_str(), stderr);
     return neuronc::exit_code(neuronc::ErrorClass::usage);
   }
   if (args[0] == "--help" || args[0] == "-h") {
-    print_help(stdout);
+    std::fputs(help().c_str(), stdout);
     return 0;
   }
   if (args[0] == "--version") {
@@ -70,11 +71,10 @@ int run(const std::vector<std::string>& args) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  neuronc::install_fatal_signal_handlers();
+  neuronc::begin_command();
   try {
-    return run(std::vector<std::string>(argv + 1, argv + argc));
+    return neuronc::end_command("neuronc", run(std::vector<std::string>(argv + 1, argv + argc)));
   } catch (const std::exception& error) {
-    fmt::print(stderr, "internal error: {}\n", error.what());
+    return neuronc::exit_code_of("neuronc", error);
   }
-  return neuronc::exit_code(neuronc::ErrorClass::internal);
 }

@@ -24,7 +24,7 @@ build() {
   "$root/cmake/install_deps.sh"
   (cd "$root" &&
     cmake --preset release >"$results/configure.log" &&
-    cmake --build --preset release --target neuronc neuron-run neuron-bench) ||
+    cmake --build --preset release --target neuronc neuron-run neuron-bench neuron-ls) ||
     { echo "quickstart: the build failed; see above and $results/configure.log" >&2; exit 1; }
 }
 

@@ -2,10 +2,9 @@
  *
  *   run_neff MODEL.neff
  */
+#include <nrt/nrt.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <nrt/nrt.h>
 
 /* Ends the program with the runtime's message. */
 static void check(NRT_STATUS status, const char* what) {

@@ -2,7 +2,6 @@
 #include "ir/module_file.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -10,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "ir/base/output_file.h"
 #include "ir/printer.h"
 
 namespace neuronc {
@@ -160,15 +160,9 @@ Expected<std::string> read_file(const std::string& path, Diagnostics& diagnostic
 
 Expected<void> write_file(const std::string& path, std::string_view bytes,
                           Diagnostics& diagnostics) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
-  std::FILE* file = std::fopen(temporary.c_str(), "wb");
-  bool is_good = file != nullptr;
-  if (is_good) is_good = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
-  if (file != nullptr && std::fclose(file) != 0) is_good = false;
-  if (is_good) is_good = std::rename(temporary.c_str(), path.c_str()) == 0;
-  if (is_good) return {};
-  diagnostics.report(diag::cannot_write_file, {}, path, std::strerror(errno));
-  std::remove(temporary.c_str());
+  const std::string error = write_output_file(path, std::as_bytes(std::span(bytes)));
+  if (error.empty()) return {};
+  diagnostics.report(diag::cannot_write_file, {}, path, error);
   return reported();
 }
 

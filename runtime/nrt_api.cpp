@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string_view>
 
+#include "ir/base/command.h"
 #include "runtime/nrt_dtypes.h"
 #include "runtime/nrt_internal.h"
 
@@ -63,14 +64,18 @@ std::shared_ptr<nrt_model> find_model(const nrt_model* handle) {
 NRT_STATUS load_image(Result<std::shared_ptr<const NeffImage>> image, int32_t vnc,
                       int32_t vnc_count, nrt_model** result) {
   if (!image) return report(image.error());
+  if (vnc < -1 || vnc_count < -1) {
+    return report(NRT_INVALID,
+                  fmt::format("core {} and count {} may be -1 or more", vnc, vnc_count));
+  }
   auto model = Model::load(std::move(*image), *api().cores, vnc, vnc_count);
   if (!model) return report(model.error());
   auto handle = std::make_shared<nrt_model>();
   handle->model = std::move(*model);
   if (wants_log("info")) {
     const plan::Plan& plan = handle->model->plan();
-    fmt::print(stderr, "nrt: info: loaded `{}` on {} NeuronCores, {} arena bytes\n",
-               plan.model_name, plan::num_cores(plan), handle->model->executor().arena_bytes());
+    print_error("nrt: info: loaded `{}` on {} NeuronCores, {} arena bytes\n", plan.model_name,
+                plan::num_cores(plan), handle->model->executor().arena_bytes());
   }
   const std::lock_guard lock(api().mutex);
   *result = handle.get();
@@ -97,7 +102,7 @@ NRT_STATUS get_count(uint32_t* count, uint32_t value) {
 NRT_STATUS report(NRT_STATUS code, std::string message) {
   last_message() = std::move(message);
   if (wants_log("error")) {
-    fmt::print(stderr, "nrt: error: {}: {}\n", nrt_get_status_as_str(code), last_message());
+    print_error("nrt: error: {}: {}\n", nrt_get_status_as_str(code), last_message());
   }
   return code;
 }
@@ -119,7 +124,10 @@ extern "C" {
 
 NRT_STATUS nrt_init(nrt_framework_type_t framework, const char*, const char*) {
   return guarded([&]() -> NRT_STATUS {
-    if (framework == NRT_FRAMEWORK_TYPE_INVALID) return report(NRT_INVALID, "no framework given");
+    if (framework <= NRT_FRAMEWORK_TYPE_INVALID || framework > NRT_FRAMEWORK_TYPE_MXNET) {
+      return report(NRT_INVALID,
+                    fmt::format("there is no framework {}", static_cast<int>(framework)));
+    }
     const std::lock_guard lock(api().mutex);
     if (api().state == ApiState::ready) return NRT_SUCCESS;
     auto cores = Cores::from_environment();
@@ -296,9 +304,7 @@ NRT_STATUS nrt_execute(nrt_model_t* model, const nrt_tensor_set_t* input_set,
                        nrt_tensor_set_t* output_set) {
   return guarded([&]() -> NRT_STATUS {
     if (const NRT_STATUS status = check_ready(); status != NRT_SUCCESS) return status;
-    if (input_set == nullptr || output_set == nullptr) {
-      return report(NRT_INVALID_HANDLE, "a tensor set is null");
-    }
+    if (!check_tensors_of(input_set) || !check_tensors_of(output_set)) return NRT_INVALID_HANDLE;
     const std::shared_ptr<nrt_model> handle = find_model(model);
     if (handle == nullptr) return NRT_INVALID_HANDLE;
     const std::shared_lock in_use(handle->in_use);
@@ -316,6 +322,7 @@ NRT_STATUS nrt_execute(nrt_model_t* model, const nrt_tensor_set_t* input_set,
 
 NRT_STATUS nrt_execute_repeat(nrt_model_t* model, const nrt_tensor_set_t* input_set,
                               nrt_tensor_set_t* output_set, int repeat_count) {
+  if (repeat_count < 0) return report(NRT_INVALID, "`repeat_count` is negative");
   for (int i = 0; i < repeat_count; ++i) {
     const NRT_STATUS status = nrt_execute(model, input_set, output_set);
     if (status != NRT_SUCCESS) return status;

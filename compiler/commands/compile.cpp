@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "compiler/commands/compile_options.h"
+#include "compiler/driver.h"
 
 namespace neuronc {
 namespace {
@@ -39,6 +40,11 @@ int run_compile(std::span<const std::string> args) {
   if (finish(arguments, diagnostics)) {
     if (output.empty()) output = default_output(model);
     arguments.options.crash_dir = ".";
+    if (!check_output(model, arguments.report, diagnostics) ||
+        !check_output(output, arguments.report, diagnostics)) {
+      std::fputs(diagnostics.to_text().c_str(), stderr);
+      return exit_code(diagnostics.worst());
+    }
     const CompileResult result = compile_file_to(model, output, arguments.options);
     print_result(result, arguments);
     print_details(result, arguments);

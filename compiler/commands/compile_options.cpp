@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "ir/base/command.h"
 #include "ir/module_file.h"
 
 namespace neuronc {
@@ -51,9 +52,7 @@ class Finisher {
     read_cores();
     read_bindings();
     read_io_config();
-    for (int i = 0; i < 4; ++i) {
-      if (arguments_.levels[i]) options_.optimization_level = i;
-    }
+    read_level();
     if (diagnostics_.num_errors() != num_errors) return reported();
     return {};
   }
@@ -96,6 +95,19 @@ class Finisher {
       unsupported("--fp32-cast " + word,
                   "the values all, matmult, matmult-bf16, matmult-fp16 and "
                   "none are");
+    }
+  }
+
+  void read_level() {
+    int num_levels = 0;
+    for (int i = 0; i < 4; ++i) {
+      if (!arguments_.levels[i]) continue;
+      options_.optimization_level = i;
+      ++num_levels;
+    }
+    if (num_levels > 1) usage("-O0, -O1, -O2 and -O3 exclude each other");
+    for (const std::string& pattern : options_.keep_fp32) {
+      if (pattern.empty()) usage("--keep-fp32 takes a regular expression, not an empty text");
     }
   }
 
@@ -201,20 +213,24 @@ void declare_compile_options(CLI::App& app, CompileArguments& a) {
       ->allow_extra_args(false);
   app.add_option("--io-config", a.io_config, "neuron-cc's JSON of input shapes");
   app.add_option("--framework", a.framework, "ONNX");
-  word("--target-cpu", a.options.target_cpu, "the instruction set of the code",
-       {"x86-64-v2", "x86-64-v3", "x86-64-v4", "native"});
+  app.add_option("--target-cpu", a.options.target_cpu,
+                 "the instruction set of the code: x86-64-v2, -v3, -v4 or native");
   app.add_option("--hardware-model", a.options.hardware_model, "inf1, host, or a file");
   for (int i = 0; i < 4; ++i) app.add_flag(fmt::format("--O{}", i), a.levels[i]);
   app.add_option("--passes", a.options.passes, "the pipeline, instead of the level's");
-  app.add_option("--max-host-ops", a.options.max_host_ops, "fail if more run on the host");
+  app.add_option("--max-host-ops", a.options.max_host_ops, "fail if more run on the host")
+      ->check([](const std::string& text) {
+        return parse_count(text) ? std::string() : "a number from 0 is wanted, not `" + text + "`";
+      });
   app.add_option("--report", a.report, "write what was done and why, as JSON");
   app.add_option("--print-after", a.options.print_after,
                  "print the module after this pass, or all");
   app.add_flag("--print-changed", a.options.print_changed, "print the module after each change");
   app.add_flag("--time-passes", a.options.time_passes, "print how long each pass took");
   app.add_option("--dump-dir", a.options.dump_dir, "a file here after each change");
-  app.add_flag("-v,--verbose", a.is_verbose, "also print what was not done, and why");
-  app.add_flag("-q,--quiet", a.is_quiet, "print errors and warnings only");
+  auto* verbose =
+      app.add_flag("-v,--verbose", a.is_verbose, "also print what was not done and why");
+  app.add_flag("-q,--quiet", a.is_quiet, "print errors and warnings only")->excludes(verbose);
 }
 
 Expected<void> finish(CompileArguments& arguments, Diagnostics& diagnostics) {
@@ -255,11 +271,11 @@ void print_result(const CompileResult& result, const CompileArguments& arguments
   std::fputs(result.messages_text().c_str(), stderr);
   const OperationCounts& counts = result.operations;
   if (arguments.is_quiet || counts.num_after_optimizations == 0) return;
-  fmt::print(stderr,
-             "Number of operations in model: {}\n"
-             "Number of operations after optimizations: {}\n"
-             "Number of operations placed on NeuronCores: {}\n",
-             counts.num_in_model, counts.num_after_optimizations, counts.num_on_neuroncores);
+  print_error(
+      "Number of operations in model: {}\n"
+      "Number of operations after optimizations: {}\n"
+      "Number of operations placed on NeuronCores: {}\n",
+      counts.num_in_model, counts.num_after_optimizations, counts.num_on_neuroncores);
 }
 
 }  // namespace neuronc

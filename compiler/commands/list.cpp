@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <optional>
 
 #include "ir/base/diagnostics.h"
 #include "ir/op.h"
@@ -23,8 +24,17 @@ int usage(const std::string& text) {
   return exit_code(diagnostics.worst());
 }
 
-int refuse_arguments(std::string_view command, std::span<const std::string> args) {
-  if (args.empty()) return 0;
+bool is_help(std::span<const std::string> args) {
+  return args.size() == 1 && (args[0] == "--help" || args[0] == "-h");
+}
+
+// No value: the command goes on.
+std::optional<int> refuse_arguments(std::string_view command, std::span<const std::string> args) {
+  if (args.empty()) return std::nullopt;
+  if (is_help(args)) {
+    print(fmt::format("usage: neuronc {}\n", command));
+    return 0;
+  }
   return usage(fmt::format("`{}` takes no arguments, not `{}`", command, args[0]));
 }
 
@@ -35,7 +45,7 @@ std::string severity_name(Severity severity) {
 }  // namespace
 
 int run_list_operators(std::span<const std::string> args) {
-  if (const int code = refuse_arguments("list-operators", args)) return code;
+  if (const auto code = refuse_arguments("list-operators", args)) return *code;
   for (size_t i = 0; i < kNumOps; ++i) {
     const OpDef& def = op_def(static_cast<Op>(i));
     print(fmt::format("{:<24} {:<28} {}\n", def.name, def.source, def.summary));
@@ -44,7 +54,7 @@ int run_list_operators(std::span<const std::string> args) {
 }
 
 int run_list_passes(std::span<const std::string> args) {
-  if (const int code = refuse_arguments("list-passes", args)) return code;
+  if (const auto code = refuse_arguments("list-passes", args)) return *code;
   for (const PassInfo& info : all_passes()) {
     const std::string effect =
         info.establishes ? fmt::format(", establishes {}", name(*info.establishes)) : "";
@@ -63,7 +73,7 @@ int run_list_passes(std::span<const std::string> args) {
 }
 
 int run_list_errors(std::span<const std::string> args) {
-  if (const int code = refuse_arguments("list-errors", args)) return code;
+  if (const auto code = refuse_arguments("list-errors", args)) return *code;
   for (const DiagnosticInfo& info : all_diagnostics()) {
     print(fmt::format("{} {:<7} {:>2} {}\n", info.code, severity_name(info.severity),
                       exit_code(info.error_class), info.format));
@@ -72,6 +82,10 @@ int run_list_errors(std::span<const std::string> args) {
 }
 
 int run_explain(std::span<const std::string> args) {
+  if (is_help(args)) {
+    print("usage: neuronc explain CODE        (neuronc list-errors lists the codes)\n");
+    return 0;
+  }
   if (args.size() != 1) return usage("`explain` takes one code, for example NEU0204");
   std::string code = args[0];
   std::transform(code.begin(), code.end(), code.begin(),

@@ -38,6 +38,8 @@ void declare_options(CLI::App& app, OptOptions& options, bool& verifies_each,
   app.add_option(
       "--target", options.target,
       "the machine that passes ask: a processor as --target-cpu takes it, or `reference`");
+  app.add_option("--dim", options.dims, "NAME=N: the number of a symbolic dim")
+      ->allow_extra_args(false);
   app.add_option("-o,--output", options.output, "write the module here instead of to stdout");
   app.add_option("--print-after", options.runner.print_after, "a pass, or `all`");
   app.add_flag("--print-changed", options.runner.print_changed, "print after each change");
@@ -83,6 +85,10 @@ Expected<std::unique_ptr<Target>> target_of(const std::string& name, Diagnostics
 }
 
 Expected<void> run(const OptOptions& options, Diagnostics& diagnostics) {
+  // A module may be rewritten in place; a model cannot be.
+  if (options.file.ends_with(".onnx")) {
+    NEURONC_TRY(check_output(options.file, options.output, diagnostics));
+  }
   NEURONC_ASSIGN(const Pipeline pipeline, parse_pipeline(options.passes, diagnostics));
   NEURONC_ASSIGN(Module module, read_module(options, diagnostics));
   NEURONC_TRY(verify(module, diagnostics, options.file));

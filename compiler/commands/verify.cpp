@@ -90,6 +90,10 @@ class Verifier {
   Expected<void> prepare_code() {
     NEURONC_TRY(run_passes(*compilation_, options_, Stage::partitioned, *target_, diagnostics_));
     NEURONC_TRY(generate(*compilation_, options_, diagnostics_));
+    const CompileArguments& asked = arguments_.compile;
+    NEURONC_TRY(write_report(asked, report_json(*compilation_, options_), diagnostics_));
+    if (options_.time_passes) std::fputs(to_text(compilation_->pass_times).c_str(), stderr);
+    if (asked.is_verbose) std::fputs(compilation_->remarks.to_text().c_str(), stderr);
     const auto neff = build_neff(neff_contents(*compilation_, options_));
     if (!neff) return failed("loading", neff.error().reason);
     compilation_.reset();

@@ -1,11 +1,11 @@
-// Implements check.h and fatal_signals.h: the one way out for a broken invariant.
+// Implements check.h and the signal handlers of command.h: the one way out for a broken invariant.
 #include "ir/base/check.h"
 
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
-#include "ir/base/fatal_signals.h"
+#include "ir/base/command.h"
 
 namespace neuronc {
 namespace {

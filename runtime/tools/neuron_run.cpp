@@ -94,8 +94,8 @@ Outcome<void> repeat_requests(const nrt::Model& model, const std::vector<HostTen
   if (error) return tl::unexpected(*error);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  fmt::print(stderr, "{} requests, {} at a time, all with the same bits: {:.1f} per second\n",
-             args.repeat, args.concurrency, (args.repeat - 1) / seconds);
+  print_error("{} requests, {} at a time, all with the same bits: {:.1f} per second\n", args.repeat,
+              args.concurrency, (args.repeat - 1) / seconds);
   return {};
 }
 

@@ -11,6 +11,8 @@
 #include <fstream>
 #include <optional>
 
+#include "ir/base/output_file.h"
+
 namespace neuronc::tools {
 namespace {
 
@@ -165,23 +167,8 @@ std::vector<std::byte> to_npy(DType dtype, std::span<const int64_t> shape,
 }
 
 Outcome<void> write_file(const std::string& path, std::span<const std::byte> bytes) {
-  const std::string temporary = path + ".tmp";
-  {
-    std::ofstream file(temporary, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(bytes.data()),
-               static_cast<std::streamsize>(bytes.size()));
-    file.close();
-    if (!file) {
-      const int error = errno;
-      std::remove(temporary.c_str());
-      return tool_error(kExitError, "cannot write `{}`: {}", path, std::strerror(error));
-    }
-  }
-  if (std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    std::remove(temporary.c_str());
-    return tool_error(kExitError, "cannot write `{}`: {}", path, std::strerror(error));
-  }
+  const std::string error = write_output_file(path, bytes);
+  if (!error.empty()) return tool_error(kExitError, "cannot write `{}`: {}", path, error);
   return {};
 }
 

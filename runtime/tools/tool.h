@@ -5,11 +5,11 @@
 
 #include <CLI/CLI.hpp>
 #include <exception>
-#include <new>
 #include <string>
 #include <tl/expected.hpp>
 #include <utility>
 
+#include "ir/base/command.h"
 #include "runtime/include/nrt/nrt.h"
 
 namespace neuronc::tools {
@@ -47,6 +47,7 @@ inline ExitCode exit_code(NRT_STATUS status) {
 // Runs `run`, which gives an Outcome<int>, after `app` has parsed the command line.
 template <class Run>
 int run_tool(CLI::App& app, int argc, char** argv, const Run& run) {
+  begin_command();
   const std::string name = app.get_name();
   try {
     app.parse(argc, argv);
@@ -55,15 +56,11 @@ int run_tool(CLI::App& app, int argc, char** argv, const Run& run) {
   }
   try {
     const Outcome<int> outcome = run();
-    if (outcome) return *outcome;
-    fmt::print(stderr, "{}: error: {}\n", name, outcome.error().message);
+    if (outcome) return end_command(name, *outcome);
+    print_error("{}: error: {}\n", name, outcome.error().message);
     return outcome.error().code;
-  } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "{}: error: out of memory\n", name);
-    return kExitError;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "{}: internal error: {}\n", name, error.what());
-    return kExitInternal;
+    return exit_code_of(name, error);
   }
 }
 

@@ -92,11 +92,12 @@ struct CompileResult {
 // data of a model in memory is looked for in `folder` (empty: there may be none).
 NEURONC_API CompileResult compile_file(const std::string& path, const CompileOptions& options = {});
 NEURONC_API CompileResult compile_bytes(std::span<const std::byte> model, const std::string& name,
-                            const CompileOptions& options = {}, const std::string& folder = {});
+                                        const CompileOptions& options = {},
+                                        const std::string& folder = {});
 
 // The same, written to `output`: to a temporary name first, so that no partial file is left behind.
 NEURONC_API CompileResult compile_file_to(const std::string& path, const std::string& output,
-                              const CompileOptions& options = {});
+                                          const CompileOptions& options = {});
 
 // Imports, optimises and places without making code: every problem and where each operation would
 // run. The result has no NEFF.

@@ -36,4 +36,22 @@ TEST_CASE("errors have the command's exit codes and no NEFF", "[api]") {
   neuronc_result_free(damaged);
 }
 
+TEST_CASE("null pointers are wrong usage, not a crash", "[api]") {
+  const char* words[] = {nullptr};
+  for (neuronc_result* result :
+       {neuronc_compile_file(nullptr, nullptr, 0), neuronc_compile_file(GLYPHS_MODEL, words, 1),
+        neuronc_compile_file(GLYPHS_MODEL, nullptr, 3),
+        neuronc_compile_bytes(nullptr, 8, "memory", nullptr, 0),
+        neuronc_compile_bytes("nonsense", 8, nullptr, nullptr, 0)}) {
+    CHECK(neuronc_result_exit_code(result) == 2);
+    CHECK(std::string(neuronc_result_messages(result)).find("null pointer") != std::string::npos);
+    neuronc_result_free(result);
+  }
+  size_t size_bytes = 1;
+  CHECK(neuronc_result_exit_code(nullptr) == 2);
+  CHECK(neuronc_result_neff(nullptr, &size_bytes) == nullptr);
+  CHECK(size_bytes == 0);
+  neuronc_result_free(nullptr);
+}
+
 }  // namespace

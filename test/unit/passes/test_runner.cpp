@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "ir/base/check.h"
-#include "ir/base/fatal_signals.h"
+#include "ir/base/command.h"
 #include "ir/edit.h"
 #include "ir/module_file.h"
 #include "ir/parser.h"
