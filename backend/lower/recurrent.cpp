@@ -121,7 +121,7 @@ class Recurrence {
   void units(const std::function<void(Index)>& body) { e_.loop({0, padded_, lanes_}, body); }
 
   // Result `i` of the operator, where the group hands it on.
-  void store_result(size_t i, std::vector<Index> dims, BufferId state) {
+  void store_result(size_t i, const std::vector<Index>& dims, BufferId state) {
     const auto& outputs = e_.body().outputs();
     if (i >= node_.results.size()) return;
     for (size_t k = 0; k < outputs.size(); ++k) {

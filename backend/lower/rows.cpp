@@ -169,7 +169,7 @@ Values RowWalk::walk_outer(size_t depth, Index outer, const Values& carried,
 // One vector of terms from inner index `i` on; lanes past the row's end are neutral.
 Register RowWalk::term_at(ReduceKind kind, const Term& term, Index outer, Index i, int64_t count) {
   Builder& b = e_.builder();
-  if (inner_dim_ >= 0) dims_[inner_()] = i;
+  if (inner_dim_ >= 0) dims_[inner_index()] = i;
   const int active =
       lanes_in_row_ ? static_cast<int>(std::min<int64_t>(count, lanes_)) : active_rows_;
   const Register value = term(lane_index(active), {outer, i});
@@ -223,7 +223,7 @@ void RowWalk::each(const Visit& visit) {
   const int64_t step = lanes_in_row_ ? lanes_ : 1;
   const int64_t whole = extent / step * step;
   const auto at = [&](Index outer, Index i, int64_t count) {
-    if (inner_dim_ >= 0) dims_[inner_()] = i;
+    if (inner_dim_ >= 0) dims_[inner_index()] = i;
     const int active =
         lanes_in_row_ ? static_cast<int>(std::min<int64_t>(count, lanes_)) : active_rows_;
     visit(lane_index(active), {outer, i});

@@ -72,8 +72,8 @@ class RowWalk {
   Register reduce_inner(ReduceKind kind, const Term& term, kernel::Index outer);
   Register term_at(ReduceKind kind, const Term& term, kernel::Index outer, kernel::Index i,
                    int64_t count);
-  int64_t inner_extent() const { return inner_dim_ < 0 ? 1 : space_.extents[inner_()]; }
-  size_t inner_() const { return static_cast<size_t>(inner_dim_); }
+  int64_t inner_extent() const { return inner_dim_ < 0 ? 1 : space_.extents[inner_index()]; }
+  size_t inner_index() const { return static_cast<size_t>(inner_dim_); }
 
   GroupEmitter& e_;
   ValueId x_;

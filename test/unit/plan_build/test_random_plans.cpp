@@ -1,5 +1,6 @@
 // Plans of random modules verify, and compute what the module says: with several requests in
 // flight, lanes in any order, results over operands and values in each other's memory.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 
@@ -125,7 +126,7 @@ class Rig {
     for (size_t i = 0; i < buffers.size(); ++i) {
       const KernelBuffer& buffer = entry.buffers[i];
       if (buffer.kind == KernelBuffer::Kind::workspace) {
-        std::memset(buffers[i], 0xee, static_cast<size_t>(buffer.size_bytes));
+        std::fill_n(buffers[i], buffer.size_bytes, std::byte{0xee});
         continue;
       }
       const bool is_result = buffer.kind == KernelBuffer::Kind::result;
