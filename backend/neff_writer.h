@@ -41,7 +41,7 @@ struct NeffContents {
   std::string compiler_version;
   std::string json;              // neff.json
   std::string host_nir;          // empty: no host nodes
-  std::vector<NeffMember> more;  // further small members: host.nirc, kernels.nki
+  std::vector<NeffMember> more;  // further members: host.nirc, kernels.nki
   std::vector<NeffVariant> variants;
   std::vector<NeffConstant> constants;  // any order, duplicates allowed; unused ones are left out
 };

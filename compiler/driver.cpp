@@ -289,6 +289,7 @@ std::vector<std::pair<std::string, std::string>> option_list(const CompileOption
           {"reductions", options.reductions == Reductions::fixed ? "fixed" : "fast"},
           {"target-cpu", resolved_cpu(options.target_cpu)},
           {"hardware-model", options.hardware_model},
+          {"emit-kernels", options.emit_kernels ? "true" : "false"},
           {"O", std::to_string(options.optimization_level)},
           {"passes", options.passes}};
 }
@@ -318,7 +319,9 @@ NeffContents neff_contents(const Compilation& compilation, const CompileOptions&
   if (!code.host_nirc.empty()) {
     contents.more.push_back({"host.nirc", std::as_bytes(std::span(code.host_nirc))});
   }
-  contents.more.push_back({"kernels.nki", std::as_bytes(std::span(code.kernel_text))});
+  if (options.emit_kernels) {
+    contents.more.push_back({"kernels.nki", std::as_bytes(std::span(code.kernel_text))});
+  }
   contents.variants.push_back({code.isa, code.code, code.plan});
   for (size_t i = 0; i < code.constants.size(); ++i) {
     contents.constants.push_back({code.plan.constants[i].hash, code.constants[i].bytes()});

@@ -54,7 +54,8 @@ Result<std::unique_ptr<KernelChecker>> load_kernel_checker(const NeffImage& imag
   const NeffMemberView* member = image.find("kernels.nki");
   if (member == nullptr) {
     return fail(NRT_INVALID,
-                "NEURON_RT_CHECK needs the kernels' text, and the NEFF has no kernels.nki");
+                "NEURON_RT_CHECK needs the kernels' text, and the NEFF has no kernels.nki; compile "
+                "the model with --emit-kernels");
   }
   std::unordered_map<std::string, kernel::Kernel> by_name;
   const std::string_view text(reinterpret_cast<const char*>(member->bytes.data()),

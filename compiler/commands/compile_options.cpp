@@ -222,6 +222,8 @@ void declare_compile_options(CLI::App& app, CompileArguments& a) {
       ->check([](const std::string& text) {
         return parse_count(text) ? std::string() : "a number from 0 is wanted, not `" + text + "`";
       });
+  app.add_flag("--emit-kernels", a.options.emit_kernels,
+               "put the kernels' text into the NEFF, for NEURON_RT_CHECK=1");
   app.add_option("--report", a.report, "write what was done and why, as JSON");
   app.add_option("--print-after", a.options.print_after,
                  "print the module after this pass, or all");

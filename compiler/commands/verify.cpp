@@ -72,6 +72,7 @@ class Verifier {
     shapes_ = shapes;
     runner_.reset();
     options_ = arguments_.compile.options;
+    options_.emit_kernels = true;  // in memory; what NEURON_RT_CHECK=1 needs
     for (const auto& [name, shape] : shapes) options_.input_shapes[name] = shape;
     compilation_ = std::make_unique<Compilation>();
     NEURONC_TRY(import_model(*compilation_, arguments_.model, options_, diagnostics_));

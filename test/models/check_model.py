@@ -154,7 +154,7 @@ class Checks:
         inputs = self.inputs(model, self.data_sets(name)[0])
         with tempfile.TemporaryDirectory(dir=self.work) as folder:
             neff = self.compile(model, Path(folder) / "m.neff", "--num-neuroncores", "2",
-                                "--auto-cast", mode, *self.dims(model, inputs))
+                                "--emit-kernels", "--auto-cast", mode, *self.dims(model, inputs))
             native = self.execute(neff, inputs, Path(folder) / "native")
             checked = self.execute(neff, inputs, Path(folder) / "checked",
                                    env={**os.environ, "NEURON_RT_CHECK": "1"})

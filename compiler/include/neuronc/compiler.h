@@ -43,6 +43,7 @@ struct CompileOptions {
   std::string hardware_model = "host";  // inf1, host, or a file
   int optimization_level = 2;           // 0 to 3
   std::string passes;                   // replaces the level's pipeline where not empty
+  bool emit_kernels = false;            // the kernels' text too, which NEURON_RT_CHECK=1 runs
   int64_t max_host_ops = -1;            // more operations on the host fail; -1: no limit
 
   // For looking inside; text goes to `print`, or to stderr where there is none.

@@ -125,8 +125,8 @@ typedef struct nrt_version {
 /* --- Set-up ------------------------------------------------------------------------------------
  * Environment: NEURON_RT_NUM_CORES=N or NEURON_RT_VISIBLE_CORES=A-B,C (which logical cores this
  * process uses), NEURON_RT_VERIFY=metadata (skip the hash of the weights), NEURON_RT_PERF_MAP=1
- * (write /tmp/perf-PID.map), NEURON_RT_CHECK=1 (run kernels.nki in the checking interpreter instead
- * of the code; slow), NEURON_RT_LOG_LEVEL=error|warning|info|debug. */
+ * (write /tmp/perf-PID.map), NEURON_RT_CHECK=1 (interpret the kernels of a NEFF compiled with
+ * --emit-kernels, every access checked; slow), NEURON_RT_LOG_LEVEL=error|warning|info|debug. */
 NRT_API NRT_STATUS nrt_init(nrt_framework_type_t framework, const char* framework_version,
                             const char* framework_layer_version);
 /* Models must have been unloaded. nrt_init may be called again afterwards. */
