@@ -152,14 +152,16 @@ Types infer_roi_align(const InferInput& input) {
 
 // The four neighbours of a point in a plane, with their weights; none outside it.
 struct Neighbours {
+  bool is_inside = false;
   int64_t offsets[4] = {};
   double weights[4] = {};
 };
 Neighbours neighbours_of(double y, double x, int64_t height, int64_t width) {
   Neighbours result;
-  if (y < -1 || y > static_cast<double>(height) || x < -1 || x > static_cast<double>(width)) {
-    return result;
-  }
+  // A point that is no number lies outside too, and an empty plane has no inside.
+  result.is_inside = height > 0 && width > 0 && y >= -1 && y <= static_cast<double>(height) &&
+                     x >= -1 && x <= static_cast<double>(width);
+  if (!result.is_inside) return result;
   y = std::clamp(y, 0.0, static_cast<double>(height - 1));
   x = std::clamp(x, 0.0, static_cast<double>(width - 1));
   const auto top = static_cast<int64_t>(y);
@@ -168,7 +170,8 @@ Neighbours neighbours_of(double y, double x, int64_t height, int64_t width) {
   const int64_t right = std::min(left + 1, width - 1);
   const double fy = y - static_cast<double>(top);
   const double fx = x - static_cast<double>(left);
-  return {{top * width + left, top * width + right, bottom * width + left, bottom * width + right},
+  return {true,
+          {top * width + left, top * width + right, bottom * width + left, bottom * width + right},
           {(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx}};
 }
 
@@ -222,7 +225,7 @@ Values evaluate_roi_align(const EvaluateInput& input) {
               neighbours_of(rows.at(i / shape[3] % shape[2], sy), columns.at(i % shape[3], sx),
                             x_shape[2], x_shape[3]);
           for (int k = 0; k < 4; ++k) {
-            const double term = near.weights[k] * values[near.offsets[k]];
+            const double term = near.is_inside ? near.weights[k] * values[near.offsets[k]] : 0;
             sum += term;
             best = std::max(best, term);
           }
@@ -248,6 +251,7 @@ std::pair<int64_t, int64_t> covered(double first, double last, int64_t bin, int6
   const double begin = std::round(first);
   const double size = std::max(std::round(last) - begin + 1, 1.0) / static_cast<double>(num_bins);
   const auto clamp = [&](double at) {
+    if (at != at) return int64_t{0};
     return static_cast<int64_t>(std::clamp(at, 0.0, static_cast<double>(extent)));
   };
   return {clamp(begin + std::floor(static_cast<double>(bin) * size)),
