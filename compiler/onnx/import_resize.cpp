@@ -1,4 +1,4 @@
-// Import rules of Resize and its predecessor Upsample.
+// Import rules of Resize, its predecessor Upsample, and RoiAlign.
 #include "compiler/onnx/import_rules.h"
 #include "compiler/onnx/rule_tools.h"
 
@@ -38,6 +38,13 @@ void import_resize(NodeContext& node, const Rule&) {
 }
 
 void import_resize_10(NodeContext& node, const Rule&) { emit_old_resize(node, node.input(1)); }
+
+// Until opset 16 regions were not shifted by half a pixel, and no attribute asked for it.
+void import_roi_align_10(NodeContext& node, const Rule& rule) {
+  std::vector<NamedAttribute> attributes = direct_attributes(node, rule.op);
+  attributes.push_back({"coordinate_transformation_mode", std::string("output_half_pixel")});
+  node.set_output(0, node.emit(rule.op, node.inputs(), std::move(attributes)));
+}
 
 // Scales are an operand since opset 9, an attribute before, and two attributes in opset 1.
 void import_upsample(NodeContext& node, const Rule&) {

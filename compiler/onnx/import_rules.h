@@ -49,6 +49,7 @@ NEURONC_IMPORT(top_k_1)
 // import_resize.cpp
 NEURONC_IMPORT(resize)
 NEURONC_IMPORT(resize_10)
+NEURONC_IMPORT(roi_align_10)
 NEURONC_IMPORT(upsample)
 // import_sequence.cpp
 NEURONC_IMPORT(optional)
