@@ -1,5 +1,5 @@
-// Plain lowerings of conv and conv_transpose: correct for every rank, group, dilation and type; the
-// fast forms are variants (backend/variants/convolution/).
+// Plain lowerings of conv, conv_transpose and col2im: correct for every rank, group, dilation and
+// type; the fast forms are variants (backend/variants/convolution/).
 #include "backend/lower/contraction.h"
 #include "backend/lower/lanes.h"
 #include "backend/lower/lowering.h"
@@ -160,6 +160,69 @@ Register emit_conv_transpose(GroupEmitter& e, const Node& node, size_t, const La
   return with_bias(e, node, at, gathering.run());
 }
 
+// ---- col2im: each pixel gathers the columns' elements that windows took from it
+
+struct Columns {
+  GroupEmitter& e;
+  const Node& node;
+  Window window;
+  std::vector<int64_t> positions;  // of the window, per axis
+  LaneIndex at;                    // lanes along channels or images only
+
+  // Tap r of an axis took pixel q at position (q + pad - r * dilation) / stride.
+  Register taps(size_t axis, Register sum, Index tap, Index place) {
+    if (axis == window.rank()) return element(sum, tap, place);
+    const int64_t stride = window.strides[axis];
+    return e.loop({0, window.kernel[axis], 1}, Values{sum},
+                  [&](Index r, std::span<const Register> carried) {
+                    const Register so_far = carried[0];
+                    const Index from = at.dims[axis + 2] + Index(window.pads_begin[axis]) -
+                                       r * Index(window.dilations[axis]);
+                    const Index position = kernel::floor_div(from, stride);
+                    std::vector<GuardRange> guards{{position, 0, positions[axis]}};
+                    if (stride > 1) guards.push_back({kernel::mod(from, stride), 0, 1});
+                    const auto inner = [&] {
+                      return Values{taps(axis + 1, so_far, tap * Index(window.kernel[axis]) + r,
+                                         place * Index(positions[axis]) + position)};
+                    };
+                    return e.choose(guards, inner, [&] { return Values{so_far}; });
+                  })[0];
+  }
+
+  Register element(Register sum, Index tap, Index place) {
+    const int64_t block = num_elements(window.kernel);
+    const LaneIndex from = at.with_dims({at.dims[0], at.dims[1] * Index(block) + tap, place},
+                                        {at.steps[0], at.steps[1] * block, 0});
+    return e.builder().add(sum, e.pull(node.operands[0], from));
+  }
+};
+
+Register emit_col2im(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  const DType dtype = e.type(node.results[0]).dtype;
+  for (size_t d = 2; d < at.dims.size(); ++d) {
+    if (!at.varies(d)) continue;
+    return by_lanes(e, at, carrier_of(dtype),
+                    [&](const LaneIndex& one) { return emit_col2im(e, node, 0, one); });
+  }
+  const std::vector<int64_t> y = e.shape(node.results[0]);
+  Columns columns{
+      e, node, *window_of(node.view(), e.constant_of(node.operands[2])->to_ints()), {}, at};
+  for (size_t i = 0; i < columns.window.rank(); ++i) {
+    columns.positions.push_back(
+        window_result_dim(columns.window, i, y[i + 2], CeilMode::no)->number());
+  }
+  const Register zero = e.builder().zero({carrier_of(dtype), at.lanes});
+  return e.rounded(columns.taps(0, zero, 0, 0), dtype);
+}
+
+OrRefusal<void> accepts_col2im(const Module& module, const Graph& graph, const Node& node) {
+  if (module.constant_of(graph, node.operands[2]) == nullptr) {
+    return refuse("its block is not constant");
+  }
+  if (graph.type(node.operands[0]).num_elements() == 0) return refuse("its operand is empty");
+  return {};
+}
+
 OrRefusal<void> accepts_conv(const Module&, const Graph& graph, const Node& node) {
   if (carrier_of(graph.type(node.results[0]).dtype) !=
       carrier_of(graph.type(node.operands[0]).dtype)) {
@@ -172,6 +235,7 @@ OrRefusal<void> accepts_conv(const Module&, const Graph& graph, const Node& node
 
 void add_convolution_lowerings(LoweringTable& t) {
   row(t, Op::conv) = {emit_conv, nullptr, nullptr, accepts_conv};
+  row(t, Op::col2im) = {emit_col2im, nullptr, nullptr, accepts_col2im};
   row(t, Op::conv_transpose) = {emit_conv_transpose, nullptr, nullptr, accepts_conv};
 }
 

@@ -389,10 +389,7 @@ Register emit_range(GroupEmitter& e, const Node& node, size_t, const LaneIndex& 
   };
   const Register i = b.convert(lane_positions(e, at.dims[0], at.steps[0], at.lanes), wide);
   const Register value = b.add(operand(0), b.mul(i, operand(2)));
-  if (dtype == DType::f16 || dtype == DType::bf16) {
-    return b.convert(b.convert(value, dtype), DType::f32);
-  }
-  return b.convert(value, dtype);
+  return is_float(dtype) ? from_f64(b, value, dtype) : b.convert(value, dtype);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "backend/lower/lanes.h"
 #include "backend/lower/lowering.h"
 #include "backend/lower/reduce.h"
+#include "ir/ops/window.h"
 
 namespace neuronc {
 namespace {
@@ -140,13 +141,19 @@ class Scatter {
       : e_(e),
         b_(e.builder()),
         node_(node),
-        shape_(e.shape(node.operands[0])),
-        carrier_(carrier_of(e.type(node.operands[0]).dtype)),
+        shape_(e.shape(node.results[0])),
+        carrier_(carrier_of(e.type(node.results[0]).dtype)),
         copy_(e.workspace("copy", carrier_, shape_)) {}
 
-  void begin() {
-    emit_nest(e_, nest(shape_),
-              [&](const LaneIndex& at) { save(at, e_.pull(node_.operands[0], at)); });
+  // Starts with a copy of `value`, or with zeros.
+  void begin(ValueId value) {
+    emit_nest(e_, nest(shape_), [&](const LaneIndex& at) {
+      save(at, value ? e_.pull(value, at) : b_.zero({carrier_, at.lanes}));
+    });
+  }
+  // Writes one element.
+  void put(std::vector<Index> dims, Register value) {
+    save(LaneIndex::scalar(std::move(dims)), value);
   }
 
   void update(const LaneIndex& at, Register update) {
@@ -232,7 +239,7 @@ void nest_scatter_elements(GroupEmitter& e, const Node& node) {
   if (num_elements(shape) == 0) return;
   const size_t axis = resolve_axis(node.view().i64("axis"), shape.size());
   Scatter scatter(e, node);
-  scatter.begin();
+  scatter.begin(node.operands[0]);
   each_index(e, e.shape(node.operands[1]), {}, [&](const std::vector<Index>& at) {
     const LaneIndex one = LaneIndex::scalar(at);
     LaneIndex to = one;
@@ -248,7 +255,7 @@ void nest_scatter_nd(GroupEmitter& e, const Node& node) {
   const std::vector<int64_t> indices = e.shape(node.operands[1]);
   const int64_t count = indices.back();
   Scatter scatter(e, node);
-  scatter.begin();
+  scatter.begin(node.operands[0]);
   const std::vector<int64_t> slice(shape.begin() + count, shape.end());
   each_index(e, {indices.begin(), indices.end() - 1}, {}, [&](const std::vector<Index>& place) {
     const std::vector<Index> tuple = tuple_at(e, node.operands[1], place, shape, 0, count);
@@ -263,6 +270,39 @@ void nest_scatter_nd(GroupEmitter& e, const Node& node) {
     });
   });
   scatter.end();
+}
+
+// ---- max_unpool: indices count in what was pooled, which `output_shape` may have enlarged
+
+void nest_max_unpool(GroupEmitter& e, const Node& node) {
+  Builder& b = e.builder();
+  const std::vector<int64_t> x = e.shape(node.operands[0]), y = e.shape(node.results[0]);
+  if (num_elements(y) == 0) return;
+  const Window window = *window_of(node.view(), node.view().ints("kernel_shape"));
+  std::vector<int64_t> pooled = x;
+  for (size_t i = 0; i < window.rank(); ++i) {
+    pooled[i + 2] = (x[i + 2] - 1) * window.strides[i] + window.kernel[i] - window.pads_begin[i] -
+                    window.pads_end[i];
+  }
+  const std::vector<int64_t> strides = row_major_strides(pooled);
+  Scatter scatter(e, node);
+  scatter.begin(ValueId());
+  each_index(e, x, {}, [&](const std::vector<Index>& at) {
+    const LaneIndex one = LaneIndex::scalar(at);
+    const Index index = b.check_index(e.pull(node.operands[1], one), num_elements(pooled));
+    std::vector<Index> to;
+    for (size_t d = 0; d < pooled.size(); ++d) {
+      to.push_back(kernel::mod(kernel::floor_div(index, strides[d]), pooled[d]));
+      if (pooled[d] > y[d]) to[d] = b.check_index(b.index_value(to[d]), y[d]);
+    }
+    scatter.put(to, e.pull(node.operands[0], one));
+  });
+  scatter.end();
+}
+
+OrRefusal<void> accepts_max_unpool(const Module&, const Graph& graph, const Node& node) {
+  if (graph.type(node.operands[0]).num_elements() == 0) return refuse("its operand is empty");
+  return {};
 }
 
 OrRefusal<void> accepts_scatter(const Module&, const Graph& graph, const Node& node) {
@@ -317,6 +357,7 @@ void add_indexing_lowerings(LoweringTable& t) {
   row(t, Op::one_hot) = {emit_one_hot};
   row(t, Op::scatter_elements) = {nullptr, nest_scatter_elements, one_tile, accepts_scatter};
   row(t, Op::scatter_nd) = {nullptr, nest_scatter_nd, one_tile, accepts_scatter};
+  row(t, Op::max_unpool) = {nullptr, nest_max_unpool, one_tile, accepts_max_unpool};
   row(t, Op::cum_sum) = {nullptr, nest_cumulative<ReduceKind::sum>, one_tile, accepts_cumulative};
   row(t, Op::cum_prod) = {nullptr, nest_cumulative<ReduceKind::prod>, one_tile, accepts_cumulative};
 }

@@ -54,6 +54,10 @@ Register active_lanes(Builder& b, int lanes, int active) {
   return b.constant_lanes({DType::boolean, lanes}, bits);
 }
 
+Register from_f64(Builder& b, Register value, DType declared) {
+  return b.convert(b.convert(value, declared), carrier_of(declared));
+}
+
 size_t resolve_axis(int64_t axis, size_t rank) {
   return static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(rank) : axis);
 }

@@ -29,6 +29,9 @@ Register lane_positions(GroupEmitter& e, const kernel::Index& first, int64_t ste
 // True for lanes below `active`.
 Register active_lanes(kernel::Builder& b, int lanes, int active);
 
+// An f64 rounded once to what `declared` holds, as it is carried.
+Register from_f64(kernel::Builder& b, Register value, DType declared);
+
 // `axis` counted from the front.
 size_t resolve_axis(int64_t axis, size_t rank);
 

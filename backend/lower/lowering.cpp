@@ -19,6 +19,13 @@ const Lowering& lowering_of(Op op) {
     add_recurrent_lowerings(table);
     add_quantized_contraction_lowerings(table);
     add_selection_lowerings(table);
+    add_attention_lowerings(table);
+    add_einsum_lowerings(table);
+    add_linear_algebra_lowerings(table);
+    add_loss_lowerings(table);
+    add_region_lowerings(table);
+    add_sampling_lowerings(table);
+    add_spectral_lowerings(table);
     return table;
   }();
   return kTable[static_cast<size_t>(op)];

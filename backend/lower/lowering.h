@@ -47,6 +47,13 @@ void add_quantization_lowerings(LoweringTable& table);
 void add_recurrent_lowerings(LoweringTable& table);
 void add_quantized_contraction_lowerings(LoweringTable& table);
 void add_selection_lowerings(LoweringTable& table);
+void add_attention_lowerings(LoweringTable& table);
+void add_einsum_lowerings(LoweringTable& table);
+void add_linear_algebra_lowerings(LoweringTable& table);
+void add_loss_lowerings(LoweringTable& table);
+void add_region_lowerings(LoweringTable& table);
+void add_sampling_lowerings(LoweringTable& table);
+void add_spectral_lowerings(LoweringTable& table);
 
 inline Lowering& row(LoweringTable& table, Op op) { return table[static_cast<size_t>(op)]; }
 

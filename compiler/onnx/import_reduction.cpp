@@ -74,6 +74,17 @@ void import_reduce_log_sum_exp(NodeContext& node, const Rule&) {
   node.set_output(0, like_input(node, node.emit(Op::add, {log, added})));
 }
 
+// The loss of the log probabilities, which are the second result.
+void import_softmax_cross_entropy_loss(NodeContext& node, const Rule& rule) {
+  const ValueId logs = node.emit(Op::log_softmax, {node.input(0)}, {{"axis", int64_t{1}}});
+  std::vector<NamedAttribute> attributes{{"reduction", node.string("reduction", "mean")}};
+  if (node.has("ignore_index")) {
+    attributes.push_back({"ignore_index", node.i64("ignore_index", 0)});
+  }
+  node.set_output(0, node.emit(rule.op, {logs, node.input(1), node.input(2)}, attributes));
+  if (node.wants_output(1)) node.set_output(1, logs);
+}
+
 // Until opset 10 the number of elements was an attribute.
 void import_top_k_1(NodeContext& node, const Rule&) {
   const int64_t k = node.i64("k", -1);

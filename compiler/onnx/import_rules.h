@@ -45,6 +45,7 @@ NEURONC_IMPORT(reduce_l2)
 NEURONC_IMPORT(reduce_log_sum)
 NEURONC_IMPORT(reduce_log_sum_exp)
 NEURONC_IMPORT(reduce_sum_square)
+NEURONC_IMPORT(softmax_cross_entropy_loss)
 NEURONC_IMPORT(top_k_1)
 // import_resize.cpp
 NEURONC_IMPORT(resize)

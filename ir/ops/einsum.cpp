@@ -1,8 +1,9 @@
 // Einstein's summation convention.
+#include "ir/ops/einsum.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
 #include "ir/ops/common.h"
 
@@ -16,14 +17,8 @@ constexpr OperandSpec kOperands[] = {{"operands", kNumeric, 'T', Arity::variadic
 constexpr ResultSpec kResults[] = {{"y", kNumeric, 'T'}};
 constexpr AttributeSpec kAttributes[] = {{"equation", AttributeKind::string, "", true}};
 
-// A term's labels: letters, and for the axes of an ellipsis, counted from the end, negative
-// numbers.
-using Labels = std::vector<int>;
-
-struct Equation {
-  std::vector<Labels> terms;
-  Labels result;
-};
+using Labels = EinsumLabels;
+using Equation = EinsumEquation;
 
 OrRefusal<Labels> labels_of(std::string_view term, size_t ellipsis_rank) {
   Labels labels;
@@ -75,7 +70,9 @@ Labels implicit_result(const std::vector<Labels>& terms, size_t ellipsis_rank) {
   return result;
 }
 
-OrRefusal<Equation> parse(std::string text, std::span<const Type> operands) {
+}  // namespace
+
+OrRefusal<EinsumEquation> parse_einsum(std::string text, std::span<const Type> operands) {
   text.erase(std::remove(text.begin(), text.end(), ' '), text.end());
   const size_t arrow = text.find("->");
   const std::vector<std::string> terms = terms_of(text.substr(0, arrow));
@@ -108,8 +105,8 @@ OrRefusal<Equation> parse(std::string text, std::span<const Type> operands) {
   return equation;
 }
 
-// The extent of each label.
-OrRefusal<std::map<int, Dim>> extents_of(const Equation& equation, std::span<const Type> operands) {
+OrRefusal<std::map<int, Dim>> einsum_extents(const EinsumEquation& equation,
+                                             std::span<const Type> operands) {
   std::map<int, Dim> extents;
   for (size_t i = 0; i < operands.size(); ++i) {
     for (size_t axis = 0; axis < equation.terms[i].size(); ++axis) {
@@ -131,13 +128,16 @@ OrRefusal<std::map<int, Dim>> extents_of(const Equation& equation, std::span<con
   return extents;
 }
 
+namespace {
+
 Types infer_einsum(const InferInput& input) {
   const DType dtype = input.operands[0].dtype;
   for (const Type& operand : input.operands) {
     if (!operand.is_ranked) return std::vector<Type>{Type::unranked(dtype)};
   }
-  NEURONC_ASSIGN(const Equation equation, parse(input.op.string("equation"), input.operands));
-  NEURONC_ASSIGN(const auto extents, extents_of(equation, input.operands));
+  NEURONC_ASSIGN(const Equation equation,
+                 parse_einsum(input.op.string("equation"), input.operands));
+  NEURONC_ASSIGN(const auto extents, einsum_extents(equation, input.operands));
   std::vector<Dim> dims;
   for (int label : equation.result) dims.push_back(extents.at(label));
   return std::vector<Type>{ranked(dtype, std::move(dims))};
@@ -176,8 +176,8 @@ Values evaluate_einsum(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
   std::vector<Type> types;
   for (const HostValue* operand : input.operands) types.push_back(operand->tensor().type());
-  NEURONC_ASSIGN(const Equation equation, parse(input.op.string("equation"), types));
-  NEURONC_ASSIGN(const auto extents, extents_of(equation, types));
+  NEURONC_ASSIGN(const Equation equation, parse_einsum(input.op.string("equation"), types));
+  NEURONC_ASSIGN(const auto extents, einsum_extents(equation, types));
   Labels labels = equation.result;
   for (const auto& [label, extent] : extents) {
     if (std::find(labels.begin(), labels.end(), label) == labels.end()) labels.push_back(label);
@@ -214,9 +214,9 @@ double einsum_flops(const OpView& op, std::span<const Type> operands, std::span<
   for (const Type& operand : operands) {
     if (!operand.is_static()) return 0;
   }
-  const auto equation = parse(op.string("equation"), operands);
+  const auto equation = parse_einsum(op.string("equation"), operands);
   if (!equation) return 0;
-  const auto extents = extents_of(*equation, operands);
+  const auto extents = einsum_extents(*equation, operands);
   if (!extents) return 0;
   double product = static_cast<double>(operands.size());
   for (const auto& [label, extent] : *extents) product *= static_cast<double>(extent.number());

@@ -1,8 +1,7 @@
-// Losses of classifiers.
+// Losses of classifiers. That of softmax is one of log_softmax: import takes it apart.
 #include <fmt/format.h>
 
 #include "ir/ops/common.h"
-#include "ir/ops/scalar_math.h"
 
 namespace neuronc {
 
@@ -13,11 +12,7 @@ namespace {
 constexpr OperandSpec kNllOperands[] = {{"log_probabilities", kFloats, 'T'},
                                         {"target", kIndices},
                                         {"weight", kFloats, 'T', Arity::optional}};
-constexpr OperandSpec kCrossEntropyOperands[] = {
-    {"scores", kFloats, 'T'}, {"target", kIndices}, {"weight", kFloats, 'T', Arity::optional}};
 constexpr ResultSpec kNllResults[] = {{"loss", kFloats, 'T'}};
-constexpr ResultSpec kCrossEntropyResults[] = {
-    {"loss", kFloats, 'T'}, {"log_probabilities", kFloats, 'T', Arity::optional}};
 constexpr AttributeSpec kAttributes[] = {{"ignore_index", AttributeKind::i64, ""},
                                          {"reduction", AttributeKind::string, "\"mean\""}};
 
@@ -40,9 +35,7 @@ Types infer_loss(const InferInput& input) {
   }
   Type loss = reduction == "none" ? target : ranked(scores.dtype, {});
   loss.dtype = scores.dtype;
-  std::vector<Type> types{std::move(loss), scores};
-  types.resize(std::min(input.num_results, input.op.def.results.size()));
-  return types;
+  return std::vector<Type>{std::move(loss)};
 }
 
 // The loss for log probabilities of shape [N,C,..] seen as [outer, classes, inner].
@@ -79,27 +72,6 @@ Values evaluate_nll(const EvaluateInput& input) {
   return one(std::move(loss));
 }
 
-Values evaluate_cross_entropy(const EvaluateInput& input) {
-  NEURONC_ASSIGN(const std::vector<Type> types, actual_types(input));
-  const AxisView view = axis_view(input.tensor(0).shape(), 1);
-  std::vector<double> values = doubles(input.tensor(0));
-  for (int64_t i = 0; i < view.outer * view.inner; ++i) {
-    double* line = values.data() + i / view.inner * view.extent * view.inner + i % view.inner;
-    double top = line[0];
-    for (int64_t j = 1; j < view.extent; ++j) top = std::fmax(top, line[j * view.inner]);
-    double sum = 0;
-    for (int64_t j = 0; j < view.extent; ++j) sum += math::exp(line[j * view.inner] - top);
-    const double log_sum = math::log(sum);
-    for (int64_t j = 0; j < view.extent; ++j) line[j * view.inner] -= top + log_sum;
-  }
-  NEURONC_ASSIGN(Tensor loss, loss_of(input, types[0], view, values));
-  std::vector<HostValue> results{std::move(loss)};
-  if (types.size() > 1) {
-    results.emplace_back(from_doubles(types[1].dtype, types[1].shape(), values));
-  }
-  return results;
-}
-
 }  // namespace
 
 /// loss[n,..] = -weight[t] * log_probabilities[n,t,..] with t = target[n,..], 0 where t is
@@ -117,19 +89,5 @@ NEURONC_OP(negative_log_likelihood_loss) = {"negative_log_likelihood_loss",
                                             infer_loss,
                                             evaluate_nll,
                                             flops_per_operand<1>};
-
-/// negative_log_likelihood_loss of log_softmax(scores) along axis 1, which is the second result.
-/// Shapes and errors: as there.   Source: ONNX SoftmaxCrossEntropyLoss-13.
-NEURONC_OP(softmax_cross_entropy_loss) = {"softmax_cross_entropy_loss",
-                                          "the cross entropy of scores and targets",
-                                          "ONNX SoftmaxCrossEntropyLoss-13",
-                                          kCrossEntropyOperands,
-                                          kAttributes,
-                                          kCrossEntropyResults,
-                                          Trait::reduction,
-                                          Precision::statistic,
-                                          infer_loss,
-                                          evaluate_cross_entropy,
-                                          flops_per_operand<20>};
 
 }  // namespace neuronc

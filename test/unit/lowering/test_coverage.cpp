@@ -18,34 +18,11 @@ bool runs_on_cores(Op op) {
   return !is_structure(op) && !def.has(Trait::host) && !def.has(Trait::random);
 }
 
-// What this version leaves to the host although cores could run it.
-bool is_not_yet_lowered(Op op) {
-  switch (op) {
-    case Op::affine_grid:
-    case Op::attention:
-    case Op::col2im:
-    case Op::det:
-    case Op::dft:
-    case Op::einsum:
-    case Op::grid_sample:
-    case Op::max_roi_pool:
-    case Op::max_unpool:
-    case Op::negative_log_likelihood_loss:
-    case Op::roi_align:
-    case Op::rotary_embedding:
-    case Op::softmax_cross_entropy_loss:
-    case Op::stft:
-      return true;
-    default:
-      return false;
-  }
-}
-
 TEST_CASE("every operator is lowered or belongs to the host", "[lowering]") {
   for (size_t i = 0; i < kNumOps; ++i) {
     const Op op = static_cast<Op>(i);
     INFO(name(op));
-    if (runs_on_cores(op) && !is_not_yet_lowered(op)) {
+    if (runs_on_cores(op)) {
       CHECK(lowering_of(op));
     } else {
       CHECK_FALSE(lowering_of(op));

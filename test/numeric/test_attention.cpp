@@ -1,0 +1,64 @@
+// Attention and what goes with it: f32 sums of some dozen products of magnitude 1, and exp.
+#include <catch2/catch.hpp>
+
+#include "harness.h"
+
+namespace neuronc::testing {
+
+TEST_CASE("attention in every form") {
+  const std::string qkv = "%q : f32[2,4,5,11]; %k : f32[2,2,7,11]; %v : f32[2,2,7,9]";
+  check({
+      {qkv, "%y = attention(%q, %k, %v) : f32[2,4,5,9]", 1e-5},
+      {qkv, "%y = attention(%q, %k, %v) {is_causal = 1, scale = 0.5} : f32[2,4,5,9]", 1e-5},
+      {qkv, "%y = attention(%q, %k, %v) {softcap = 2} : f32[2,4,5,9]", 1e-5},
+      {qkv + "; %m : f32[5,7]", "%y = attention(%q, %k, %v, %m) : f32[2,4,5,9]", 1e-5},
+      {qkv + "; %m : bool[2,1,5,7]", "%y = attention(%q, %k, %v, %m) : f32[2,4,5,9]", 1e-5},
+      {qkv + "; %n : i64[2] = 0..7", "%y = attention(%q, %k, %v, _, _, _, %n) : f32[2,4,5,9]",
+       1e-5},
+      {qkv + "; %p : f32[2,2,3,11]; %r : f32[2,2,3,9]",
+       "%y = attention(%q, %k, %v, _, %p, %r) {is_causal = 1} : f32[2,4,5,9]", 1e-5},
+      {"%q : f32[2,5,24]; %k : f32[2,7,24]; %v : f32[2,7,30]",
+       "%y = attention(%q, %k, %v) {kv_num_heads = 3, q_num_heads = 3} : f32[2,5,30]", 1e-5},
+      {"%q : f64[1,2,5,16]; %k : f64[1,2,7,16]; %v : f64[1,2,7,16]",
+       "%a = attention(%q, %k, %v) : f64[1,2,5,16]\n%y = relu(%a) : f64[1,2,5,16]", 1e-12},
+      {"%q : bf16[1,2,5,16]; %k : bf16[1,2,7,16]; %v : bf16[1,2,7,16]",
+       "%y = attention(%q, %k, %v) : bf16[1,2,5,16]", 1e-2},
+  });
+}
+
+TEST_CASE("rotary_embedding turns pairs") {
+  check({
+      {"%x : f32[2,3,5,16]; %c : f32[2,5,8]; %s : f32[2,5,8]",
+       "%y = rotary_embedding(%x, %c, %s) : f32[2,3,5,16]", 1e-6},
+      {"%x : f32[2,3,5,16]; %c : f32[9,8]; %s : f32[9,8]; %p : i64[2,5] = 0..8",
+       "%y = rotary_embedding(%x, %c, %s, %p) {interleaved = 1} : f32[2,3,5,16]", 1e-6},
+      {"%x : f32[2,5,36]; %c : f32[9,4]; %s : f32[9,4]; %p : i64[2,5] = 0..8",
+       "%y = rotary_embedding(%x, %c, %s, %p) {num_heads = 3, rotary_embedding_dim = 8} : "
+       "f32[2,5,36]",
+       1e-6},
+      {"%x : bf16[1,2,5,40]; %c : bf16[1,5,16]; %s : bf16[1,5,16]",
+       "%y = rotary_embedding(%x, %c, %s) {rotary_embedding_dim = 32} : bf16[1,2,5,40]", 1e-2},
+  });
+}
+
+TEST_CASE("einsum sums over labels") {
+  check({
+      {"%a : f32[5,7]; %b : f32[7,19]",
+       "%y = einsum(%a, %b) {equation = \"ij,jk->ik\"} : f32[5,19]", 1e-5},
+      {"%a : f32[3,5,7]; %b : f32[3,9,7]",
+       "%y = einsum(%a, %b) {equation = \"bij, bkj\"} : f32[5,9]", 1e-5},
+      {"%a : f32[7,7]", "%y = einsum(%a) {equation = \"ii->i\"} : f32[7]", 1e-9},
+      {"%a : i32[7,7]", "%y = einsum(%a) {equation = \"ii\"} : i32[]"},
+      {"%a : f32[5,7]", "%y = einsum(%a) {equation = \"ij->ji\"} : f32[7,5]", 1e-9},
+      {"%a : f32[2,5,7]; %b : f32[1,7,9]",
+       "%y = einsum(%a, %b) {equation = \"...ij,...jk->...ik\"} : f32[2,5,9]", 1e-5},
+      {"%a : i64[4,5]; %b : i64[5]; %c : i64[4,6]",
+       "%y = einsum(%a, %b, %c) {equation = \"ij,j,ik->k\"} : i64[6]"},
+      {"%a : u8[4] = 0..255; %b : u8[5] = 0..255",
+       "%y = einsum(%a, %b) {equation = \"i,j->ij\"} : u8[4,5]"},
+      {"%a : bf16[4,9]; %b : bf16[9,8]",
+       "%y = einsum(%a, %b) {equation = \"ab,bc->ca\"} : bf16[8,4]", 2e-2},
+  });
+}
+
+}  // namespace neuronc::testing
