@@ -6,13 +6,18 @@
 //   %4 = transpose(%3)                 %4 = transpose(%3) {perm = [1, 0]}
 //   %5 = concat(%4, %y) {axis = -1}    %5 = concat(%4, %y) {axis = 1}
 //
-// Absent operands at the end of a list go; types are inferred anew. Establishes `canonical`.
+// An einsum that is a matrix product becomes one. Absent operands at the end of a list go; types
+// are inferred anew. Establishes `canonical`.
 #pragma once
 
 #include "passes/pass.h"
+#include "passes/rewrite.h"
 
 namespace neuronc {
 
 Expected<Changed> canonicalize(Module& module, const NoOptions& options, PassContext& context);
+
+// The rule for einsum; see canonicalize_einsum.cpp.
+Changed make_einsum_matmul(Rewriter& rewriter, NodeId node);
 
 }  // namespace neuronc
