@@ -40,7 +40,9 @@ std::string isa_name(const TargetIsa& isa) {
 
 Expected<std::vector<std::byte>> generate_code(const KernelTable& kernels, const TargetIsa& isa,
                                                const CompileModuleOptions& options,
-                                               const Location& location, Diagnostics& diagnostics) {
+                                               const Location& location,
+                                               std::vector<PhaseTime>& phases,
+                                               Diagnostics& diagnostics) {
   std::vector<KernelSymbol> symbols;
   for (const KernelTable::Entry& entry : kernels.entries()) {
     symbols.push_back({&entry.kernel, entry.symbol, entry.aliases});
@@ -48,7 +50,11 @@ Expected<std::vector<std::byte>> generate_code(const KernelTable& kernels, const
   CodegenOptions codegen;
   codegen.cpu = isa.features.empty() ? isa.cpu : isa.cpu + "," + isa.features;
   codegen.opt_level = options.opt_level;
-  OrRefusal<std::vector<std::byte>> code = compile_kernels(symbols, codegen);
+  CodegenTimes times;
+  OrRefusal<std::vector<std::byte>> code = compile_kernels(symbols, codegen, &times);
+  phases.push_back({"verify-kernels", times.verify_ns});
+  phases.push_back({"llvm", times.llvm_ns});
+  phases.push_back({"link", times.link_ns});
   if (code) return std::move(*code);
   diagnostics.report(diag::code_generation_failed, location, code.error().reason);
   return reported();
@@ -106,9 +112,8 @@ Expected<CompiledModel> compile_module(const Module& partitioned,
   compiled.constants = lowered.constants.take_tensors();
   measure_memory(compiled);
   clock.end("plan-memory");
-  NEURONC_ASSIGN(compiled.code,
-                 generate_code(lowered.kernels, *isa, options, location, diagnostics));
-  clock.end("codegen");
+  NEURONC_ASSIGN(compiled.code, generate_code(lowered.kernels, *isa, options, location,
+                                              compiled.phases, diagnostics));
   compiled.kernel_text = kernels_text(lowered.kernels);
   return compiled;
 }

@@ -27,12 +27,12 @@ struct CompileModuleOptions {
 };
 
 struct PhaseTime {
-  std::string_view phase;  // "lower", "plan-memory", "codegen"
+  std::string_view phase;  // "lower", "plan-memory", "verify-kernels", "llvm", "link"
   int64_t time_ns = 0;
 };
 
 struct CompiledModel {
-  std::string isa;  // the processor the code is for, "x86-64-v3" or "x86-64-v4,+avx512vnni"
+  std::string isa;  // the processor the code is for, "x86-64-v3" or "x86-64-v4,avx512vnni"
   std::vector<std::byte> code;        // an ELF shared object
   plan::Plan plan;                    // offsets of constants are for the NEFF writer to fill in
   std::vector<Tensor> constants;      // the bytes of plan.constants, in their order

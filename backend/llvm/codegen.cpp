@@ -24,9 +24,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <set>
+#include <system_error>
 #include <thread>
+#include <utility>
 
 #include "backend/llvm/emit.h"
 #include "backend/llvm/link.h"
@@ -191,7 +194,11 @@ std::vector<OrRefusal<Object>> produce_objects(std::span<const KernelSymbol> ker
                             ? static_cast<size_t>(options.num_threads)
                             : std::max<size_t>(std::thread::hardware_concurrency(), 1);
   std::vector<std::thread> helpers;
-  for (size_t i = 1; i < std::min(wanted, count); ++i) helpers.emplace_back(work);
+  try {
+    for (size_t i = 1; i < std::min(wanted, count); ++i) helpers.emplace_back(work);
+  } catch (const std::system_error&) {
+    // The machine gives no more threads; those there are do the work.
+  }
   work();
   for (std::thread& helper : helpers) helper.join();
   return objects;
@@ -225,16 +232,29 @@ OrRefusal<std::string> produce_text(std::span<const KernelSymbol> kernels,
 }  // namespace llvm_backend
 
 OrRefusal<std::vector<std::byte>> compile_kernels(std::span<const KernelSymbol> kernels,
-                                                  const CodegenOptions& options) {
+                                                  const CodegenOptions& options,
+                                                  CodegenTimes* times) {
   using llvm_backend::Object;
+  CodegenTimes unused;
+  CodegenTimes& taken = times == nullptr ? unused : *times;
+  auto begin = std::chrono::steady_clock::now();
+  const auto lap = [&begin] {
+    const auto end = std::chrono::steady_clock::now();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(end - std::exchange(begin, end))
+        .count();
+  };
   NEURONC_TRY(llvm_backend::check_kernels(kernels));
+  taken.verify_ns = lap();
   const std::vector<OrRefusal<Object>> objects = llvm_backend::produce_objects(kernels, options);
   std::vector<std::span<const char>> views;
   for (const OrRefusal<Object>& object : objects) {
     if (!object) return tl::unexpected(object.error());
     views.emplace_back(object->data(), object->size());
   }
-  return llvm_backend::link_shared_object(views);
+  taken.llvm_ns = lap();
+  auto linked = llvm_backend::link_shared_object(views);
+  taken.link_ns = lap();
+  return linked;
 }
 
 OrRefusal<std::string> emit_llvm_text(std::span<const KernelSymbol> kernels,

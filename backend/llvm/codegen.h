@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,9 +47,17 @@ struct KernelSymbol {
   std::vector<std::string> aliases;
 };
 
+// How long the parts of compile_kernels took.
+struct CodegenTimes {
+  int64_t verify_ns = 0;
+  int64_t llvm_ns = 0;
+  int64_t link_ns = 0;
+};
+
 // The bytes of the ELF. A kernel that the verifier does not accept (verify.h) is refused.
 OrRefusal<std::vector<std::byte>> compile_kernels(std::span<const KernelSymbol> kernels,
-                                                  const CodegenOptions& options);
+                                                  const CodegenOptions& options,
+                                                  CodegenTimes* times = nullptr);
 
 // For people: LLVM IR before optimisation, and the assembly of the result.
 OrRefusal<std::string> emit_llvm_text(std::span<const KernelSymbol> kernels,
