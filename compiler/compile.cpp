@@ -39,10 +39,13 @@ void finish(CompileResult& result, const Compilation& compilation, const Compile
   result.details.partition = compilation.partition_text;
   result.details.remarks = compilation.remarks.to_text();
   if (options.time_passes) result.details.times = to_text(compilation.pass_times);
+  if (!options.time_passes) return;
   for (const Compilation::Phase& phase : compilation.phases) {
-    if (options.time_passes) {
-      result.details.times += fmt::format("{:<24} {:.3f} ms\n", phase.name, phase.time_ms);
-    }
+    result.details.times += fmt::format("{:<24} {:.3f} ms\n", phase.name, phase.time_ms);
+  }
+  for (const PhaseTime& part : compilation.code.phases) {
+    result.details.times +=
+        fmt::format("  {:<22} {:.3f} ms\n", part.phase, static_cast<double>(part.time_ns) / 1e6);
   }
 }
 

@@ -10,7 +10,7 @@ namespace {
 class Frame {
  public:
   explicit Frame(const Graph& graph)
-      : graph_(graph), values_(graph.num_value_slots()), num_uses_left_(graph.num_value_slots()) {
+      : values_(graph.num_value_slots()), num_uses_left_(graph.num_value_slots()) {
     for (NodeId node : graph.nodes()) {
       for (ValueId operand : graph.node(node).operands) {
         if (operand) ++num_uses_left_[operand.index];
@@ -30,7 +30,6 @@ class Frame {
   }
 
  private:
-  const Graph& graph_;
   std::vector<HostValue> values_;
   std::vector<size_t> num_uses_left_;
 };

@@ -81,7 +81,7 @@ class ModelParser {
     return std::find(seen_.begin(), seen_.end(), key) != seen_.end();
   }
 
-  void fail(std::string text) {
+  void fail(std::string_view text) {
     Location location;
     location.file = file_;
     location.line = line_;

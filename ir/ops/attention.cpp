@@ -119,7 +119,7 @@ Heads read_heads(const Tensor& x, int64_t num_heads) {
 }
 
 // `past` with `next` behind it.
-OrRefusal<Heads> appended(const Tensor& past, Heads next) {
+OrRefusal<Heads> appended(const Tensor& past, const Heads& next) {
   const Shape& shape = past.shape();
   if (shape.size() != 4 || shape[0] != next.batch || shape[1] != next.heads ||
       shape[3] != next.size) {
