@@ -185,6 +185,9 @@ Outcome<ImageTensor> load_image(const std::string& path, const ImageOptions& opt
     const auto std = of_channel(options.std, c, channels, 1, "--std");
     if (!mean) return tl::unexpected(mean.error());
     if (!std) return tl::unexpected(std.error());
+    if (!std::isfinite(*mean) || !std::isfinite(*std) || *std == 0) {
+      return tool_error(kExitUsage, "--mean {} and --std {} make no numbers", *mean, *std);
+    }
     const size_t source = options.channels == "bgr" ? channels - 1 - c : c;
     for (size_t i = 0; i < num_pixels; ++i) {
       const double pixel = picture->pixels[i * channels + source];

@@ -199,7 +199,11 @@ int main(int argc, char** argv) {
   Arguments args;
   app.add_option("neff", args.neff, "The compiled model")->required();
   app.add_option("--seconds", args.seconds, "How long to send requests")
-      ->check(CLI::Range(0.0, 86400.0));
+      ->check(CLI::Range(0.0, 86400.0))
+      ->check([](const std::string& text) {
+        return text.find("nan") == std::string::npos ? ""
+                                                     : "a number is wanted, not `" + text + "`";
+      });
   app.add_option("--inflight", args.inflight, "Requests on their way at once")
       ->check(CLI::Range(1, 256));
   app.add_flag("--json", args.is_json, "Print one JSON object");
