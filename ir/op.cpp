@@ -158,7 +158,10 @@ OrRefusal<void> check_operands(const InferInput& input) {
   for (size_t i = 0; i < std::max(input.operands.size(), def.operands.size()); ++i) {
     const OperandSpec& spec = def.operands[std::min(i, def.operands.size() - 1)];
     if (!input.has(i)) {
-      if (spec.arity == Arity::required) {
+      // The last operands may be none at all, but what an operator does needs something to do it
+      // to.
+      const bool is_tail = spec.arity == Arity::variadic && i >= input.operands.size() && i > 0;
+      if (spec.arity != Arity::optional && !is_tail) {
         return refuse(fmt::format("operand `{}` of `{}` is missing", spec.name, def.name));
       }
       continue;
@@ -186,11 +189,24 @@ OrRefusal<void> check_operands(const InferInput& input) {
   return {};
 }
 
+// Attributes name element types too, and not every one can be made.
+OrRefusal<void> check_results(const OpDef& def, std::span<const Type> types) {
+  for (size_t i = 0; i < types.size() && !def.results.empty(); ++i) {
+    const ResultSpec& spec = def.results[std::min(i, def.results.size() - 1)];
+    if (types[i].dtype == DType::none || spec.dtypes.contains(types[i].dtype)) continue;
+    return refuse(
+        fmt::format("`{}` cannot make the element type {}", def.name, name(types[i].dtype)));
+  }
+  return {};
+}
+
 }  // namespace
 
 OrRefusal<std::vector<Type>> infer_checked(const InferInput& input) {
   NEURONC_TRY(check_operands(input));
-  return input.op.def.infer(input);
+  NEURONC_ASSIGN(std::vector<Type> types, input.op.def.infer(input));
+  NEURONC_TRY(check_results(input.op.def, types));
+  return types;
 }
 
 }  // namespace neuronc

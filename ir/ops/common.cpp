@@ -124,8 +124,13 @@ Type unknown_dims(DType dtype, int64_t rank) {
   return ranked(dtype, std::vector<Dim>(static_cast<size_t>(rank)));
 }
 
+bool is_all_numbers(std::span<const Dim> dims) {
+  return std::all_of(dims.begin(), dims.end(), [](Dim dim) { return dim.is_number(); });
+}
+
 Dim product(std::span<const Dim> dims) {
   int64_t result = 1;
+  if (is_all_numbers(dims) && std::find(dims.begin(), dims.end(), Dim(0)) != dims.end()) return 0;
   for (Dim dim : dims) {
     if (!dim.is_number() || __builtin_mul_overflow(result, dim.number(), &result)) {
       return Dim::unknown();
@@ -140,10 +145,11 @@ OrRefusal<void> check_size(const Type& type) {
   int64_t count = 1;
   for (Dim dim : type.dims) {
     if (!dim.is_number()) return {};
-    if (dim.number() == 0) return {};
   }
+  // An extent of 0 counts as 1: products of some of the extents are computed too.
   for (Dim dim : type.dims) {
-    if (__builtin_mul_overflow(count, dim.number(), &count) || count > kMaxElements) {
+    const int64_t extent = std::max<int64_t>(dim.number(), 1);
+    if (__builtin_mul_overflow(count, extent, &count) || count > kMaxElements) {
       return refuse("the result would have more than 2^33 elements");
     }
   }
@@ -176,7 +182,9 @@ Types actual_types(const EvaluateInput& input) {
 
 OrRefusal<Type> actual_type(const EvaluateInput& input) {
   NEURONC_ASSIGN(std::vector<Type> types, actual_types(input));
-  NEURONC_CHECK(!types.empty() && types[0].is_static());
+  if (types.empty() || !types[0].is_static()) {
+    return refuse("the shape of its result does not follow from its operands");
+  }
   return std::move(types[0]);
 }
 

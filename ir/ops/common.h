@@ -54,7 +54,8 @@ Types with_result_type(const InferInput& input, Types types, size_t addend);
 Type ranked(DType dtype, std::vector<Dim> dims);
 // A type of `rank` unknown dims.
 Type unknown_dims(DType dtype, int64_t rank);
-// Product of dims where all are numbers; unknown otherwise.
+bool is_all_numbers(std::span<const Dim> dims);
+// Product of dims where all are numbers and it can be counted; unknown otherwise.
 Dim product(std::span<const Dim> dims);
 
 // The types of the results for the operands' actual shapes and values. Evaluators start with it:

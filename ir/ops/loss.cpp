@@ -23,7 +23,9 @@ Types infer_loss(const InferInput& input) {
   if (reduction != "none" && reduction != "mean" && reduction != "sum") {
     return refuse(fmt::format("`reduction` is `{}`", reduction));
   }
-  if (scores.is_ranked && scores.rank() < 2) return refuse("the scores have no classes");
+  if (scores.is_ranked && (scores.rank() < 2 || scores.dims[1] == Dim(0))) {
+    return refuse("the scores have no classes");
+  }
   if (scores.is_static() && target.is_static()) {
     Shape expected = scores.shape();
     expected.erase(expected.begin() + 1);

@@ -45,7 +45,7 @@ OrRefusal<std::vector<double>> spread(const Tensor& parameter, const Shape& shap
   const auto count = static_cast<size_t>(num_elements(shape));
   if (values.size() == 1) return std::vector<double>(count, values[0]);
   Shape own = parameter.shape();
-  if (own.size() == 1) {
+  if (own.size() == 1 && !shape.empty()) {
     // One number per row or column, of every matrix.
     own.assign(shape.size(), 1);
     const size_t axis = along == Along::outputs ? 0

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ir/graph.h"
 #include "ir/ops/scalar_math.h"
 
 namespace neuronc::ops {
@@ -122,7 +123,16 @@ Types infer_recurrent(const InferInput& input, int64_t gates, size_t num_states)
   Dim steps;
   Dim batch;
   Dim hidden;
-  if (input.op.has("hidden_size")) hidden = std::max<int64_t>(input.op.i64("hidden_size"), 0);
+  if (input.op.has("hidden_size")) {
+    const int64_t given = input.op.i64("hidden_size");
+    const bool fits =
+        !r.is_ranked || r.rank() != 3 || !r.dims[2].is_number() || r.dims[2].number() == given;
+    if (!fits || given < 0) {
+      return refuse(
+          fmt::format("`hidden_size` is {}, but the recurrent weights are {}", given, to_text(r)));
+    }
+    hidden = given;
+  }
   if (x.is_ranked) {
     if (x.rank() != 3) return refuse("`x` is not of rank 3");
     steps = x.dims[is_batch_first ? 1 : 0];

@@ -131,8 +131,10 @@ Values evaluate_reduce_mean(const EvaluateInput& input) {
     for (double& sum : sums) sum /= static_cast<double>(count);
     return one(from_doubles(type.dtype, type.shape(), sums));
   }
-  std::vector<int64_t> sums = fold_axes(ints(x), x.shape(), axes, int64_t{0},
-                                        [](int64_t sum, int64_t value) { return sum + value; });
+  std::vector<int64_t> sums =
+      fold_axes(ints(x), x.shape(), axes, int64_t{0}, [](int64_t sum, int64_t value) {
+        return static_cast<int64_t>(static_cast<uint64_t>(sum) + static_cast<uint64_t>(value));
+      });
   for (int64_t& sum : sums) sum = count == 0 ? 0 : sum / count;
   return one(from_ints(type.dtype, type.shape(), sums));
 }
@@ -278,6 +280,15 @@ constexpr ResultSpec kCumulativeResults[] = {{"y", kNumeric, 'T'}};
 constexpr AttributeSpec kCumulativeAttributes[] = {{"exclusive", AttributeKind::i64, "0"},
                                                    {"reverse", AttributeKind::i64, "0"}};
 
+Types infer_cumulative(const InferInput& input) {
+  const Type& x = input.operands[0];
+  if (const auto axis = known_ints(input, 1); axis && x.is_ranked) {
+    if (axis->size() != 1) return refuse("`axis` is not a scalar");
+    NEURONC_TRY(resolve_axis((*axis)[0], x.rank()));
+  }
+  return infer_as_first(input);
+}
+
 // Replaces each element by the fold of those before it along the axis, itself included unless
 // `exclusive`.
 template <class T, class Fold>
@@ -361,7 +372,7 @@ NEURONC_OP(arg_min) = {"arg_min",
 /// Shapes: y as x.   Types: numbers; integers wrap.   Source: ONNX CumSum-14.
 NEURONC_OP(cum_sum) = {"cum_sum",           "running sums along an axis", "ONNX CumSum-14",
                        kCumulativeOperands, kCumulativeAttributes,        kCumulativeResults,
-                       Trait::none,         Precision::statistic,         infer_as_first,
+                       Trait::none,         Precision::statistic,         infer_cumulative,
                        evaluate_cum_sum,    flops_per_result<1>};
 
 /// y[i] = product of x[j] for j <= i along `axis`; otherwise as cum_sum.   Types: numbers.
@@ -374,7 +385,7 @@ NEURONC_OP(cum_prod) = {"cum_prod",
                         kCumulativeResults,
                         Trait::none,
                         Precision::statistic,
-                        infer_as_first,
+                        infer_cumulative,
                         evaluate_cum_prod,
                         flops_per_result<1>};
 

@@ -185,7 +185,10 @@ OrRefusal<Shape> part_extents(const EvaluateInput& input, int64_t extent) {
     if (sum != extent) return refuse(fmt::format("the parts make {} of {}", sum, extent));
     return sizes;
   }
-  if (input.has(1)) size = input.tensor(1).i64(0);
+  if (input.has(1)) {
+    if (input.tensor(1).num_elements() != 1) return refuse("`split` is not one number");
+    size = input.tensor(1).i64(0);
+  }
   if (size < 1) return refuse("`split` is less than 1");
   Shape sizes;
   for (int64_t begin = 0; begin < extent; begin += size) {

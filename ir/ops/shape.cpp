@@ -71,6 +71,9 @@ Types infer_reshape(const InferInput& input) {
   }
   const Dim available = product(rest);
   const Dim used = product(fixed);
+  if (is_all_numbers(fixed) && !used.is_number()) {
+    return refuse("the new shape has more elements than can be counted");
+  }
   if (open && rest.size() == 1 && used == Dim(1)) {
     dims[*open] = rest[0];
   } else if (open && available.is_number() && used.is_number()) {

@@ -155,10 +155,10 @@ Values evaluate_dft(const EvaluateInput& input) {
   const AxisView out = axis_view(type.shape(), axis);
   const int64_t parts = x.shape().back();
   const int64_t result_parts = type.dims.back().number();
-  const int64_t length = input.has(1)              ? input.tensor(1).i64(0)
+  const int64_t length = input.has(1)              ? std::max<int64_t>(input.tensor(1).i64(0), 0)
                          : is_onesided && !mirrors ? in.extent
                                                    : out.extent;
-  const Twiddles twiddles(std::max<int64_t>(length, 0));
+  const Twiddles twiddles(length);
   std::vector<double> y(static_cast<size_t>(type.num_elements()));
   const int64_t num_inner = in.inner / parts;
   for (int64_t l = 0; l < in.outer * num_inner; ++l) {
@@ -275,6 +275,11 @@ Types infer_mel(const InferInput& input) {
 
 Values evaluate_mel(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
+  for (size_t i = 2; i < input.operands.size(); ++i) {
+    if (input.tensor(i).num_elements() != 1) {
+      return refuse(fmt::format("`{}` is not one number", input.op.def.operands[i].name));
+    }
+  }
   constexpr double kLogTen = 2.30258509299404568402;
   const int64_t rows = type.dims[0].number();
   const int64_t columns = type.dims[1].number();
