@@ -52,6 +52,30 @@ OrRefusal<void> check_tensor(const Tensor& tensor, const Type& type, const Modul
   return refuse(fmt::format("it is {}, not {}", to_text(tensor.type()), to_text(type, &module)));
 }
 
+// Where types are static the operator's own count is known before it starts.
+double expected_work(const Graph& graph, const Node& node) {
+  std::vector<Type> operands, results;
+  bool is_static = true;
+  for (ValueId operand : node.operands) {
+    operands.push_back(operand ? graph.type(operand) : Type());
+    is_static = is_static && (!operand || operands.back().is_static());
+  }
+  for (ValueId result : node.results) {
+    results.push_back(graph.type(result));
+    is_static = is_static && results.back().is_static();
+  }
+  const double flops = is_static ? node.def().flops(node.view(), operands, results) : 0;
+  return EvaluationBudget::kPerNode + flops;
+}
+
+double num_elements_made(std::span<const HostValue> values) {
+  double count = 0;
+  for (const HostValue& value : values) {
+    for (const Tensor& tensor : value.elements) count += static_cast<double>(tensor.num_elements());
+  }
+  return count;
+}
+
 }  // namespace
 
 OrRefusal<void> check_value(const HostValue& value, const Type& type, const Module& module) {
@@ -65,14 +89,21 @@ OrRefusal<void> check_value(const HostValue& value, const Type& type, const Modu
   return {};
 }
 
+OrRefusal<void> EvaluationBudget::take(double num) {
+  num_operations -= num;
+  if (num_operations >= 0) return {};
+  return refuse("it takes too many operations");
+}
+
 OrRefusal<std::vector<HostValue>> evaluate_node(const Module& module, const Graph& graph, NodeId id,
-                                                std::span<const HostValue* const> operands) {
+                                                std::span<const HostValue* const> operands,
+                                                EvaluationBudget* budget) {
   const Node& node = graph.node(id);
   if (node.op == Op::constant) {
     return std::vector<HostValue>{module.constant(std::get<ConstantId>(node.attributes[0]))};
   }
   const BodyEvaluator evaluate_body = [&](size_t body, std::span<const HostValue> inputs) {
-    return evaluate_graph(module, *node.bodies[body], inputs);
+    return evaluate_graph(module, *node.bodies[body], inputs, budget);
   };
   if (node.op == Op::group) {
     std::vector<HostValue> inputs;
@@ -90,7 +121,9 @@ OrRefusal<std::vector<HostValue>> evaluate_node(const Module& module, const Grap
 }
 
 OrRefusal<std::vector<HostValue>> evaluate_graph(const Module& module, const Graph& graph,
-                                                 std::span<const HostValue> inputs) {
+                                                 std::span<const HostValue> inputs,
+                                                 EvaluationBudget* budget) {
+  if (budget != nullptr) NEURONC_TRY(budget->take(EvaluationBudget::kPerNode));
   if (inputs.size() != graph.inputs().size()) {
     return refuse(
         fmt::format("the graph takes {} inputs, not {}", graph.inputs().size(), inputs.size()));
@@ -111,7 +144,9 @@ OrRefusal<std::vector<HostValue>> evaluate_graph(const Module& module, const Gra
     for (ValueId operand : node.operands) {
       operands.push_back(operand ? &frame[operand] : nullptr);
     }
-    auto results = evaluate_node(module, graph, id, operands);
+    if (budget != nullptr) NEURONC_TRY(budget->take(expected_work(graph, node)));
+    auto results = evaluate_node(module, graph, id, operands, budget);
+    if (budget != nullptr && results) NEURONC_TRY(budget->take(num_elements_made(*results)));
     if (!results || results->size() < node.results.size()) {
       const std::string node_name = node.source ? module.source(node.source).node : "";
       return refuse(fmt::format("{} \"{}\": {}", node.def().name, node_name,

@@ -16,8 +16,18 @@ bool depends_on_type_alone(const Graph& graph, const Node& node) {
   return (node.op == Op::shape || node.op == Op::size) && graph.type(node.operands[0]).is_static();
 }
 
+bool has_random(const Node& node) {
+  if (node.has(Trait::random)) return true;
+  for (const auto& body : node.bodies) {
+    for (NodeId inner : body->nodes()) {
+      if (has_random(body->node(inner))) return true;
+    }
+  }
+  return false;
+}
+
 bool is_candidate(const Module& module, const Graph& graph, const Node& node) {
-  if (node.op == Op::constant || node.op == Op::group || node.has(Trait::random)) return false;
+  if (node.op == Op::constant || node.op == Op::group || has_random(node)) return false;
   if (depends_on_type_alone(graph, node)) return true;
   return std::all_of(node.operands.begin(), node.operands.end(), [&](ValueId operand) {
     return !operand || module.constant_of(graph, operand) != nullptr;
@@ -51,7 +61,10 @@ OrRefusal<void> check_limits(const Graph& graph, const Node& node,
   return {};
 }
 
-OrRefusal<std::vector<HostValue>> evaluate(const Module& module, const Graph& graph, NodeId id) {
+// Bodies run as often as the data say, so their work is counted while they run. Each node may take
+// half of what is left, so that none leaves the others without.
+OrRefusal<std::vector<HostValue>> evaluate(const Module& module, const Graph& graph, NodeId id,
+                                           EvaluationBudget& budget) {
   const Node& node = graph.node(id);
   std::vector<HostValue> values(node.operands.size());
   std::vector<const HostValue*> operands(node.operands.size(), nullptr);
@@ -60,7 +73,12 @@ OrRefusal<std::vector<HostValue>> evaluate(const Module& module, const Graph& gr
     values[i] = *module.constant_of(graph, node.operands[i]);
     operands[i] = &values[i];
   }
-  return evaluate_node(module, graph, id, operands);
+  if (node.bodies.empty()) return evaluate_node(module, graph, id, operands);
+  EvaluationBudget own{budget.num_operations / 2};
+  budget.num_operations -= own.num_operations;
+  auto results = evaluate_node(module, graph, id, operands, &own);
+  budget.num_operations += std::max(own.num_operations, 0.0);
+  return results;
 }
 
 // The value of `shape` or `size` of a static type.
@@ -81,8 +99,9 @@ Tensor answer_type_query(const Graph& graph, const Node& node) {
 
 class Folder {
  public:
-  Folder(Module& module, Graph& graph, const FoldConstantsOptions& options, Remarks& remarks)
-      : rewriter_{module, graph, remarks}, options_(options) {}
+  Folder(Module& module, Graph& graph, const FoldConstantsOptions& options,
+         EvaluationBudget& budget, Remarks& remarks)
+      : rewriter_{module, graph, remarks}, options_(options), budget_(budget) {}
 
   Changed fold(NodeId id) {
     const Node& node = rewriter_.node(id);
@@ -97,7 +116,7 @@ class Folder {
     }
     const auto checked = check_limits(rewriter_.graph, node, options_);
     if (!checked) return miss(id, checked.error().reason);
-    auto values = evaluate(rewriter_.module, rewriter_.graph, id);
+    auto values = evaluate(rewriter_.module, rewriter_.graph, id, budget_);
     if (!values) return miss(id, values.error().reason);
     return store(id, *values);
   }
@@ -129,6 +148,7 @@ class Folder {
 
   Rewriter rewriter_;
   const FoldConstantsOptions& options_;
+  EvaluationBudget& budget_;
 };
 
 }  // namespace
@@ -136,8 +156,13 @@ class Folder {
 Expected<Changed> fold_constants(Module& module, const FoldConstantsOptions& options,
                                  PassContext& context) {
   Changed changed = Changed::no;
-  for (Graph* graph : all_graphs(module)) {
-    Folder folder(module, *graph, options, context.remarks);
+  // One for all bodies: a thousand endless loops must not take a thousand times as long.
+  EvaluationBudget budget{static_cast<double>(options.max_flops)};
+  // Bodies first: folding their node ends them.
+  const std::vector<Graph*> graphs = all_graphs(module);
+  for (size_t i = graphs.size(); i-- > 0;) {
+    Graph* const graph = graphs[i];
+    Folder folder(module, *graph, options, budget, context.remarks);
     for (NodeId id : graph->nodes()) {
       if (!graph->node(id).is_erased) changed |= folder.fold(id);
     }

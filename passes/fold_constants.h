@@ -5,7 +5,8 @@
 //   %3 = shape(%x) : i64[2]                    %3 = constant {8, 5} : i64[2]      (%x : f32[8,5])
 //
 // Random operators are never folded. A result larger than its operands and `max-bytes` stays, as
-// does one that takes more than `max-flops` to compute; a remark says so.
+// does one that takes more than `max-flops` to compute; a remark says so. Loops and branches share
+// one such budget, which counts every trip.
 #pragma once
 
 #include "passes/pass.h"
