@@ -81,7 +81,7 @@ void measure_memory(CompiledModel& compiled) {
 Expected<CompiledModel> compile_module(const Module& partitioned,
                                        const CompileModuleOptions& options,
                                        Diagnostics& diagnostics) {
-  const Location location{partitioned.name};
+  const Location location{partitioned.message_name()};
   if (partitioned.stage != Stage::partitioned) {
     diagnostics.report(diag::not_partitioned, location, name(partitioned.stage));
     return reported();

@@ -204,7 +204,8 @@ Expected<void> import_model(Compilation& compilation, const std::string& path,
                             const CompileOptions& options, Diagnostics& diagnostics) {
   const PhaseTimer timer(compilation, "import");
   compilation.model_name = path;
-  NEURONC_ASSIGN(compilation.model, onnx::import_file(path, import_options(options), diagnostics));
+  NEURONC_ASSIGN(compilation.model, onnx::import_file(path, import_options(options), diagnostics,
+                                                      &compilation.survey));
   return {};
 }
 
@@ -213,10 +214,32 @@ Expected<void> import_model(Compilation& compilation, std::span<const std::byte>
                             const CompileOptions& options, Diagnostics& diagnostics) {
   const PhaseTimer timer(compilation, "import");
   compilation.model_name = name;
-  NEURONC_ASSIGN(compilation.model,
-                 onnx::import_bytes(bytes, name, folder, import_options(options), diagnostics));
+  NEURONC_ASSIGN(compilation.model, onnx::import_bytes(bytes, name, folder, import_options(options),
+                                                       diagnostics, &compilation.survey));
   return {};
 }
+
+namespace {
+
+// An artifact's inputs and outputs are tensors; the ranks of outputs are known when passes have
+// run.
+Expected<void> check_signature(const Module& module, Diagnostics& diagnostics) {
+  const size_t num_errors = diagnostics.num_errors();
+  const Graph& graph = module.graph();
+  const auto check = [&](std::string_view what, std::string_view name, const Type& type) {
+    if (type.is_tensor() && (type.is_ranked || module.stage < Stage::placed)) return;
+    diagnostics.report(diag::unsupported_signature, Location{module.message_name()}, what, name,
+                       type.is_tensor() ? "of unknown rank" : to_text(type));
+  };
+  for (ValueId input : graph.inputs()) check("input", graph.value(input).name, graph.type(input));
+  for (size_t i = 0; i < graph.outputs().size(); ++i) {
+    check("output", graph.output_names()[i], graph.type(graph.outputs()[i]));
+  }
+  if (diagnostics.num_errors() != num_errors) return reported();
+  return {};
+}
+
+}  // namespace
 
 Expected<std::unique_ptr<Target>> make_target(const CompileOptions& options,
                                               Diagnostics& diagnostics) {
@@ -247,10 +270,12 @@ Expected<void> run_passes(Compilation& compilation, const CompileOptions& option
     compilation.placement = summarize_placement(after, target);
   };
   compilation.placement.num_in_model = module.num_model_ops;
+  NEURONC_TRY(check_signature(module, diagnostics));
   PassContext context{target, diagnostics, compilation.remarks};
   NEURONC_ASSIGN(PipelineResult result, run_pipeline(module, pipeline, context, runner));
   compilation.pass_times = std::move(result.times);
   NEURONC_TRY(verify(module, diagnostics, compilation.model_name));
+  NEURONC_TRY(check_signature(module, diagnostics));
   NEURONC_TRY(check_host_gate(compilation, options, diagnostics));
   if (module.stage == Stage::partitioned) {
     NEURONC_TRY(report_cores(compilation, options, diagnostics));

@@ -23,10 +23,11 @@ namespace neuronc {
 
 // A compile under way.
 struct Compilation {
-  std::string model_name;      // the file
-  onnx::ImportedModel model;   // its module is what the passes work on
-  std::string pipeline;        // as it ran
-  PlacementSummary placement;  // as `place` decided
+  std::string model_name;                // the file
+  onnx::ImportedModel model;             // its module is what the passes work on
+  std::vector<onnx::NodeStatus> survey;  // of the model's nodes, where it cannot be imported
+  std::string pipeline;                  // as it ran
+  PlacementSummary placement;            // as `place` decided
   std::vector<PassTime> pass_times;
   Remarks remarks;
   CompiledModel code;          // after generate()

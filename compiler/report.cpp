@@ -20,6 +20,17 @@ Json operations(const PlacementSummary& placement) {
           {"host_nodes", std::move(host)}};
 }
 
+Json statuses(const std::vector<onnx::NodeStatus>& survey) {
+  Json list = Json::array();
+  for (const onnx::NodeStatus& status : survey) {
+    list.push_back({{"node", status.node},
+                    {"operator", status.op},
+                    {"status", onnx::name(status.kind)},
+                    {"reason", status.reason}});
+  }
+  return list;
+}
+
 Json remarks(const Remarks& remarks) {
   Json list = Json::array();
   for (const Remark& remark : remarks.all()) {
@@ -83,6 +94,7 @@ std::string report_json(const Compilation& compilation, const CompileOptions& op
   report["options"] = std::move(given);
   report["pipeline"] = compilation.pipeline;
   report["operations"] = operations(compilation.placement);
+  if (!compilation.survey.empty()) report["nodes"] = statuses(compilation.survey);
   if (!compilation.partition_json.empty()) {
     report["partition"] = Json::parse(compilation.partition_json, nullptr, false);
   }

@@ -72,6 +72,7 @@ SourceId Module::add_source(Source source) {
 Module Module::clone() const {
   Module copy;
   copy.name = name;
+  copy.file = file;
   copy.stage = stage;
   copy.num_model_ops = num_model_ops;
   copy.graph_ = clone_graph(*graph_);

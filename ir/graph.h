@@ -157,6 +157,9 @@ class Graph {
   size_t num_nodes_ = 0;
 };
 
+// How deep bodies nest, the main graph included: walks over them may recurse.
+inline constexpr int64_t kMostNestedGraphs = 64;
+
 class Module {
  public:
   Module();
@@ -165,6 +168,8 @@ class Module {
   ~Module();
 
   std::string name;  // of the model
+  std::string file;  // it came from, for messages; no part of the text form
+  const std::string& message_name() const { return file.empty() ? name : file; }
   Stage stage = Stage::imported;
   int64_t num_model_ops = 0;  // operations in the model as it was imported, for the summary
 

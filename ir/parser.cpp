@@ -13,8 +13,6 @@
 namespace neuronc {
 namespace {
 
-constexpr int64_t kMaxDepth = 64;
-
 // Values of one graph by the way they are written, and what waits for all of them to be known.
 struct Scope {
   std::unordered_map<std::string, ValueId> values;
@@ -89,8 +87,9 @@ Expected<void> Parser::parse_module() {
 }
 
 Expected<void> Parser::parse_graph(Graph& graph, int64_t depth) {
-  if (depth > kMaxDepth) {
-    diagnostics_.report(diag::text_limit, location(token()), "the nesting of bodies", kMaxDepth);
+  if (depth > kMostNestedGraphs) {
+    diagnostics_.report(diag::text_limit, location(token()), "the nesting of bodies",
+                        kMostNestedGraphs);
     return reported();
   }
   GraphEditor edit(graph);

@@ -1,14 +1,19 @@
 // Implements remarks.h.
 #include "ir/remarks.h"
 
+#include "ir/base/text.h"
+
 namespace neuronc {
+namespace {
+constexpr size_t kLongestText = 2000;
+}
 
 std::string to_text(const Remark& remark) {
   std::string text;
   if (!remark.pass.empty()) text += remark.pass + ": ";
   text += remark.kind == RemarkKind::done ? "done: " : "missed: ";
-  text += remark.text;
-  if (!remark.where.empty()) text += " [" + remark.where + "]";
+  text += printable(remark.text, kLongestText);
+  if (!remark.where.empty()) text += " [" + printable(remark.where) + "]";
   return text;
 }
 

@@ -1,6 +1,9 @@
 // Implements type.h.
 #include "ir/type.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "ir/base/check.h"
 
 namespace neuronc {
@@ -43,11 +46,33 @@ std::vector<int64_t> Type::shape() const {
 
 int64_t Type::num_elements() const { return neuronc::num_elements(shape()); }
 
-int64_t Type::size_bytes() const { return num_elements() * neuronc::size_bytes(dtype); }
+namespace {
+
+// Of numbers that are not negative.
+int64_t saturating_product(int64_t a, int64_t b) {
+  int64_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<int64_t>::max() : product;
+}
+
+}  // namespace
+
+int64_t Type::size_bytes() const {
+  return saturating_product(num_elements(), neuronc::size_bytes(dtype));
+}
+
+bool Type::is_too_large() const {
+  if (!is_static()) return false;
+  int64_t size = std::max<int64_t>(neuronc::size_bytes(dtype), 1);
+  for (Dim dim : dims) size = saturating_product(size, std::max<int64_t>(dim.number(), 1));
+  return size > kMostTensorBytes;
+}
 
 int64_t num_elements(const std::vector<int64_t>& shape) {
   int64_t product = 1;
-  for (int64_t extent : shape) product *= extent;
+  for (int64_t extent : shape) {
+    if (extent == 0) return 0;
+    product = saturating_product(product, extent);
+  }
   return product;
 }
 
@@ -56,7 +81,7 @@ std::vector<int64_t> row_major_strides(const std::vector<int64_t>& shape) {
   int64_t stride = 1;
   for (size_t i = shape.size(); i-- > 0;) {
     strides[i] = stride;
-    stride *= shape[i];
+    stride = saturating_product(stride, shape[i]);
   }
   return strides;
 }

@@ -34,6 +34,9 @@ class Dim {
   int64_t code_ = -1;
 };
 
+// No tensor of a static shape is larger: sums over a model's tensors cannot overflow below it.
+inline constexpr int64_t kMostTensorBytes = int64_t{1} << 46;
+
 struct Type {
   enum class Kind : uint8_t { none, tensor, sequence, optional, optional_sequence };
 
@@ -52,7 +55,11 @@ struct Type {
   bool is_static() const;  // a tensor whose dims are all numbers
   int64_t rank() const { return static_cast<int64_t>(dims.size()); }
 
-  // Only for static tensors.
+  // Whether it is a static tensor of more than kMostTensorBytes. An extent of 0 counts as 1, so
+  // that strides stay countable too.
+  bool is_too_large() const;
+
+  // Only for static tensors. Sizes beyond the range of int64_t saturate.
   std::vector<int64_t> shape() const;
   int64_t num_elements() const;
   int64_t size_bytes() const;
@@ -60,7 +67,7 @@ struct Type {
   friend bool operator==(const Type&, const Type&) = default;
 };
 
-// Product of the extents; 1 for a scalar.
+// Product of the extents; 1 for a scalar. Saturates.
 int64_t num_elements(const std::vector<int64_t>& shape);
 
 // Strides in elements of a dense row-major array.

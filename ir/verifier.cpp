@@ -28,6 +28,7 @@ class Verifier {
   void verify_node_links(NodeId id);
   void verify_uses();
   void verify_outputs();
+  void verify_sizes();
   void verify_names(NodeId id);
   // Schema and types.
   bool verify_schema(NodeId id);
@@ -102,6 +103,7 @@ void Verifier::verify_graph(const Graph& graph, const Node* parent) {
   for (NodeId id : graph.nodes()) verify_node_links(id);
   verify_outputs();
   verify_uses();
+  verify_sizes();
   for (NodeId id : graph.nodes()) {
     verify_names(id);
     if (verify_schema(id)) verify_types(id);
@@ -207,6 +209,15 @@ void Verifier::verify_uses() {
         value.num_output_uses != num_output_uses[i]) {
       report(diag::broken_structure, written(id), "its list of uses is wrong");
     }
+  }
+}
+
+// Y4.
+void Verifier::verify_sizes() {
+  for (size_t i = 0; i < graph_->num_value_slots(); ++i) {
+    const Value& value = graph_->value(ValueId(i));
+    if (value.is_erased || !value.type.is_too_large()) continue;
+    report(diag::tensor_too_large, written(ValueId(i)), type_text(value.type));
   }
 }
 

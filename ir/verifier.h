@@ -18,6 +18,7 @@
 //       both are numbers. A declared type may be more refined than the inferred one, or less.
 //   Y2  A constant's type is that of its tensor.
 //   Y3  A group has one body, whose inputs and outputs have the types of its operands and results.
+//   Y4  No static tensor takes more than kMostTensorBytes (NEU0301).
 // Stages (NEU0423)
 //   G1  Up to `recognised` nothing is placed.  From `placed` every node is, on a core or the host.
 //   G2  From `placed` every operand and result of a node on a core is a tensor of static shape and

@@ -20,7 +20,7 @@ constexpr double kWorthwhileGain = 1.05;
 Expected<void> check_options(const Module& module, const PartitionOptions& options,
                              Diagnostics& diagnostics) {
   Location location;
-  location.file = module.name;
+  location.file = module.message_name();
   if (options.strategy != "auto" && options.strategy != "pipeline") {
     diagnostics.report(diag::unsupported_partition, location, options.strategy);
     return reported();

@@ -76,7 +76,7 @@ std::string node_label(const Module& module, const Graph& graph, NodeId id) {
 
 Location node_location(const Module& module, const Graph& graph, NodeId id) {
   Location location;
-  location.file = module.name;
+  location.file = module.message_name();
   const Node& node = graph.node(id);
   location.node = node_label(module, graph, id);
   location.op = node.def().name;

@@ -105,7 +105,8 @@ Changed refine_types(Module& module, Graph& graph) {
     for (size_t i = 0; i < node.results.size() && i < types->size(); ++i) {
       const Type& declared = graph.type(node.results[i]);
       Type better = refined(declared, (*types)[i]);
-      if (better == declared) continue;
+      // A size that no machine has stays unknown: computing it will refuse it, if it comes to that.
+      if (better == declared || better.is_too_large()) continue;
       edit.set_type(node.results[i], std::move(better));
       changed = Changed::yes;
     }

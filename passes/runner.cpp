@@ -85,7 +85,7 @@ Expected<PipelineResult> Runner::run(const Pipeline& pipeline) {
   NEURONC_TRY(check_names(pipeline));
   NEURONC_TRY(check_stages(pipeline, module_.stage, context_.diagnostics));
   if (checks()) {
-    NEURONC_TRY(verify(module_, context_.diagnostics, module_.name));
+    NEURONC_TRY(verify(module_, context_.diagnostics, module_.message_name()));
   }
   NEURONC_ASSIGN(result_.changed, run_items(pipeline.items));
   return std::move(result_);
@@ -168,7 +168,7 @@ Expected<void> Runner::check_change(const Pass& pass, Changed changed,
 
 Expected<void> Runner::verify_after(const Pass& pass, PassTime& time) {
   const int64_t start = now_ns();
-  const auto verified = verify(module_, context_.diagnostics, module_.name);
+  const auto verified = verify(module_, context_.diagnostics, module_.message_name());
   time.verify_time_ns += now_ns() - start;
   if (verified) return {};
   Diagnostic& diagnostic =

@@ -85,7 +85,7 @@ Expected<plan::Plan> PlanBuilder::run() {
   plan_.constants = lowered_.constants.entries();
   const std::vector<std::string> errors = plan::verify(plan_);
   for (const std::string& error : errors) {
-    diagnostics_.report(diag::broken_plan, Location{module_.name}, error);
+    diagnostics_.report(diag::broken_plan, Location{module_.message_name()}, error);
   }
   if (!errors.empty()) return reported();
   return std::move(plan_);
@@ -115,8 +115,8 @@ Expected<void> PlanBuilder::add_tensors() {
     if (name.empty()) name = "output." + std::to_string(i);
     const Type& type = graph_.type(output);
     if (!type.is_tensor() || !type.is_ranked) {
-      diagnostics_.report(diag::unsupported_output, Location{module_.name}, name,
-                          type.is_tensor() ? "of unknown rank" : "no tensor");
+      diagnostics_.report(diag::unsupported_signature, Location{module_.message_name()}, "output",
+                          name, type.is_tensor() ? "of unknown rank" : "no tensor");
       is_good = false;
     }
     plan_.outputs.push_back(tensor_spec(output, name));

@@ -17,7 +17,7 @@ bool is_lowered(const Node& node) { return node.op == Op::group || node.op == Op
 
 Location location_of(const Module& module, const Node& node) {
   Location location;
-  location.file = module.name;
+  location.file = module.message_name();
   location.op = std::string(name(node.op));
   if (!node.source) return location;
   const Source& source = module.source(node.source);

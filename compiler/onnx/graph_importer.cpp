@@ -3,13 +3,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "compiler/onnx/rules.h"
 #include "ir/edit.h"
 
 namespace neuronc::onnx {
 namespace {
 
-constexpr int kDeepestFunction = 64;
+// Each level of calls and bodies takes some frames of the stack, whether it is inlined or not.
+constexpr int64_t kDeepestNesting = 128;
+// A model of a few kilobytes can ask for 2^30 nodes, by functions that call others twice.
+constexpr int64_t kMostInlinedNodes = 1'000'000;
 
 // A node without a name goes by its first output.
 std::string label_of(const NodeProto& node) {
@@ -97,7 +102,35 @@ void GraphImporter::import_nodes(const NodeList& nodes, Scope& scope) {
   for (int i : order.order) import_node(nodes[i], scope);
 }
 
+// Everything that a function, or the body of a node that is imported again, adds to what the file
+// holds. Once the limit is reached the rest of the bodies goes by quickly.
+bool GraphImporter::may_inline(const NodeProto& node, const Scope& scope) {
+  if (scope.depth == 0) return true;
+  if (++num_inlined_nodes_ <= kMostInlinedNodes) return true;
+  if (num_inlined_nodes_ == kMostInlinedNodes + 1) {
+    report_limit(node, scope, "the number of nodes in functions and bodies", kMostInlinedNodes);
+  }
+  return false;
+}
+
+void GraphImporter::report_limit(const NodeProto& node, const Scope& scope, std::string_view what,
+                                 int64_t limit) {
+  reports_.over_limit(&node, location_of(node, scope), std::string(what), limit);
+}
+
+Scope GraphImporter::nested(const Scope& outer) const {
+  Scope inner;
+  inner.builder = outer.builder;
+  inner.opsets = outer.opsets;
+  inner.call_attributes = outer.call_attributes;
+  inner.prefix = outer.prefix;
+  inner.depth = outer.depth + 1;
+  inner.num_nested_graphs = outer.num_nested_graphs;
+  return inner;
+}
+
 void GraphImporter::import_node(const NodeProto& node, Scope& scope) {
+  if (!may_inline(node, scope)) return fail_outputs(node, scope);
   if (const FunctionProto* function = find_function(node)) {
     inline_function(node, *function, scope);
     return;
@@ -154,17 +187,26 @@ void GraphImporter::import_by_rule(const NodeProto& node, Scope& scope) {
     }
   }
   if (context.failed()) {
-    const RuleError& error = *context.error();
-    if (error.kind == RuleError::Kind::unsupported) {
-      reports_.unsupported_use(&node, location, error.reason);
-    } else {
-      reports_.invalid(&node, location, error.reason);
-    }
+    report_rule_error(node, *context.error(), location);
   }
   if (context.failed() || context.failed_quietly()) return fail_outputs(node, scope);
   std::vector<Binding> outputs;
   for (ValueId value : context.outputs()) outputs.push_back(Binding::of(value));
   bind_outputs(node, outputs, scope);
+}
+
+void GraphImporter::report_rule_error(const NodeProto& node, const RuleError& error,
+                                      const Location& location) {
+  switch (error.kind) {
+    case RuleError::Kind::invalid:
+      return reports_.invalid(&node, location, error.reason);
+    case RuleError::Kind::unsupported:
+      return reports_.unsupported_use(&node, location, error.reason);
+    case RuleError::Kind::too_large:
+      return reports_.too_large(&node, location, error.reason);
+    case RuleError::Kind::over_limit:
+      return reports_.over_limit(&node, location, error.reason, error.limit);
+  }
 }
 
 void GraphImporter::bind_outputs(const NodeProto& node, const std::vector<Binding>& outputs,
@@ -183,6 +225,7 @@ void GraphImporter::bind_outputs(const NodeProto& node, const std::vector<Bindin
 
 void GraphImporter::fail_outputs(const NodeProto& node, Scope& scope) {
   reports_.count_problem();
+  unjudged_.insert(&node);
   for (const std::string& name : node.output()) {
     if (!name.empty()) scope.names.emplace(name, Binding::failed());
   }
@@ -197,20 +240,22 @@ const FunctionProto* GraphImporter::find_function(const NodeProto& node) const {
 void GraphImporter::inline_function(const NodeProto& node, const FunctionProto& function,
                                     Scope& scope) {
   const Location location = location_of(node, scope);
-  const auto fail = [&](std::string_view reason) {
-    reports_.count_problem();
-    diagnostics_.report(diag::invalid_function, location, location.op, reason);
+  const auto fail = [&](const std::string& reason) {
+    reports_.bad_call(&node, location, reason);
     fail_outputs(node, scope);
   };
-  if (scope.function_depth >= kDeepestFunction) return fail("it calls itself, or nests too deeply");
+  const bool is_recursive = std::find(calls_.begin(), calls_.end(), &function) != calls_.end();
+  if (is_recursive) return fail("it calls itself");
+  if (scope.depth >= kDeepestNesting) {
+    report_limit(node, scope, "the nesting of functions and bodies", kDeepestNesting);
+    return fail_outputs(node, scope);
+  }
   if (node.input_size() > function.input_size()) return fail("the call has too many inputs");
   if (node.output_size() > function.output_size()) return fail("the call has too many outputs");
 
-  Scope inner;
-  inner.builder = scope.builder;
+  Scope inner = nested(scope);
   inner.opsets = &function_opsets_.at(&function);
   inner.prefix = fmt::format("{}{}/", scope.prefix, label_of(node));
-  inner.function_depth = scope.function_depth + 1;
   auto attributes = attributes_of(node, scope);
   if (!attributes) return fail_outputs(node, scope);
   for (OnnxAttribute& fallback : default_attributes(function)) {
@@ -229,7 +274,9 @@ void GraphImporter::inline_function(const NodeProto& node, const FunctionProto& 
     }
     define(inner, function.input(i), binding, location);
   }
+  calls_.push_back(&function);
   import_nodes(function.node(), inner);
+  calls_.pop_back();
   std::vector<Binding> outputs;
   for (int i = 0; i < node.output_size(); ++i) {
     Binding* result = lookup(function.output(i), inner, location);
@@ -238,9 +285,19 @@ void GraphImporter::inline_function(const NodeProto& node, const FunctionProto& 
         value && scope.builder->graph().value(value).name.starts_with(inner.prefix)) {
       GraphEditor(scope.builder->graph()).set_name(value, "");
     }
+    if (result->kind == Binding::Kind::failed) unjudged_.insert(&node);
     outputs.push_back(*result);
   }
   bind_outputs(node, outputs, scope);
+}
+
+bool GraphImporter::may_nest(NodeContext& node, int64_t num_graphs) {
+  if (num_graphs > kMostNestedGraphs) {
+    node.over_limit("the nesting of bodies", kMostNestedGraphs);
+  } else if (scope_->depth >= kDeepestNesting) {
+    node.over_limit("the nesting of functions and bodies", kDeepestNesting);
+  }
+  return !node.failed();
 }
 
 std::vector<ValueId> GraphImporter::captures(NodeContext& node,
@@ -265,16 +322,14 @@ std::unique_ptr<Graph> GraphImporter::import_body(NodeContext& node, BodyHandle 
                                                   const std::vector<Type>& formals,
                                                   const std::vector<ValueId>& captures) {
   const auto& proto = *static_cast<const GraphProto*>(body.graph);
+  if (!may_nest(node, scope_->num_nested_graphs + 1)) return nullptr;
   const size_t num_problems = reports_.num_problems();
   auto graph = std::make_unique<Graph>();
   GraphBuilder builder(module_, *graph);
   GraphEditor edit(*graph);
-  Scope inner;
+  Scope inner = nested(*scope_);
   inner.builder = &builder;
-  inner.opsets = scope_->opsets;
-  inner.call_attributes = scope_->call_attributes;
-  inner.prefix = scope_->prefix;
-  inner.function_depth = scope_->function_depth;
+  ++inner.num_nested_graphs;
   for (int i = 0; i < proto.input_size() && static_cast<size_t>(i) < formals.size(); ++i) {
     const std::string& name = proto.input(i).name();
     const ValueId input = edit.add_input(formals[static_cast<size_t>(i)], inner.prefix + name);
@@ -311,12 +366,8 @@ std::unique_ptr<Graph> GraphImporter::import_body(NodeContext& node, BodyHandle 
 
 std::vector<ValueId> GraphImporter::inline_body(NodeContext& node, BodyHandle body) {
   const auto& proto = *static_cast<const GraphProto*>(body.graph);
-  Scope inner;
-  inner.builder = scope_->builder;
-  inner.opsets = scope_->opsets;
-  inner.call_attributes = scope_->call_attributes;
-  inner.prefix = scope_->prefix;
-  inner.function_depth = scope_->function_depth;
+  if (!may_nest(node, scope_->num_nested_graphs)) return {};
+  Scope inner = nested(*scope_);
   for (const std::string& name : outer_names(proto)) {
     Binding* outer = lookup(name, *scope_, {file_});
     value_of(name, *outer, *scope_);

@@ -25,12 +25,17 @@ using ::onnx::GraphProto;
 using ::onnx::NodeProto;
 using ::onnx::ValueInfoProto;
 
+// All nodes, or those only that have a problem.
+enum class ShowNodes : bool { all, problems };
+
 class GraphImporter : public BodyImporter {
  public:
   GraphImporter(std::shared_ptr<ModelProto> model, std::string file, std::string folder,
                 const ImportOptions& options, Diagnostics& diagnostics);
 
   Expected<Module> run();
+  // What became of each node, after a run that failed.
+  std::vector<NodeStatus> survey() const;
 
   // BodyImporter.
   std::vector<ValueId> captures(NodeContext& node, const std::vector<BodyHandle>& bodies) override;
@@ -46,15 +51,28 @@ class GraphImporter : public BodyImporter {
   void read_versions();
   void read_functions();
   void define_inputs(Scope& scope);
+  void check_default(const ValueInfoProto& input);
   void define_initializers(const GraphProto& graph, Scope& scope);
   void define_outputs(Scope& scope);
   void check_output_type(const ValueInfoProto& declared, ValueId value);
   void check_operators_exist(const NodeList& nodes, const OpsetVersions& opsets);
 
+  // survey.cpp: what is told of a model that cannot be imported.
+  void survey_nodes(const NodeList& nodes, const Scope& scope, ShowNodes show,
+                    std::vector<NodeStatus>& statuses) const;
+  NodeStatus status_of(const NodeProto& node, const Scope& scope) const;
+
   // graph_importer.cpp: nodes.
   void import_nodes(const NodeList& nodes, Scope& scope);
   void import_node(const NodeProto& node, Scope& scope);
+  bool may_inline(const NodeProto& node, const Scope& scope);
+  bool may_nest(NodeContext& node, int64_t num_graphs);
+  void report_limit(const NodeProto& node, const Scope& scope, std::string_view what,
+                    int64_t limit);
+  // What bodies and functions take over from the scope around them.
+  Scope nested(const Scope& outer) const;
   void import_by_rule(const NodeProto& node, Scope& scope);
+  void report_rule_error(const NodeProto& node, const RuleError& error, const Location& location);
   void inline_function(const NodeProto& node, const FunctionProto& function, Scope& scope);
   std::optional<std::vector<OnnxAttribute>> attributes_of(const NodeProto& node,
                                                           const Scope& scope);
@@ -84,8 +102,11 @@ class GraphImporter : public BodyImporter {
   OpsetVersions opsets_;
   std::map<std::pair<std::string, std::string>, const FunctionProto*> functions_;
   std::map<const FunctionProto*, OpsetVersions> function_opsets_;
-  std::set<std::string> undefined_names_;  // reported once each
-  Scope* scope_ = nullptr;                 // of the node that a rule works on
+  std::set<std::string> undefined_names_;    // reported once each
+  std::set<const NodeProto*> unjudged_;      // nodes without results
+  std::vector<const FunctionProto*> calls_;  // that are being inlined
+  int64_t num_inlined_nodes_ = 0;
+  Scope* scope_ = nullptr;  // of the node that a rule works on
 };
 
 // "ai.onnx" and "" are the same domain.

@@ -11,6 +11,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ir/base/diagnostics.h"
@@ -34,15 +35,29 @@ struct ImportedModel {
   std::string producer;
 };
 
-// Errors: NEU0001 and the codes NEU02xx.
+// What is known of a node of a model that cannot be imported.
+struct NodeStatus {
+  enum class Kind : uint8_t { supported, unsupported, invalid, unknown };
+  std::string node;
+  std::string op;
+  Kind kind = Kind::supported;
+  std::string reason;  // why it is not supported
+};
+std::string_view name(NodeStatus::Kind kind);
+
+// Errors: NEU0001, NEU0301 and the codes NEU02xx. `survey`, if given, is filled where nodes make
+// the import fail: every node of the main graph, and those of functions and bodies that have a
+// problem.
 Expected<ImportedModel> import_file(const std::string& path, const ImportOptions& options,
-                                    Diagnostics& diagnostics);
+                                    Diagnostics& diagnostics,
+                                    std::vector<NodeStatus>* survey = nullptr);
 
 // The same for a model in memory; `name` stands for the file in diagnostics. External data is
 // looked for in `folder`; empty: there may be none.
 Expected<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std::string& name,
                                      const std::string& folder, const ImportOptions& options,
-                                     Diagnostics& diagnostics);
+                                     Diagnostics& diagnostics,
+                                     std::vector<NodeStatus>* survey = nullptr);
 
 // What a model declares, without importing it.
 struct DeclaredValue {

@@ -17,6 +17,13 @@ Tensor vector_tensor(DType dtype, const std::vector<T>& values) {
   return Tensor::from<T>(dtype, {static_cast<int64_t>(values.size())}, values);
 }
 
+// An index that is known must lie in [-extent, extent).
+void check_index(NodeContext& node, int64_t index, Dim extent) {
+  if (!extent.is_number() || (index >= -extent.number() && index < extent.number())) return;
+  if (node.failed()) return;
+  node.invalid(fmt::format("index {} lies outside an axis of {} elements", index, extent.number()));
+}
+
 }  // namespace
 
 void import_concat_1(NodeContext& node, const Rule&) {
@@ -71,6 +78,34 @@ void import_flatten(NodeContext& node, const Rule&) {
     return node.set_output(0, reshape_to(node, x, shape));
   }
   node.set_output(0, node.emit(Op::reshape, {x, node.ints(shape)}));
+}
+
+// Of gather and gather_elements. What would fail in every run fails here.
+void import_gather(NodeContext& node, const Rule& rule) {
+  import_direct(node, rule);
+  const Tensor* indices = node.known(node.input(1));
+  const Type& x = node.type(node.input(0));
+  if (node.failed() || indices == nullptr || !x.is_ranked) return;
+  const int64_t axis = normalised_axis(node, node.i64("axis", 0), x.rank());
+  if (node.failed()) return;
+  for (int64_t index : indices->to_ints()) {
+    check_index(node, index, x.dims[static_cast<size_t>(axis)]);
+  }
+}
+
+// The last axis of the indices holds tuples.
+void import_gather_nd(NodeContext& node, const Rule& rule) {
+  import_direct(node, rule);
+  const Tensor* indices = node.known(node.input(1));
+  const Type& x = node.type(node.input(0));
+  if (node.failed() || indices == nullptr || !x.is_ranked || indices->rank() == 0) return;
+  const int64_t batch = node.i64("batch_dims", 0);
+  const int64_t tuple = indices->shape().back();
+  const Ints numbers = indices->to_ints();
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const int64_t axis = batch + static_cast<int64_t>(i) % tuple;
+    check_index(node, numbers[i], x.dims[static_cast<size_t>(axis)]);
+  }
 }
 
 // Until opset 11 pads and value were attributes, named `paddings` in the first version.

@@ -1,6 +1,7 @@
 // Implements the model half of graph_importer.h: versions, functions, inputs, initializers and
 // outputs, and the entry points of import.h.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -84,12 +85,43 @@ void GraphImporter::define_initializers(const GraphProto& graph, Scope& scope) {
   }
 }
 
+// An initializer of an input's name is its default: of the input's element type and shape.
+void GraphImporter::check_default(const ValueInfoProto& input) {
+  if (input.type().value_case() == ::onnx::TypeProto::VALUE_NOT_SET) return;
+  const auto declared = type_from_proto(input.type());
+  const auto check = [&](int32_t data_type, const auto& dims) {
+    const DType dtype = dtype_from_onnx(data_type);
+    const std::vector<int64_t> shape(dims.begin(), dims.end());
+    bool agrees = declared && declared->kind == Type::Kind::tensor && declared->dtype == dtype;
+    if (agrees && declared->is_ranked) {
+      agrees = std::equal(shape.begin(), shape.end(), declared->dims.begin(), declared->dims.end(),
+                          [](int64_t extent, const DeclaredDim& dim) {
+                            return dim.number < 0 || dim.number == extent;
+                          });
+    }
+    if (agrees) return;
+    reports_.count_problem();
+    Location location{file_};
+    location.tensor = fmt::format("input \"{}\"", input.name());
+    diagnostics_.report(diag::initializer_mismatch, location, input.name(),
+                        declared ? to_text(*declared) : declared.error().reason,
+                        fmt::format("{}[{}]", onnx_dtype_name(data_type), fmt::join(shape, ",")));
+  };
+  for (const auto& tensor : model_->graph().initializer()) {
+    if (tensor.name() == input.name()) check(tensor.data_type(), tensor.dims());
+  }
+  for (const auto& tensor : model_->graph().sparse_initializer()) {
+    if (tensor.values().name() == input.name()) check(tensor.values().data_type(), tensor.dims());
+  }
+}
+
 void GraphImporter::define_inputs(Scope& scope) {
   const GraphProto& graph = model_->graph();
   const auto initializers = initializer_names(graph);
   std::vector<DeclaredInput> inputs;
   for (const auto& input : graph.input()) {
     if (initializers.contains(input.name())) {
+      check_default(input);
       // Before IR version 4 every initializer had to be listed as an input.
       if (model_->ir_version() >= 4) {
         diagnostics_.report(diag::input_becomes_constant, Location{file_}, input.name());
@@ -113,6 +145,11 @@ void GraphImporter::define_inputs(Scope& scope) {
   }
   GraphEditor edit(module_.graph());
   for (size_t i = 0; i < inputs.size(); ++i) {
+    if ((*types)[i].is_too_large()) {
+      reports_.count_problem();
+      diagnostics_.report(diag::tensor_too_large, Location{file_},
+                          fmt::format("input `{}`", inputs[i].name), to_text((*types)[i]));
+    }
     const ValueId value = edit.add_input((*types)[i], inputs[i].name);
     define(scope, inputs[i].name, Binding::of(value), {file_});
   }
@@ -172,6 +209,7 @@ void GraphImporter::check_operators_exist(const NodeList& nodes, const OpsetVers
     for (const AttributeProto& attribute : node.attribute()) {
       if (attribute.has_g()) check_operators_exist(attribute.g().node(), opsets);
     }
+    unjudged_.insert(&node);
     if (find_function(node) || find_rule(domain, node.op_type(), location.opset)) continue;
     reports_.unknown_operator(&node, location, why_no_rule(domain, node.op_type(), location.opset));
   }
@@ -179,6 +217,7 @@ void GraphImporter::check_operators_exist(const NodeList& nodes, const OpsetVers
 
 Expected<Module> GraphImporter::run() {
   module_.name = model_->graph().name();
+  module_.file = file_;
   read_versions();
   if (reports_.num_problems() > 0) return reported();
   read_functions();
@@ -203,9 +242,23 @@ Expected<Module> GraphImporter::run() {
   return std::move(module_);
 }
 
+std::string_view name(NodeStatus::Kind kind) {
+  switch (kind) {
+    case NodeStatus::Kind::supported:
+      return "supported";
+    case NodeStatus::Kind::unsupported:
+      return "unsupported";
+    case NodeStatus::Kind::invalid:
+      return "invalid";
+    case NodeStatus::Kind::unknown:
+      return "unknown";
+  }
+  return "unknown";
+}
+
 Expected<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std::string& name,
                                      const std::string& folder, const ImportOptions& options,
-                                     Diagnostics& diagnostics) {
+                                     Diagnostics& diagnostics, std::vector<NodeStatus>* survey) {
   NEURONC_ASSIGN(auto model, parse_model(bytes, name, diagnostics));
   ImportedModel imported;
   imported.hash = hash_bytes(bytes);
@@ -215,13 +268,18 @@ Expected<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std
   if (!model->producer_version().empty()) imported.producer += " " + model->producer_version();
   const OpsetVersions versions = versions_from(model->opset_import());
   if (const auto it = versions.find(""); it != versions.end()) imported.opset = it->second;
-  NEURONC_ASSIGN(imported.module,
-                 GraphImporter(std::move(model), name, folder, options, diagnostics).run());
+  GraphImporter importer(std::move(model), name, folder, options, diagnostics);
+  auto module = importer.run();
+  if (!module) {
+    if (survey != nullptr) *survey = importer.survey();
+    return reported();
+  }
+  imported.module = std::move(*module);
   return imported;
 }
 
 Expected<ImportedModel> import_file(const std::string& path, const ImportOptions& options,
-                                    Diagnostics& diagnostics) {
+                                    Diagnostics& diagnostics, std::vector<NodeStatus>* survey) {
   auto file = MappedFile::open(path);
   if (!file) {
     diagnostics.report(diag::cannot_read_file, {}, path, file.error().reason);
@@ -229,7 +287,7 @@ Expected<ImportedModel> import_file(const std::string& path, const ImportOptions
   }
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   return import_bytes((*file)->bytes(), path, folder.empty() ? "." : folder.string(), options,
-                      diagnostics);
+                      diagnostics, survey);
 }
 
 Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& diagnostics) {

@@ -188,7 +188,12 @@ std::vector<ValueId> NodeContext::emit_many(Op op, std::vector<ValueId> operands
   if (failed() || failed_quietly_) return std::vector<ValueId>(num_results);
   auto results = builder_.emit(op, std::move(operands), std::move(attributes), num_results,
                                std::move(bodies), node_.source);
-  if (results && results->size() >= num_results) return std::move(*results);
+  if (results && results->size() >= num_results) {
+    for (ValueId result : *results) {
+      if (type(result).is_too_large()) fail(RuleError::Kind::too_large, to_text(type(result)));
+    }
+    return std::move(*results);
+  }
   invalid(results ? "it has more outputs than its operator" : results.error().reason);
   return std::vector<ValueId>(num_results);
 }

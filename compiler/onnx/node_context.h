@@ -18,12 +18,14 @@
 
 namespace neuronc::onnx {
 
-// Why a node cannot be imported: it contradicts its operator's definition, or it asks for
-// something this version does not do.
+// Why a node cannot be imported: it contradicts its operator's definition, asks for something this
+// version does not do, makes a tensor beyond every machine (`reason` is then its type), or goes
+// over a limit of the importer (`reason` says of what).
 struct RuleError {
-  enum class Kind : uint8_t { invalid, unsupported };
+  enum class Kind : uint8_t { invalid, unsupported, too_large, over_limit };
   Kind kind = Kind::invalid;
   std::string reason;
+  int64_t limit = 0;
 };
 
 // A body of a control-flow node, opaque to rules.
@@ -174,6 +176,10 @@ class NodeContext {
   // --- Errors --------------------------------------------------------------------------------
   void invalid(std::string reason) { fail(RuleError::Kind::invalid, std::move(reason)); }
   void unsupported(std::string reason) { fail(RuleError::Kind::unsupported, std::move(reason)); }
+  void over_limit(std::string what, int64_t limit) {
+    fail(RuleError::Kind::over_limit, std::move(what));
+    error_->limit = limit;
+  }
   bool failed() const { return error_.has_value(); }
   const std::optional<RuleError>& error() const { return error_; }
   // The node failed inside a body, where it has been reported.
@@ -185,7 +191,7 @@ class NodeContext {
   template <class T>
   T get(std::string_view name, T fallback, std::string_view kind);
   void fail(RuleError::Kind kind, std::string reason) {
-    if (!error_) error_ = RuleError{kind, std::move(reason)};
+    if (!error_) error_ = RuleError{kind, std::move(reason), 0};
   }
 
   GraphBuilder& builder_;

@@ -8,10 +8,16 @@ namespace {
 constexpr size_t kMostLocations = 4;
 }
 
+bool NodeReports::note(const void* node, const std::string& reason, bool is_unsupported) {
+  ++num_problems_;
+  if (!seen_.emplace(node, reason).second) return false;
+  problems_.emplace(node, NodeProblem{is_unsupported, reason});
+  return true;
+}
+
 void NodeReports::add(const void* node, const Location& location, const std::string& reason,
                       bool is_unknown) {
-  ++num_problems_;
-  if (!seen_.emplace(node, reason).second) return;
+  if (!note(node, reason, true)) return;
   Group& group = groups_[{location.op, location.opset, reason}];
   group.is_unknown_operator = is_unknown;
   ++group.count;
@@ -29,9 +35,30 @@ void NodeReports::unsupported_use(const void* node, const Location& location,
 }
 
 void NodeReports::invalid(const void* node, const Location& location, const std::string& reason) {
-  ++num_problems_;
-  if (!seen_.emplace(node, reason).second) return;
+  if (!note(node, reason, false)) return;
   diagnostics_.report(diag::invalid_node, location, location.op, reason);
+}
+
+void NodeReports::bad_call(const void* node, const Location& location, const std::string& reason) {
+  if (!note(node, reason, false)) return;
+  diagnostics_.report(diag::invalid_function, location, location.op, reason);
+}
+
+void NodeReports::too_large(const void* node, const Location& location, const std::string& type) {
+  if (!note(node, type + " is too large", false)) return;
+  diagnostics_.report(diag::tensor_too_large, location,
+                      location.tensor.empty() ? std::string("a result") : location.tensor, type);
+}
+
+void NodeReports::over_limit(const void* node, const Location& location, const std::string& what,
+                             int64_t limit) {
+  if (!note(node, what + " is over a limit", false)) return;
+  diagnostics_.report(diag::model_limit, location, what, limit);
+}
+
+const NodeProblem* NodeReports::problem_of(const void* node) const {
+  const auto it = problems_.find(node);
+  return it == problems_.end() ? nullptr : &it->second;
 }
 
 void NodeReports::finish(int64_t num_nodes, const std::string& file) {

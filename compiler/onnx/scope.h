@@ -32,8 +32,9 @@ struct Scope {
   const OpsetVersions* opsets = nullptr;
   // Inside a function: the attributes of its call, for references to them.
   const std::vector<OnnxAttribute>* call_attributes = nullptr;
-  std::string prefix;  // of node and value names, inside functions
-  int function_depth = 0;
+  std::string prefix;             // of node and value names, inside functions
+  int64_t depth = 0;              // of functions and bodies, however they are imported
+  int64_t num_nested_graphs = 1;  // of the graph that the nodes go to, as the text form nests
   std::unordered_map<std::string, Binding> names;
 };
 

@@ -4,6 +4,8 @@
 #include <fmt/args.h>
 #include <fmt/format.h>
 
+#include "ir/base/text.h"
+
 namespace neuronc {
 
 int exit_code(ErrorClass error_class) {
@@ -25,6 +27,9 @@ int exit_code(ErrorClass error_class) {
 }
 
 namespace {
+
+// Of an argument or a note: lists of names may be long, but not without end.
+constexpr size_t kLongestText = 2000;
 
 constexpr DiagnosticInfo kAll[] = {
 #define DIAGNOSTIC(code, name, severity, error_class, args, format, explain) \
@@ -52,23 +57,23 @@ std::span<const DiagnosticInfo> all_diagnostics() { return kAll; }
 std::string to_text(const Diagnostic& d) {
   std::string text;
   if (!d.location.file.empty()) {
-    text += d.location.file;
+    text += printable(d.location.file);
     if (d.location.line > 0) text += fmt::format(":{}:{}", d.location.line, d.location.column);
     text += ": ";
   }
   text += fmt::format("{}[{}]: {}", severity_text(d.severity), d.code, d.message);
   if (!d.location.node.empty() || !d.location.op.empty()) {
-    text += fmt::format("\n  at node \"{}\"", d.location.node);
+    text += fmt::format("\n  at node \"{}\"", printable(d.location.node));
     if (!d.location.op.empty() && d.location.opset > 0) {
-      text += fmt::format(" ({}, opset {})", d.location.op, d.location.opset);
+      text += fmt::format(" ({}, opset {})", printable(d.location.op), d.location.opset);
     } else if (!d.location.op.empty()) {
-      text += fmt::format(" ({})", d.location.op);
+      text += fmt::format(" ({})", printable(d.location.op));
     }
-    if (!d.location.tensor.empty()) text += ", " + d.location.tensor;
+    if (!d.location.tensor.empty()) text += ", " + printable(d.location.tensor);
   } else if (!d.location.tensor.empty()) {
-    text += "\n  at " + d.location.tensor;
+    text += "\n  at " + printable(d.location.tensor);
   }
-  for (const std::string& note : d.notes) text += "\n  note: " + note;
+  for (const std::string& note : d.notes) text += "\n  note: " + printable(note, kLongestText);
   return text;
 }
 
@@ -101,7 +106,10 @@ Diagnostic& Diagnostics::add(std::string_view code, Severity severity, ErrorClas
                              std::string_view format, std::span<const std::string> args,
                              Location location) {
   fmt::dynamic_format_arg_store<fmt::format_context> store;
-  for (const std::string& arg : args) store.push_back(arg);
+  // LLVM's words come in lines; everything else may hold names of a model.
+  for (const std::string& arg : args) {
+    store.push_back(error_class == ErrorClass::internal ? arg : printable(arg, kLongestText));
+  }
   if (severity == Severity::error) ++num_errors_;
   diagnostics_.push_back(
       {code, severity, error_class, fmt::vformat(format, store), std::move(location), {}});

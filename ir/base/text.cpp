@@ -18,6 +18,49 @@ bool is_word(std::string_view text, std::string_view more) {
   return true;
 }
 
+namespace {
+
+bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+
+// C0, DEL, and C1 as UTF-8 spells it (c2 80 to c2 9f).
+bool is_control(std::string_view text, size_t i) {
+  const auto byte = static_cast<unsigned char>(text[i]);
+  if (byte < 0x20 || byte == 0x7f) return true;
+  const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+  return byte == 0xc2 && next >= 0x80 && next <= 0x9f;
+}
+
+void append_printable(std::string& out, std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (!is_control(text, i)) {
+      out += text[i];
+    } else if (text[i] == '\n') {
+      out += "\\n";
+    } else if (text[i] == '\t') {
+      out += "\\t";
+    } else {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i]));
+    }
+  }
+}
+
+}  // namespace
+
+std::string printable(std::string_view text, size_t max_length) {
+  std::string out;
+  if (text.size() <= max_length) {
+    append_printable(out, text);
+    return out;
+  }
+  size_t head = max_length / 2, tail = text.size() - max_length / 2;
+  while (head > 0 && is_continuation(text[head])) --head;
+  while (tail < text.size() && is_continuation(text[tail])) ++tail;
+  append_printable(out, text.substr(0, head));
+  out += "...";
+  append_printable(out, text.substr(tail));
+  return out;
+}
+
 std::string quoted(std::string_view text) {
   std::string out = "\"";
   for (char c : text) {

@@ -13,6 +13,11 @@ bool is_word_char(char c, std::string_view more = ".");
 // `text` in double quotes, with \" \\ \n \t \r and \xNN escapes; all others stand as they are.
 std::string quoted(std::string_view text);
 
+// `text` as a terminal may show it: control characters become \n, \x1b..., all others stand as they
+// are, and of what is longer than `max_length` bytes the middle is left out. Names come from
+// models: raw, they could hide or forge lines.
+std::string printable(std::string_view text, size_t max_length = 160);
+
 // `text` itself if it is a word, quoted otherwise.
 std::string word_or_quoted(std::string_view text, std::string_view more = ".");
 
