@@ -42,12 +42,15 @@ OrRefusal<void> check_ranks(const Type& x, const Type& w) {
 }
 
 OrRefusal<void> check_channels(Dim x_channels, int64_t weight_channels, int64_t group) {
-  if (group < 1) return refuse(fmt::format("`group` is {}", group));
-  if (!x_channels.is_number() || x_channels.number() == weight_channels * group) return {};
+  int64_t needed = 0;
+  if (group < 1 || __builtin_mul_overflow(weight_channels, group, &needed)) {
+    return refuse(fmt::format("`group` is {}", group));
+  }
+  if (!x_channels.is_number() || x_channels.number() == needed) return {};
   return refuse(
       fmt::format("the input has {} channels, but the weights need {} ({} in each of {} "
                   "groups)",
-                  x_channels.number(), weight_channels * group, weight_channels, group));
+                  x_channels.number(), needed, weight_channels, group));
 }
 
 OrRefusal<void> check_bias(const InferInput& input, size_t i, int64_t channels) {
@@ -133,7 +136,10 @@ Types infer_conv_transpose_shape(const InferInput& input) {
         fmt::format("{} input channels do not divide into {} groups", w.dims[0].number(), group));
   }
   NEURONC_TRY(check_channels(x.dims[1], w.dims[0].number(), 1));
-  const int64_t channels = w.dims[1].number() * group;
+  int64_t channels = 0;
+  if (__builtin_mul_overflow(w.dims[1].number(), group, &channels)) {
+    return refuse(fmt::format("`group` is {}", group));
+  }
   NEURONC_TRY(check_bias(input, 2, channels));
   NEURONC_ASSIGN(const Window window, window_of(input.op, *kernel));
   Shape extra = input.op.ints("output_padding");

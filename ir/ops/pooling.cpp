@@ -29,6 +29,7 @@ constexpr AttributeSpec kAveragePoolAttributes[] = {
 int64_t column_major(int64_t offset, const Shape& spatial) {
   int64_t result = 0;
   int64_t stride = num_elements(spatial);
+  if (stride == 0) return 0;  // a window in the padding of nothing
   for (size_t i = spatial.size(); i-- > 0;) {
     stride /= spatial[i];
     result += offset % spatial[i] * stride;

@@ -38,11 +38,11 @@ OrRefusal<std::vector<int64_t>> scale_indices(const Shape& shape, const Shape& s
     }
     return indices;
   }
+  if (block_size < 0) return refuse(fmt::format("`block_size` is {}", block_size));
   Shape blocks = shape;
-  blocks[static_cast<size_t>(at)] = (view.extent + block_size - 1) / block_size;
-  if (block_size < 0 || scale_shape != blocks) {
-    return refuse("the scale does not have one element per block");
-  }
+  blocks[static_cast<size_t>(at)] =
+      view.extent / block_size + (view.extent % block_size != 0 ? 1 : 0);
+  if (scale_shape != blocks) return refuse("the scale does not have one element per block");
   const int64_t num_blocks = blocks[static_cast<size_t>(at)];
   for (size_t i = 0; i < indices.size(); ++i) {
     const auto element = static_cast<int64_t>(i);

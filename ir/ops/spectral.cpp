@@ -214,6 +214,10 @@ Types infer_stft(const InferInput& input) {
   }
   if (!signal.is_ranked) return std::vector<Type>{unknown_dims(dtype, 4)};
   if (signal.rank() != 3 && signal.rank() != 2) return refuse("the signal is not of rank 3");
+  if (signal.rank() == 3 && signal.dims[2].is_number() && signal.dims[2] != Dim(1) &&
+      signal.dims[2] != Dim(2)) {
+    return refuse("the last axis does not hold real and imaginary parts");
+  }
   Dim frames;
   if (signal.dims[1].is_number() && length.is_number() && step) {
     if (length.number() > signal.dims[1].number()) {

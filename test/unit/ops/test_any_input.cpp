@@ -210,7 +210,7 @@ void print_trial(void* context) {
 }
 
 TEST_CASE("evaluators refuse what they cannot do", "[ops]") {
-  constexpr uint32_t kNumTrials = 300;
+  constexpr uint32_t kNumTrials = 2000;
   Trial trial;
   set_crash_hook(print_trial, &trial);
   install_fatal_signal_handlers();
