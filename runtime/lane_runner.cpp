@@ -272,6 +272,10 @@ Result<std::vector<HostValue>> LaneRunner::evaluate(const ProgramStep& step) {
   }
 }
 
+bool LaneRunner::is_sized_at_run_time(const plan::BufferRef& ref) const {
+  return ref.space == plan::Space::output && !plan::is_static(model_.plan->outputs[ref.index]);
+}
+
 HostValue LaneRunner::load_operand(const plan::HostOperand& operand,
                                    const plan::KernelBuffer& buffer) const {
   const plan::BufferRef& ref = operand.ref;
@@ -280,6 +284,7 @@ HostValue LaneRunner::load_operand(const plan::HostOperand& operand,
       ref.index < request_->io.host_inputs.size()) {
     return request_->io.host_inputs[ref.index];
   }
+  if (is_sized_at_run_time(ref)) return request_->io.host_outputs[ref.index];
   const std::span bytes(static_cast<const std::byte*>(buffer.data), ref.size_bytes);
   return HostValue(Tensor::borrow(operand.dtype, operand.dims, bytes, nullptr));
 }
@@ -291,12 +296,8 @@ void LaneRunner::store_result(const plan::HostOperand& target, const plan::Kerne
     slots_[ref.index] = std::move(value);
     return;
   }
-  const bool is_sized_now =
-      ref.space == plan::Space::output && !plan::is_static(model_.plan->outputs[ref.index]);
-  if (is_sized_now) {
-    if (ref.index < request_->io.host_outputs.size()) {
-      request_->io.host_outputs[ref.index] = std::move(value);
-    }
+  if (is_sized_at_run_time(ref)) {
+    request_->io.host_outputs[ref.index] = std::move(value);
     return;
   }
   const bool fits = value.elements.size() == 1 && value.tensor().dtype() == target.dtype &&

@@ -25,7 +25,8 @@ namespace neuronc::runtime {
 struct RequestIo {
   std::span<const std::byte* const> inputs;
   std::span<std::byte* const> outputs;
-  std::span<const HostValue> host_inputs;  // by input, empty if the model has none of this kind
+  // By input or output; empty if the model has none of this kind.
+  std::span<const HostValue> host_inputs;
   std::span<HostValue> host_outputs;
 };
 
@@ -85,6 +86,7 @@ class LaneRunner {
   int32_t run_checked_kernel(const ProgramStep& step);
   void run_host_node(const ProgramStep& step);
   Result<std::vector<HostValue>> evaluate(const ProgramStep& step);
+  bool is_sized_at_run_time(const plan::BufferRef& ref) const;
   HostValue load_operand(const plan::HostOperand& operand, const plan::KernelBuffer& buffer) const;
   void store_result(const plan::HostOperand& target, const plan::KernelBuffer& buffer,
                     HostValue value);

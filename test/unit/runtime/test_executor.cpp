@@ -290,6 +290,37 @@ TEST_CASE("host nodes run between kernels, with results sized at run time") {
   }
 }
 
+TEST_CASE("an output sized at run time is read by a later host node") {
+  TestEvaluator evaluator;
+  ExecutorOptions options;
+  options.evaluator = &evaluator;
+  Fixture fixture(R"(plan "read_output" {
+  input 0 "x" f32[4] bytes 16
+  output 0 "z" i64[-1] bytes 0
+  output 1 "reversed" i64[-1] bytes 0
+  host_slots 0
+  lane 0 core 0 arena 0 {
+    block 0 {
+    }
+  }
+  lane 1 host arena 0 {
+    block 0 {
+      host 0 (r input0+0:16 f32[4]) -> (w output0+0:0 i64[-1])
+      host 1 (r output0+0:0 i64[-1]) -> (w output1+0:0 i64[-1])
+    }
+  }
+})",
+                  options);
+  const Four x{3, 0, 0, 0};
+  std::array<HostValue, 2> host_outputs;
+  const std::byte* inputs[] = {reinterpret_cast<const std::byte*>(&x)};
+  std::byte* outputs[] = {nullptr, nullptr};
+  REQUIRE(fixture.executor->run({inputs, outputs, {}, host_outputs}));
+  REQUIRE(host_outputs[0].tensor().num_elements() == host_outputs[1].tensor().num_elements());
+  CHECK(host_outputs[0].tensor().i64(2) == 4);
+  CHECK(host_outputs[1].tensor().i64(0) == 4);
+}
+
 TEST_CASE("host nodes that refuse or give another type end the request") {
   const auto [from, to, message] = GENERATE(table<std::string, std::string, std::string>(
       {{"host 4", "host 2", "host node 2: of a principle"},
