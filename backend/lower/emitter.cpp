@@ -245,8 +245,24 @@ const Register* GroupEmitter::find_known(ValueId value, const LaneIndex& at) con
   return nullptr;
 }
 
-void GroupEmitter::provide(ValueId value, const LaneIndex& at, Register result) {
-  known_.push_back({value, at, result});
+LaneIndex GroupEmitter::canonical(ValueId value, LaneIndex at) const {
+  const std::vector<int64_t> extents = shape(value);
+  for (size_t d = 0; d < extents.size(); ++d) {
+    if (extents[d] != 1) continue;
+    at.dims[d] = Index(0);
+    at.steps[d] = 0;
+  }
+  return at;
+}
+
+void GroupEmitter::provide(ValueId value, const LaneIndex& given, Register result) {
+  LaneIndex at = canonical(value, given);
+  if (at.lanes > 1 && !varies_at_all(at)) {
+    // Lanes along a dim of one element: the first is the only one that counts.
+    at = LaneIndex::scalar(std::move(at.dims));
+    result = builder_.extract(result, 0);
+  }
+  known_.push_back({value, std::move(at), result});
 }
 
 void GroupEmitter::provide_rounded(ValueId value, const LaneIndex& at, Register sum) {
@@ -259,7 +275,8 @@ Register GroupEmitter::rounded(Register carried, DType declared) {
   return builder_.convert(builder_.convert(carried, DType::f16), DType::f32);
 }
 
-Register GroupEmitter::pull(ValueId value, const LaneIndex& at) {
+Register GroupEmitter::pull(ValueId value, const LaneIndex& given) {
+  const LaneIndex at = canonical(value, given);
   if (const Register* known = find_known(value, at)) return *known;
   Register result;
   const NodeId node = body_.producer(value);
@@ -275,7 +292,7 @@ Register GroupEmitter::pull(ValueId value, const LaneIndex& at) {
     result = lowering.element(*this, body_.node(node), body_.value(value).result_index, at);
   }
   NEURONC_CHECK(result.type.lanes == at.lanes);
-  provide(value, at, result);
+  known_.push_back({value, at, result});
   return result;
 }
 

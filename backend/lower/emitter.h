@@ -116,6 +116,8 @@ class GroupEmitter {
   kernel::BufferId operand_buffer(size_t operand_index);
   kernel::BufferId result_buffer(size_t result_index);
   void find_in_place();
+  // `at` with index 0 along dims of one element, whether a loop or a broadcast wrote it.
+  LaneIndex canonical(ValueId value, LaneIndex at) const;
   const Register* find_known(ValueId value, const LaneIndex& at) const;
 
   struct Known {

@@ -62,6 +62,8 @@ TEST_CASE("running sums") {
       {"%x : f32[7,19]", axis0 + "%y = cum_sum(%x, %a) : f32[7,19]", 1e-5},
       {"%x : f32[7,19]", axis1 + "%y = cum_sum(%x, %a) {reverse = 1} : f32[7,19]", 1e-5},
       {"%x : i32[7,19]", axis1 + "%y = cum_sum(%x, %a) {exclusive = 1} : i32[7,19]"},
+      {"%x : f32[1,19]", axis0 + "%c = cum_sum(%x, %a) : f32[1,19]\n%y = add(%c, %x) : f32[1,19]",
+       1e-5},
       {"%x : i64[7,19]", axis0 + "%y = cum_prod(%x, %a) {exclusive = 1, reverse = 1} : i64[7,19]"},
   });
 }
