@@ -120,23 +120,32 @@ class Recurrence {
 
   void units(const std::function<void(Index)>& body) { e_.loop({0, padded_, lanes_}, body); }
 
-  // Result `i` of the operator, where the group hands it on.
-  void store_result(size_t i, const std::vector<Index>& dims, BufferId state) {
-    const auto& outputs = e_.body().outputs();
-    if (i >= node_.results.size()) return;
-    for (size_t k = 0; k < outputs.size(); ++k) {
-      if (outputs[k] != node_.results[i]) continue;
-      const size_t unit = dims.size();
-      std::vector<Index> at = dims;
-      at.emplace_back(0);
-      const int64_t whole = hidden_ / lanes_ * lanes_;
-      const auto store = [&](Index j, int active) {
-        at[unit] = j;
-        e_.store_result(k, LaneIndex::along(at, unit, lanes_, active), b_.load(state, {j}, lanes_));
-      };
-      if (whole > 0) e_.loop({0, whole, lanes_}, [&](Index j) { store(j, lanes_); });
-      if (whole < hidden_) store(Index(whole), static_cast<int>(hidden_ - whole));
+  // Hands units of result `i` of the operator to the group. Only an operator of one result has
+  // elementwise consumers beside it.
+  void store_units(size_t i, const LaneIndex& at, Register value) {
+    if (node_.results.size() == 1) {
+      e_.provide(node_.results[0], at, value);
+      e_.store_results(at);
+      return;
     }
+    const auto& outputs = e_.body().outputs();
+    for (size_t k = 0; k < outputs.size(); ++k) {
+      if (outputs[k] == node_.results[i]) e_.store_result(k, at, value);
+    }
+  }
+
+  // Result `i` of the operator, if it has one.
+  void store_result(size_t i, std::vector<Index> dims, BufferId state) {
+    if (i >= node_.results.size()) return;
+    const size_t unit = dims.size();
+    dims.emplace_back(0);
+    const int64_t whole = hidden_ / lanes_ * lanes_;
+    const auto store = [&](Index j, int active) {
+      dims[unit] = j;
+      store_units(i, LaneIndex::along(dims, unit, lanes_, active), b_.load(state, {j}, lanes_));
+    };
+    if (whole > 0) e_.loop({0, whole, lanes_}, [&](Index j) { store(j, lanes_); });
+    if (whole < hidden_) store(Index(whole), static_cast<int>(hidden_ - whole));
   }
 
   Register bias(int64_t d, int64_t gate, Index j) {

@@ -58,4 +58,17 @@ TEST_CASE("lstm, gru and rnn run step by step") {
   });
 }
 
+TEST_CASE("elementwise work on a recurrent layer joins its kernel") {
+  check({
+      {"%x : f32[4,2,3]; %z : f32[4,1,2,5]",
+       weights(1, 1, 5, 3) + "%y = rnn(%x, %w, %r, %b) {hidden_size = 5} : f32[4,1,2,5]\n"
+                             "%s = add(%y, %z) : f32[4,1,2,5]",
+       1e-5},
+      {"%x : f32[4,1,3]",
+       weights(1, 4, 8, 3) + "%y = lstm(%x, %w, %r, %b) {hidden_size = 8} : f32[4,1,1,8]\n"
+                             "%s = mul(%y, %y) : f32[4,1,1,8]\n%t = neg(%s) : f32[4,1,1,8]",
+       1e-5},
+  });
+}
+
 }  // namespace neuronc::testing
