@@ -92,16 +92,16 @@ constexpr Rule kRules[] = {remove_identity,    trim_operands,         put_consta
 
 Expected<Changed> canonicalize(Module& module, const NoOptions&, PassContext& context) {
   Changed changed = Changed::no;
-  for (Graph* graph : all_graphs(module)) {
-    changed |= refine_types(module, *graph);
-    Rewriter rewriter{module, *graph, context.remarks};
-    for (NodeId id : graph->nodes()) {
+  for_each_graph(module, [&](Graph& graph) {
+    changed |= refine_types(module, graph);
+    Rewriter rewriter{module, graph, context.remarks};
+    for (NodeId id : graph.nodes()) {
       for (Rule rule : kRules) {
-        if (graph->node(id).is_erased) break;
+        if (graph.node(id).is_erased) break;
         changed |= rule(rewriter, id);
       }
     }
-  }
+  });
   return changed;
 }
 

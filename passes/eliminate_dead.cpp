@@ -30,17 +30,8 @@ Changed erase_unused_nodes(Graph& graph) {
 }  // namespace
 
 Expected<Changed> eliminate_dead(Module& module, const NoOptions&, PassContext&) {
-  // A graph is cleaned before its bodies are listed: erasing a node ends its bodies too.
   Changed changed = Changed::no;
-  std::vector<Graph*> work{&module.graph()};
-  while (!work.empty()) {
-    Graph& graph = *work.back();
-    work.pop_back();
-    changed |= erase_unused_nodes(graph);
-    for (NodeId node : graph.nodes()) {
-      for (const auto& body : graph.node(node).bodies) work.push_back(body.get());
-    }
-  }
+  for_each_graph(module, [&](Graph& graph) { changed |= erase_unused_nodes(graph); });
   return changed;
 }
 

@@ -158,17 +158,14 @@ Expected<Changed> fold_constants(Module& module, const FoldConstantsOptions& opt
   Changed changed = Changed::no;
   // One for all bodies: a thousand endless loops must not take a thousand times as long.
   EvaluationBudget budget{static_cast<double>(options.max_flops)};
-  // Bodies first: folding their node ends them.
-  const std::vector<Graph*> graphs = all_graphs(module);
-  for (size_t i = graphs.size(); i-- > 0;) {
-    Graph* const graph = graphs[i];
-    Folder folder(module, *graph, options, budget, context.remarks);
-    for (NodeId id : graph->nodes()) {
-      if (!graph->node(id).is_erased) changed |= folder.fold(id);
+  for_each_graph(module, [&](Graph& graph) {
+    Folder folder(module, graph, options, budget, context.remarks);
+    for (NodeId id : graph.nodes()) {
+      if (!graph.node(id).is_erased) changed |= folder.fold(id);
     }
     // What became known may be a shape operand of later nodes.
-    changed |= refine_types(module, *graph);
-  }
+    changed |= refine_types(module, graph);
+  });
   return changed;
 }
 

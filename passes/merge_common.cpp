@@ -99,7 +99,7 @@ Changed merge_in(Module& module, Graph& graph) {
 
 Expected<Changed> merge_common(Module& module, const NoOptions&, PassContext&) {
   Changed changed = Changed::no;
-  for (Graph* graph : all_graphs(module)) changed |= merge_in(module, *graph);
+  for_each_graph(module, [&](Graph& graph) { changed |= merge_in(module, graph); });
   return changed;
 }
 

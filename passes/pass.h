@@ -18,6 +18,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -84,7 +85,8 @@ std::string node_label(const Module& module, const Graph& graph, NodeId node);
 // Where a node came from, for diagnostics.
 Location node_location(const Module& module, const Graph& graph, NodeId node);
 
-// The main graph and all bodies in it, each before the bodies inside it.
-std::vector<Graph*> all_graphs(Module& module);
+// Visits the main graph and all bodies in it. A graph is visited before its bodies are listed: a
+// visit that erases a node ends the node's bodies too.
+void for_each_graph(Module& module, const std::function<void(Graph&)>& visit);
 
 }  // namespace neuronc

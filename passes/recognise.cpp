@@ -62,7 +62,8 @@ bool is_reduced_type(const Type& type, const Type& x, std::span<const int64_t> a
 Expected<Changed> recognise(Module& module, const NoOptions&, PassContext& context) {
   const RuleTable table = rules_by_anchor();
   Changed changed = Changed::no;
-  for (Graph* graph : all_graphs(module)) changed |= recognise_in(module, *graph, table, context);
+  for_each_graph(module,
+                 [&](Graph& graph) { changed |= recognise_in(module, graph, table, context); });
   return changed;
 }
 

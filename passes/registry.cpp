@@ -92,15 +92,16 @@ Location node_location(const Module& module, const Graph& graph, NodeId id) {
   return location;
 }
 
-std::vector<Graph*> all_graphs(Module& module) {
-  std::vector<Graph*> graphs{&module.graph()};
-  for (size_t i = 0; i < graphs.size(); ++i) {
-    Graph& graph = *graphs[i];
+void for_each_graph(Module& module, const std::function<void(Graph&)>& visit) {
+  std::vector<Graph*> work{&module.graph()};
+  while (!work.empty()) {
+    Graph& graph = *work.back();
+    work.pop_back();
+    visit(graph);
     for (NodeId node : graph.nodes()) {
-      for (const auto& body : graph.node(node).bodies) graphs.push_back(body.get());
+      for (const auto& body : graph.node(node).bodies) work.push_back(body.get());
     }
   }
-  return graphs;
 }
 
 }  // namespace neuronc

@@ -16,15 +16,15 @@ Changed apply(Rewriter& rewriter, NodeId id, std::span<const SimplifyRule> rules
 
 Expected<Changed> simplify(Module& module, const NoOptions&, PassContext& context) {
   Changed changed = Changed::no;
-  for (Graph* graph : all_graphs(module)) {
-    Rewriter rewriter{module, *graph, context.remarks};
-    for (NodeId id : graph->nodes()) {
+  for_each_graph(module, [&](Graph& graph) {
+    Rewriter rewriter{module, graph, context.remarks};
+    for (NodeId id : graph.nodes()) {
       for (auto rules : {identity_rules(), shape_rules(), weight_rules()}) {
-        if (graph->node(id).is_erased) break;
+        if (graph.node(id).is_erased) break;
         changed |= apply(rewriter, id, rules);
       }
     }
-  }
+  });
   return changed;
 }
 
