@@ -202,13 +202,15 @@ Interval Facts::interval(const Affine& affine, int effort) const {
           range.lo = std::max(range.lo, r.lo);
         }
       }
-    } else if (atom.kind == AtomKind::floor_div && t.coefficient % atom.constant == 0) {
-      // x - (d-1) <= d*floor_div(x,d) <= x
-      const int64_t k = t.coefficient / atom.constant;
+    } else if (atom.kind == AtomKind::floor_div) {
+      // x - (d-1) <= d*floor_div(x,d) <= x, for the least multiple of the whole with such a term.
+      const int64_t scale = atom.constant / std::gcd(atom.constant, t.coefficient);
+      const int64_t k = t.coefficient * scale / atom.constant;
       Affine rest = substitute(affine, t, Affine{0, {}});
+      rest = add_scaled(Affine{0, {}}, rest, scale);
       rest = add_scaled(rest, table_->affine(atom.a), k);
       const Interval slack = Interval{-(atom.constant - 1), 0} * k;
-      range = intersect(range, interval(rest, effort - 1) + slack);
+      range = intersect(range, divide(interval(rest, effort - 1) + slack, scale));
     }
   }
   return range;

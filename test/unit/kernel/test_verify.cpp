@@ -45,6 +45,10 @@ TEST_CASE("indices inside the buffer are proven so") {
   // A reflection: the smaller of two that sum to 198.
   CHECK(first_rule("for %i in [0, 900) {\n"
                    "v0 = load %x[min(198 - mod(%i, 198), mod(%i, 198))] : f32 }") == "");
+  // A guard on a row of pixels, whose quotient by an even width drops a common factor.
+  CHECK(first_rule("for %i in [0, 10) { if (60*%t + 6*%i < 91) {\n"
+                   "v0 = load %m[5*%t + floordiv(%i, 2) + 2, mod(%i, 2)] : f32 } }",
+                   2) == "");
   CHECK(first_rule("v0 = constant 7 : i32\nv1 = check_index v0 [100] : i64\n"
                    "v2 = load %x[data(v1)] : f32") == "");
   CHECK(first_rule("for %i in [0, 200) { if (%i < 100) { v0 = load %x[%i] : f32 } else {\n"
@@ -59,6 +63,9 @@ TEST_CASE("an index that may leave the buffer is an error") {
         "K7");
   CHECK(first_rule("for %i in [0, 100) step 8 {\n"
                    "v0 = load %x[%i] active min(8, 101 - %i) : f32x8 }") == "K7");
+  CHECK(first_rule("for %i in [0, 10) { if (60*%t + 6*%i < 91) {\n"
+                   "v0 = load %m[5*%t + floordiv(%i, 2) + 3, mod(%i, 2)] : f32 } }",
+                   2) == "K7");
   CHECK(first_rule("v0 = load %x[96] active 5 : f32x8") == "K7");
   CHECK(first_rule("for %i in [26*%t, 26*%t + 24) step 8 { v0 = load %x[%i] : f32x8 }", 4) == "K7");
   CHECK(first_rule("v0 = constant 7 : i32\nv1 = check_index v0 [101] : i64\n"
