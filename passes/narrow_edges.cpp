@@ -41,6 +41,7 @@ class EdgeNarrower {
   void narrow_operand(NodeId group, size_t operand_index);
   ValueId narrow_twin(NodeId group, size_t index) const;
   void drop_unused_results(NodeId group);
+  void bypass_if_empty(NodeId group);
   ValueId append_cast(Graph& body, ValueId value, DType to, NodeId before);
 
   Module& module_;
@@ -202,6 +203,18 @@ void EdgeNarrower::narrow(const std::vector<ValueId>& values) {
   }
 }
 
+// A group that did nothing but narrow its operands does nothing any more.
+void EdgeNarrower::bypass_if_empty(NodeId group) {
+  const Graph& body = *graph_.node(group).bodies[0];
+  if (body.first_node()) return;
+  for (size_t i = 0; i < body.outputs().size(); ++i) {
+    const ValueId input = body.outputs()[i];
+    const ValueId outer = graph_.node(group).operands[body.value(input).result_index];
+    edit_.replace_all_uses(graph_.node(group).results[i], outer);
+  }
+  edit_.erase(group);
+}
+
 // Makes a group of fewer results in place of one some of whose results nobody uses any more.
 void EdgeNarrower::drop_unused_results(NodeId group) {
   const std::vector<ValueId> results = graph_.node(group).results;
@@ -249,15 +262,15 @@ Changed EdgeNarrower::run() {
   Changed changed = Changed::no;
   for (const auto& [root, values] : classes) {
     int64_t num_elements = 0;
-    bool has_maker = false;
+    NodeId maker;
     std::string reason;
     for (ValueId id : values) {
       num_elements = std::max(num_elements, graph_.type(id).num_elements());
-      has_maker |= is_group(graph_.producer(id));
+      if (!maker && is_group(graph_.producer(id))) maker = graph_.producer(id);
       if (reason.empty()) reason = why_wide(id);
     }
-    if (!has_maker || num_elements < min_elements_) continue;
-    const std::string where = node_label(module_, graph_, graph_.producer(values.front()));
+    if (!maker || num_elements < min_elements_) continue;
+    const std::string where = node_label(module_, graph_, maker);
     if (!reason.empty()) {
       context_.remarks.missed(
           where, fmt::format("an edge of {} elements keeps f32: {}", num_elements, reason));
@@ -273,7 +286,10 @@ Changed EdgeNarrower::run() {
   for (NodeId id : graph_.nodes()) {
     if (is_group(id)) groups.push_back(id);
   }
-  for (NodeId id : groups) drop_unused_results(id);
+  for (NodeId id : groups) {
+    drop_unused_results(id);
+    if (!graph_.node(id).is_erased) bypass_if_empty(id);
+  }
   return changed;
 }
 
