@@ -241,7 +241,9 @@ BufferRef PlanBuilder::ref_to(const Base& base, uint32_t lane, Access access, ui
     case Home::constant:
       return {Space::constant, access, base.index, offset_bytes, size_bytes};
     case Home::output:
-      if (lane == base.lane) return {Space::output, access, base.index, offset_bytes, size_bytes};
+      if (lane == base.lane || !base.channel) {
+        return {Space::output, access, base.index, offset_bytes, size_bytes};
+      }
       [[fallthrough]];
     case Home::channel:
       return {Space::channel, access, base.channel.index, offset_bytes, size_bytes};
@@ -249,6 +251,10 @@ BufferRef PlanBuilder::ref_to(const Base& base, uint32_t lane, Access access, ui
       return {Space::host_slot, access, slot_of_.at(base.value), 0, 0};
     case Home::arena:
       break;
+  }
+  if (base.is_empty()) {
+    // It has no lane of its own.
+    return LaneBuilder::arena_ref(lanes_[lane].allocate("empty", 0), access, 0, 0);
   }
   const auto [it, is_new] = allocation_of_.try_emplace(base.value, 0);
   if (is_new) it->second = lanes_[lane].allocate(graph_.value(base.value).name, base.size_bytes);

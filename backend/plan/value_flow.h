@@ -58,8 +58,10 @@ struct Base {
   // Carries it to other lanes: its home, or for an output a copy.
   plan::ChannelId channel;
 
+  // A value without elements, which no kernel is run for.
+  bool is_empty() const { return !is_written && size_bytes == 0; }
   bool is_read_by_others() const {
-    return !reads.empty() && (reads.size() > 1 || reads.begin()->first != lane);
+    return !is_empty() && !reads.empty() && (reads.size() > 1 || reads.begin()->first != lane);
   }
   // The writing lane reads it after it has been sent.
   bool is_read_back() const {

@@ -87,6 +87,20 @@ module "m" stage cast {
 })");
 }
 
+TEST_CASE("values without elements between cores, the host and the outputs") {
+  check_model(R"(nir 1
+module "m" stage cast {
+  input %x : f32[0,6]
+  %0 = abs(%x) : f32[0,6] core
+  %1 = neg(%0) : f32[0,6] host
+  %2 = exp(%1) : f32[0,6] core
+  %3 = relu(%2) : f32[0,6] host
+  %4 = reduce_sum(%3) {keepdims = 0} : f32[] host
+  output %4 as "sum"
+  output %2 as "y"
+})");
+}
+
 TEST_CASE("integers and booleans come out exactly") {
   check_model(R"(nir 1
 module "m" stage cast {
