@@ -58,6 +58,9 @@ OrRefusal<Dim> window_result_dim(const Window& window, size_t axis, Dim input, C
     return stride == 1 && pads == reach ? input : Dim::unknown();
   }
   const int64_t room = input.number() + pads - reach - 1;
+  // Rounded up, one partial window is left of a window that is larger than the whole.
+  const bool is_one_partial = ceil_mode == CeilMode::yes && room < 0 && room > -stride;
+  if (is_one_partial) return Dim(1);
   if (room < 0) {
     return refuse(fmt::format("a window of {} does not fit into {} elements", reach + 1,
                               input.number() + pads));

@@ -7,6 +7,9 @@ namespace neuronc::testing {
 
 TEST_CASE("max_pool takes the greatest element") {
   check({
+      {"%x : f32[1,5,4,2]",
+       "%y = max_pool(%x) {ceil_mode = 1, kernel_shape = [3, 3], strides = [2, 2]} : "
+       "f32[1,5,2,1]"},
       {"%x : f32[1,16,9,9]",
        "%y = max_pool(%x) {kernel_shape = [3, 3], strides = [2, 2]} : f32[1,16,4,4]"},
       {"%x : f32[2,19,8,8]",
