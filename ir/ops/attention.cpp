@@ -62,10 +62,6 @@ Types infer_attention(const InferInput& input) {
       return std::vector<Type>(input.num_results, Type::unranked(dtype));
     }
   }
-  const bool masks = input.has(3) || input.op.i64("is_causal") != 0 || input.has(6);
-  if (input.op.f64("softcap") != 0 && masks) {
-    return refuse("ONNX leaves open whether `softcap` comes before or after the mask");
-  }
   NEURONC_ASSIGN(const std::vector<Dim> q, heads_of(input, 0, "q_num_heads"));
   NEURONC_ASSIGN(const std::vector<Dim> k, heads_of(input, 1, "kv_num_heads"));
   NEURONC_ASSIGN(const std::vector<Dim> v, heads_of(input, 2, "kv_num_heads"));
@@ -217,9 +213,9 @@ Values evaluate_attention(const EvaluateInput& input) {
       row[static_cast<size_t>(j)] = sum * scale;
     }
     show(0);
-    for (size_t j = 0; j < row.size(); ++j) row[j] += bias[static_cast<size_t>(i) * row.size() + j];
-    show(1);
     for (double& x : row) x = softcap == 0 ? x : softcap * math::tanh(x / softcap);
+    show(1);
+    for (size_t j = 0; j < row.size(); ++j) row[j] += bias[static_cast<size_t>(i) * row.size() + j];
     show(2);
     normalise(row);
     show(3);
@@ -312,12 +308,13 @@ Values evaluate_rotary(const EvaluateInput& input) {
 
 }  // namespace
 
-/// y = softmax(scale * q k^T + mask) v per head; each key head serves a run of query heads. A bool
-/// mask hides where it is false; `is_causal` hides later keys; keys from num_keys[b] on are hidden;
-/// past keys and values stand before the new ones. `scores` shows the scores scaled (0), masked
-/// (1), capped (2) or normalised (3). Shapes: query [B,H,L,D] or [B,L,H*D], key and value alike
+/// y = softmax(cap(scale * q k^T) + mask) v per head; each key head serves a run of query heads.
+/// cap(s) = softcap * tanh(s / softcap), before the mask as ONNX corrected it in 2026. A bool mask
+/// hides where it is false; `is_causal` hides later keys; keys from num_keys[b] on are hidden; past
+/// keys and values stand before the new ones. `scores` shows the scores scaled (0), capped (1),
+/// masked (2) or normalised (3). Shapes: query [B,H,L,D] or [B,L,H*D], key and value alike
 /// with their own heads, past [B,heads,P,size], mask broadcast to [B,H,L,keys], num_keys [B].
-/// Types: floats.   Source: ONNX Attention-24, without `softcap` beside a mask.
+/// Types: floats.   Source: ONNX Attention-24.
 NEURONC_OP(attention) = {"attention",          "values weighted by the match of queries and keys",
                          "ONNX Attention-24",  kAttentionOperands,
                          kAttentionAttributes, kAttentionResults,

@@ -208,3 +208,23 @@ TEST_CASE("boxes, grids and windows put back") {
   };
   for (const OpCase& c : cases) require_case(c);
 }
+
+TEST_CASE("attention caps scores before it masks them") {
+  const Tensor q = f32({1, 1, 1, 1}, {1}), k = f32({1, 1, 2, 1}, {1, 3}),
+               v = f32({1, 1, 2, 1}, {1, 5});
+  const auto attend = [&](int64_t mode, const Tensor& mask, double y,
+                          const std::vector<double>& scores) {
+    require_case({"attention",
+                  {{"softcap", 1.0}, {"scale", 1.0}, {"qk_matmul_output_mode", mode}},
+                  {q, k, v, mask},
+                  {f32({1, 1, 1, 1}, {y}), k, v, f32({1, 1, 1, 2}, scores)},
+                  1e-6});
+  };
+  const Tensor mask = f32({1, 2}, {0, -1});
+  attend(0, mask, 2.26891271, {1, 3});
+  attend(1, mask, 2.26891271, {0.76159416, 0.99505475});
+  attend(2, mask, 2.26891271, {0.76159416, -0.00494525});
+  attend(3, mask, 2.26891271, {0.68277182, 0.31722818});
+  attend(3, f32({1, 2}, {0, -kInf}), 1, {1, 0});
+  attend(3, boolean({1, 2}, {0, 1}), 5, {0, 1});
+}
