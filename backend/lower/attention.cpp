@@ -137,6 +137,9 @@ class Attention {
     const double scale =
         op.has("scale") ? op.f64("scale") : 1 / std::sqrt(static_cast<double>(q_.size));
     Register score = b_.mul(dot(key, source), number(scale));
+    // Before anything is hidden, which a cap would bring back.
+    const double cap = op.f64("softcap");
+    if (cap != 0) score = b_.mul(number(cap), math::tanh(b_, b_.div(score, number(cap))));
     const Register hidden = number(-std::numeric_limits<double>::infinity());
     if (node_.has_operand(kMask)) {
       const Register mask =
@@ -152,9 +155,7 @@ class Attention {
       const Register count = e_.pull(node_.operands[kNumKeys], LaneIndex::scalar({batch_}));
       score = b_.select(b_.ge(b_.index_value(key), count), hidden, score);
     }
-    const double cap = op.f64("softcap");
-    if (cap == 0) return score;
-    return b_.mul(number(cap), math::tanh(b_, b_.div(score, number(cap))));
+    return score;
   }
 
   // A query that sees no key has no weights.
