@@ -72,7 +72,8 @@ Touch Tracer::touch(ValueId value, plan::Access access, uint64_t size_bytes) con
   touch.size_bytes = size_bytes;
   const Storage& storage = graph_.value(value).storage;
   touch.base = storage.is_view() ? storage.base : value;
-  if (storage) {
+  // What has no elements has no place either; its base may be as empty.
+  if (storage && size_bytes > 0) {
     touch.offset_bytes = static_cast<uint64_t>(storage.offset) *
                          static_cast<uint64_t>(neuronc::size_bytes(storage.dtype));
   }

@@ -101,6 +101,17 @@ module "m" stage cast {
 })");
 }
 
+TEST_CASE("parts without elements lie nowhere in their concat") {
+  check_model(R"(nir 1
+module "m" stage cast {
+  input %x : f32[2,0,8]
+  %0 = abs(%x) : f32[2,0,8] core
+  %1 = softmax(%0) {axis = 0} : f32[2,0,8] core
+  %2 = concat(%1, %0) {axis = 2} : f32[2,0,16] core
+  output %2 as "y"
+})");
+}
+
 TEST_CASE("integers and booleans come out exactly") {
   check_model(R"(nir 1
 module "m" stage cast {
