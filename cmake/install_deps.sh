@@ -5,7 +5,7 @@ set -euo pipefail
 
 build_packages=(
   build-essential cmake ninja-build ccache pkg-config git
-  llvm-19-dev liblld-19-dev   # these bring zlib1g-dev, libzstd-dev, libxml2-dev and libffi-dev
+  llvm-19-dev                 # this brings zlib1g-dev, libzstd-dev, libxml2-dev and libffi-dev
   libonnx-dev libprotobuf-dev protobuf-compiler
   libfmt-dev catch2 libexpected-dev libcli11-dev nlohmann-json3-dev libxxhash-dev libstb-dev
 )

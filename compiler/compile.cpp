@@ -5,6 +5,7 @@
 
 #include "compiler/driver.h"
 #include "compiler/include/neuronc/compiler.h"
+#include "ir/base/thread.h"
 
 #ifndef NEURONC_VERSION
 #define NEURONC_VERSION "0.1.0"
@@ -53,6 +54,7 @@ void finish(CompileResult& result, const Compilation& compilation, const Compile
 // cannot be had is the model's problem, not a crash.
 template <class Steps>
 CompileResult run(const CompileOptions& options, Steps steps) {
+  const FloatEnvironment environment;
   CompileResult result;
   Compilation compilation;
   Diagnostics diagnostics;

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/llvm/codegen.h"
 #include "compiler/commands/check.h"
 #include "compiler/commands/compile.h"
 #include "compiler/commands/inspect.h"
@@ -72,6 +73,7 @@ int run(const std::vector<std::string>& args) {
 
 int main(int argc, char** argv) {
   neuronc::begin_command();
+  neuronc::throw_llvm_errors();
   try {
     return neuronc::end_command("neuronc", run(std::vector<std::string>(argv + 1, argv + argc)));
   } catch (const std::exception& error) {

@@ -33,6 +33,7 @@
 
 #include "backend/llvm/emit.h"
 #include "backend/llvm/link.h"
+#include "ir/base/thread.h"
 #include "ir/kernel/verify.h"
 
 namespace neuronc {
@@ -44,6 +45,7 @@ struct FatalError {
 };
 
 // LLVM is built with unwind tables, so an exception leaves it; nothing of it is used afterwards.
+// Without this handler, which is one for the process and so the command's, LLVM aborts.
 void on_fatal_error(void*, const char* reason, bool) { throw FatalError{reason}; }
 
 void initialise_llvm() {
@@ -53,7 +55,6 @@ void initialise_llvm() {
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
-    llvm::install_fatal_error_handler(on_fatal_error, nullptr);
   });
 }
 
@@ -190,12 +191,12 @@ std::vector<OrRefusal<Object>> produce_objects(std::span<const KernelSymbol> ker
       objects[i] = produce(kernels.subspan(first, size), options, Product::object);
     }
   };
-  const size_t wanted = options.num_threads > 0
-                            ? static_cast<size_t>(options.num_threads)
-                            : std::max<size_t>(std::thread::hardware_concurrency(), 1);
+  const size_t wanted =
+      options.num_threads > 0 ? static_cast<size_t>(options.num_threads) : num_usable_processors();
   std::vector<std::thread> helpers;
   try {
-    for (size_t i = 1; i < std::min(wanted, count); ++i) helpers.emplace_back(work);
+    for (size_t i = 1; i < std::min(wanted, count); ++i)
+      helpers.push_back(start_thread("neuronc llvm", work));
   } catch (const std::system_error&) {
     // The machine gives no more threads; those there are do the work.
   }
@@ -230,6 +231,10 @@ OrRefusal<std::string> produce_text(std::span<const KernelSymbol> kernels,
 
 }  // namespace
 }  // namespace llvm_backend
+
+void throw_llvm_errors() {
+  llvm::install_fatal_error_handler(llvm_backend::on_fatal_error, nullptr);
+}
 
 OrRefusal<std::vector<std::byte>> compile_kernels(std::span<const KernelSymbol> kernels,
                                                   const CodegenOptions& options,

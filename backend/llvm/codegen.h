@@ -1,5 +1,5 @@
 // Native code from kernels: one ELF shared object with one symbol per kernel. The only door to
-// LLVM and lld; it shows none of their types.
+// LLVM; it shows none of its types.
 //
 // The object calls nothing: no undefined symbol, no dynamic relocation, no writable data. Equal
 // kernels and options give equal bytes.
@@ -20,7 +20,7 @@ namespace neuronc {
 struct CodegenOptions {
   std::string cpu = "x86-64-v3";  // x86-64-v2 | x86-64-v3 | x86-64-v4 | native
   int opt_level = 2;              // 0: no optimisation, 2: the pipeline
-  int num_threads = 0;            // 0: as many as the machine has; without effect on the bytes
+  int num_threads = 0;            // 0: as many as the process may use; without effect on the bytes
 };
 
 // What a lowering wants to know of the processor that it lowers for.
@@ -64,6 +64,10 @@ OrRefusal<std::string> emit_llvm_text(std::span<const KernelSymbol> kernels,
                                       const CodegenOptions& options);
 OrRefusal<std::string> emit_assembly(std::span<const KernelSymbol> kernels,
                                      const CodegenOptions& options);
+
+// Makes LLVM's fatal errors refusals of compile_kernels, by a handler that LLVM keeps for the whole
+// process: a command calls it, a library leaves the process as it is.
+void throw_llvm_errors();
 
 // "19.1.7", for --version and the build information of an artifact.
 std::string llvm_version();

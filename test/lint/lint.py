@@ -29,7 +29,7 @@ LAYERS = {
 }
 # Folders of the only code that may see a library, by a pattern of its headers.
 PRIVATE_LIBRARIES = {
-    r"(llvm|llvm-c|lld)/": ["backend/llvm", "compiler/version"],
+    r"(llvm|llvm-c|lld)/": ["backend/llvm"],
     r"(onnx|google/protobuf)/": ["compiler/onnx", "test"],
 }
 # Headers that may include a private library because nobody outside their folder includes them.

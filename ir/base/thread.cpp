@@ -1,0 +1,116 @@
+// Implements thread.h.
+#include "ir/base/thread.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <string>
+#include <utility>
+
+namespace neuronc {
+namespace {
+
+// Blocks signals while it lives; a thread that starts meanwhile inherits the mask.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) {
+      sigdelset(&all, fault);
+    }
+    pthread_sigmask(SIG_SETMASK, &all, &saved_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &saved_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t saved_;
+};
+
+// The quota in processors that the files of a control group state; infinity without one.
+double quota_v2(const std::string& folder) {
+  std::ifstream file(folder + "/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (!(file >> quota >> period) || quota == "max" || period <= 0) return INFINITY;
+  return std::strtod(quota.c_str(), nullptr) / period;
+}
+
+double quota_v1(const std::string& folder) {
+  std::ifstream quota_file(folder + "/cpu.cfs_quota_us");
+  std::ifstream period_file(folder + "/cpu.cfs_period_us");
+  double quota = 0;
+  double period = 0;
+  if (!(quota_file >> quota) || !(period_file >> period) || quota <= 0 || period <= 0) {
+    return INFINITY;
+  }
+  return quota / period;
+}
+
+// Of this process's group and the groups around it.
+double control_group_quota() {
+  double least = INFINITY;
+  std::ifstream groups("/proc/self/cgroup");
+  // A line is "0::/path" in version 2, "N:cpu,cpuacct:/path" in version 1.
+  for (std::string line; std::getline(groups, line);) {
+    const size_t first = line.find(':');
+    const size_t second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    const bool is_v2 = controllers == ",,";
+    if (!is_v2 && controllers.find(",cpu,") == std::string::npos) continue;
+    std::string path = line.substr(second + 1);
+    while (true) {
+      least = std::min(
+          least, is_v2 ? quota_v2("/sys/fs/cgroup" + path) : quota_v1("/sys/fs/cgroup/cpu" + path));
+      if (path.empty() || path == "/") break;
+      path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
+    }
+  }
+  return least;
+}
+
+uint32_t count_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  uint32_t count = sched_getaffinity(0, sizeof(set), &set) == 0
+                       ? static_cast<uint32_t>(CPU_COUNT(&set))
+                       : std::thread::hardware_concurrency();
+  const double quota = control_group_quota();
+  if (std::isfinite(quota)) {
+    count = std::min(count, static_cast<uint32_t>(std::max(std::ceil(quota), 1.0)));
+  }
+  return std::max<uint32_t>(count, 1);
+}
+
+}  // namespace
+
+FloatEnvironment::FloatEnvironment() {
+  fegetenv(&saved_);
+  fesetenv(FE_DFL_ENV);
+}
+
+FloatEnvironment::~FloatEnvironment() { fesetenv(&saved_); }
+
+std::thread start_thread(std::string_view name, std::function<void()> body) {
+  const SignalsBlocked blocked;
+  std::string short_name(name.substr(0, 15));
+  return std::thread([name = std::move(short_name), body = std::move(body)] {
+    pthread_setname_np(pthread_self(), name.c_str());
+    fesetenv(FE_DFL_ENV);
+    body();
+  });
+}
+
+uint32_t num_usable_processors() {
+  static const uint32_t count = count_processors();
+  return count;
+}
+
+}  // namespace neuronc
