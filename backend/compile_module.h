@@ -33,6 +33,7 @@ struct PhaseTime {
 
 struct CompiledModel {
   std::string isa;  // the processor the code is for, "x86-64-v3" or "x86-64-v4,avx512vnni"
+  std::vector<std::string> features;  // what it must have, by LLVM's names; empty: `isa` says it
   std::vector<std::byte> code;        // an ELF shared object
   plan::Plan plan;                    // offsets of constants are for the NEFF writer to fill in
   std::vector<Tensor> constants;      // the bytes of plan.constants, in their order

@@ -40,6 +40,7 @@ Json target_json(const CompiledModel& compiled) {
   Json arenas = Json::array();
   for (const plan::Lane& lane : compiled.plan.lanes) arenas.push_back(lane.arena_bytes);
   return {{"isa", compiled.isa},
+          {"features", compiled.features},
           {"neuroncores", plan::num_cores(compiled.plan)},
           {"code_bytes", compiled.code.size()},
           {"arena_bytes", arenas},
@@ -81,7 +82,8 @@ std::string neff_json(const CompiledModel& compiled, const NeffJsonInfo& info) {
   json["compiler"] = compiler_json(info);
   json["inputs"] = tensors_json(compiled.plan.inputs);
   json["outputs"] = tensors_json(compiled.plan.outputs);
-  json["target"] = target_json(compiled);
+  // The best last; a runtime reads no further than this list.
+  json["targets"] = Json::array({target_json(compiled)});
   if (!info.partition_report.empty()) {
     json["partition"] = Json::parse(info.partition_report, nullptr, /*allow_exceptions=*/false);
   }

@@ -1,10 +1,13 @@
-// Writes `neff.json`: what a compiled model is, for people and tools. The runtime does not need it.
+// Writes `neff.json`: what a compiled model is, for people and tools. Of it the runtime reads
+// `targets`.
 //
 //   format        1
 //   model         name, hash of the file, operations: in model, after optimizations, placed where
 //   compiler      version, LLVM's version, the options that made the file
 //   inputs, outputs   name, dtype, shape (null: known at run time)
-//   target        instruction set, cores, bytes of arenas and channels
+//   targets       instruction set, features that it needs, cores, bytes of arenas and channels; of
+//   the
+//                 list the runtime takes the last one that the machine has the features for
 //   partition     what the partitioner reported, if it ran
 //   kernels       symbol, core, variant, model nodes behind it, predicted cost
 //   host_nodes    what the host runs, with the reason

@@ -257,8 +257,9 @@ OrRefusal<Done> check_variants(const NeffContents& contents) {
     if (!names.insert(variant.isa).second) return refuse(variant.isa + " is there twice");
     if (variant.isa.empty() || variant.isa.size() > 80) return refuse("an isa has no usable name");
     if (variant.plan.inputs != first.inputs || variant.plan.outputs != first.outputs ||
-        num_cores(variant.plan) != num_cores(first)) {
-      return refuse(fmt::format("{} and {} differ in inputs, outputs or cores", variant.isa,
+        num_cores(variant.plan) != num_cores(first) ||
+        variant.plan.lanes.size() != first.lanes.size()) {
+      return refuse(fmt::format("{} and {} differ in inputs, outputs or lanes", variant.isa,
                                 contents.variants[0].isa));
     }
   }
@@ -290,6 +291,9 @@ void write_variant(TarWriter& tar, const NeffVariant& variant, const WeightsLayo
   const std::vector<std::vector<std::byte>> files = encode(plan);
   for (size_t i = 0; i < files.size(); ++i) {
     tar.member(fmt::format("{}/sg{:02}/plan", variant.isa, i), files[i], Place::anywhere);
+  }
+  if (!variant.kernels.empty()) {
+    tar.member(variant.isa + "/kernels.nki", as_bytes(variant.kernels), Place::anywhere);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -24,11 +25,13 @@ struct NeffConstant {
   std::span<const std::byte> bytes;
 };
 
-// One instruction set the model was compiled for, for example "x86-64-v3".
+// One instruction set the model was compiled for, for example "x86-64-v3". All of a NEFF have the
+// same inputs, outputs and lanes; which one runs is decided by the list in neff.json (neff_json.h).
 struct NeffVariant {
   std::string isa;
   std::span<const std::byte> code;  // an ELF shared object
   plan::Plan plan;                  // constants' offsets are filled in by the writer
+  std::string_view kernels{};       // the text of kernels.nki; empty: none
 };
 
 struct NeffMember {
@@ -41,7 +44,7 @@ struct NeffContents {
   std::string compiler_version;
   std::string json;              // neff.json
   std::string host_nir;          // empty: no host nodes
-  std::vector<NeffMember> more;  // further members: host.nirc, kernels.nki
+  std::vector<NeffMember> more;  // further members: host.nirc
   std::vector<NeffVariant> variants;
   std::vector<NeffConstant> constants;  // any order, duplicates allowed; unused ones are left out
 };

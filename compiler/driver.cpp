@@ -344,10 +344,8 @@ NeffContents neff_contents(const Compilation& compilation, const CompileOptions&
   if (!code.host_nirc.empty()) {
     contents.more.push_back({"host.nirc", std::as_bytes(std::span(code.host_nirc))});
   }
-  if (options.emit_kernels) {
-    contents.more.push_back({"kernels.nki", std::as_bytes(std::span(code.kernel_text))});
-  }
   contents.variants.push_back({code.isa, code.code, code.plan});
+  if (options.emit_kernels) contents.variants.back().kernels = code.kernel_text;
   for (size_t i = 0; i < code.constants.size(); ++i) {
     contents.constants.push_back({code.plan.constants[i].hash, code.constants[i].bytes()});
   }

@@ -33,6 +33,8 @@ class CodeImage {
   // The function of that name, or nullptr.
   plan::KernelFunction find(std::string_view symbol) const;
 
+  size_t size_bytes() const { return size_bytes_; }
+
   // Appends one line per function to /tmp/perf-PID.map, which perf reads. Errors are ignored: a
   // profile is a convenience.
   void write_perf_map() const;

@@ -1,19 +1,34 @@
-// Which instruction sets this CPU runs, under the names that NEFF folders have.
+// Which code of a NEFF this machine runs: features of the processor that the system lets us use.
 #pragma once
 
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/status.h"
 
 namespace neuronc::runtime {
 
-// Empty if this CPU runs code for `isa` ("x86-64-v4,+avx512vnni"), else what it lacks.
-std::string missing_features(std::string_view isa);
+// A folder of a NEFF with code and plans, and what the machine must have to run them.
+struct NeffTarget {
+  std::string isa;                    // the folder's name, "x86-64-v4-bf16"
+  std::vector<std::string> features;  // by LLVM's names: "avx2", "avx512bf16", "amx-tile", ...
+};
 
-// The best of `isas` that this CPU runs: the highest level, then the most features.
-// Errors: NRT_HW_ERROR if it runs none of them, with what to do about it.
-Result<std::string> choose_isa(std::span<const std::string> isas);
+// The names of the features that this machine has; "x86-64-v2" and the further levels are among
+// them. For the AMX ones the system is asked once whether this process may use them.
+std::span<const std::string_view> cpu_features();
+
+// What of the target's features this machine lacks.
+std::vector<std::string_view> missing_features(const NeffTarget& target);
+
+// The features behind a folder's name that says them itself: "x86-64-v4,+avx512vnni".
+std::vector<std::string> features_in_name(std::string_view isa);
+
+// The last of `targets` (ascending by preference) that this machine runs; with a `wanted` name (not
+// empty, NEURON_RT_TARGET) that one. Errors: NRT_HW_ERROR if the machine runs none of them or not
+// the wanted one, NRT_INVALID if there is no code or none of that name; with what to do about it.
+Result<std::string> choose_target(std::span<const NeffTarget> targets, std::string_view wanted);
 
 }  // namespace neuronc::runtime

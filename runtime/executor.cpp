@@ -105,6 +105,14 @@ Result<Done> Executor::make_runners(const std::byte* weights, const KernelResolv
   return Done{};
 }
 
+uint64_t Executor::memory_bytes() const {
+  uint64_t sum = arena_bytes_ + plan_.shared_bytes + plan_.expanded_bytes;
+  for (const plan::Channel& channel : plan_.channels) {
+    sum += aligned(channel.slot_bytes) * channel.depth;
+  }
+  return sum;
+}
+
 void Executor::start_threads() {
   for (size_t lane = 0; lane < runners_.size(); ++lane) {
     threads_.emplace_back([this, lane] { serve_lane(lane); });

@@ -43,6 +43,8 @@ class Executor {
   Result<Done> run(const RequestIo& io);
 
   uint64_t arena_bytes() const { return arena_bytes_; }
+  // Of the model's own: arenas, channels, shared and expanded memory.
+  uint64_t memory_bytes() const;
 
  private:
   static constexpr uint64_t kMaxInFlight = 32;

@@ -1,4 +1,4 @@
-// Runs the kernels of kernels.nki with the interpreter.
+// Runs the kernels of <isa>/kernels.nki with the interpreter.
 #include "runtime/kernel_checker.h"
 
 #include <string>
@@ -50,8 +50,9 @@ class InterpretingChecker : public KernelChecker {
 }  // namespace
 
 Result<std::unique_ptr<KernelChecker>> load_kernel_checker(const NeffImage& image,
+                                                           std::string_view isa,
                                                            const plan::Plan& plan) {
-  const NeffMemberView* member = image.find("kernels.nki");
+  const NeffMemberView* member = image.find(fmt::format("{}/kernels.nki", isa));
   if (member == nullptr) {
     return fail(NRT_INVALID,
                 "NEURON_RT_CHECK needs the kernels' text, and the NEFF has no kernels.nki; compile "

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "ir/base/expected.h"
 #include "ir/plan/kernel_abi.h"
@@ -26,9 +27,10 @@ class KernelChecker {
                                  int64_t tile_end) = 0;
 };
 
-// Reads kernels.nki: the text of every kernel of `plan`, one after the other.
+// Reads <isa>/kernels.nki: the text of every kernel of `plan`, one after the other.
 // Errors: NRT_INVALID if the NEFF has none, or it cannot be read.
 Result<std::unique_ptr<KernelChecker>> load_kernel_checker(const NeffImage& image,
+                                                           std::string_view isa,
                                                            const plan::Plan& plan);
 
 }  // namespace neuronc::runtime

@@ -2,6 +2,7 @@
 #include "runtime/model.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 
 #include "runtime/cpu.h"
@@ -20,7 +21,9 @@ bool is_set(const char* variable) {
 Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const NeffImage> image, Cores& cores,
                                            int32_t start_core, int32_t num_cores) {
   std::unique_ptr<Model> model(new Model(std::move(image), cores));
-  NEURONC_ASSIGN(model->isa_, choose_isa(model->image_->isas()));
+  const char* wanted = std::getenv("NEURON_RT_TARGET");
+  NEURONC_ASSIGN(model->isa_,
+                 choose_target(model->image_->targets(), wanted == nullptr ? "" : wanted));
   NEURONC_ASSIGN(model->plan_, model->image_->read_plan(model->isa_));
   const uint32_t needed = plan::num_cores(model->plan_);
   if (num_cores > 0 && static_cast<uint32_t>(num_cores) < needed) {
@@ -34,7 +37,7 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const NeffImage> imag
   options.cores = model->turns_;
   options.evaluator = model->evaluator_.get();
   if (is_set("NEURON_RT_CHECK")) {
-    NEURONC_ASSIGN(model->checker_, load_kernel_checker(*model->image_, model->plan_));
+    NEURONC_ASSIGN(model->checker_, load_kernel_checker(*model->image_, model->isa_, model->plan_));
     options.checker = model->checker_.get();
   }
   const CodeImage& code = *model->code_;
@@ -48,6 +51,21 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const NeffImage> imag
 Model::~Model() {
   executor_.reset();
   cores_.release(turns_);
+}
+
+nrt_model_info_t Model::info() const {
+  nrt_model_info_t info{};
+  const NeffHeader& header = image_->header();
+  std::memcpy(info.name, header.name, sizeof(info.name));
+  std::memcpy(info.compiler_version, header.compiler_version, sizeof(info.compiler_version));
+  uuid_text(header).copy(info.uuid, sizeof(info.uuid) - 1);
+  isa_.copy(info.target, sizeof(info.target) - 1);
+  info.nc_count = plan::num_cores(plan_);
+  info.first_nc = first_core_;
+  info.code_bytes = code_->size_bytes();
+  info.weight_bytes = image_->weights().size();
+  info.memory_bytes = executor_->memory_bytes();
+  return info;
 }
 
 Result<Done> Model::load_code() {

@@ -14,7 +14,7 @@ namespace neuronc::runtime {
 class Model {
  public:
   // Loads the best variant for this CPU onto cores; `cores` outlives the model.
-  // Errors: those of reading, choose_isa, code and plan, Cores::assign and Executor::create.
+  // Errors: those of reading, choose_target, code and plan, Cores::assign and Executor::create.
   static Result<std::unique_ptr<Model>> load(std::shared_ptr<const NeffImage> image, Cores& cores,
                                              int32_t start_core, int32_t num_cores);
   ~Model();
@@ -23,7 +23,9 @@ class Model {
 
   const plan::Plan& plan() const { return plan_; }
   const NeffImage& image() const { return *image_; }
+  const std::string& isa() const { return isa_; }
   Executor& executor() { return *executor_; }
+  nrt_model_info_t info() const;
 
  private:
   Model(std::shared_ptr<const NeffImage> image, Cores& cores)
@@ -34,6 +36,7 @@ class Model {
   std::shared_ptr<const NeffImage> image_;
   Cores& cores_;
   std::vector<TurnLock*> turns_;
+  uint32_t first_core_ = 0;
   std::string isa_;
   plan::Plan plan_;
   std::unique_ptr<CodeImage> code_;

@@ -5,11 +5,15 @@
 //   host.nir             the graph of host nodes, where there are any (host.nirc: its constants)
 //   <isa>/code.so        the kernels; no relocations, no undefined symbols; on a 4096 boundary
 //   <isa>/sgNN/plan      the plan, one file a lane (ir/plan/binary.h)
+//   <isa>/kernels.nki    the kernels' text, with --emit-kernels
 //   weights.bin          constants, each on 64 bytes; the last member, on a 4096 boundary
 //
-// <isa> is a level of the x86-64 psABI, with further features behind commas:
-// `x86-64-v3`, `x86-64-v4,+avx512vnni`. Boundaries count from the start of the file; they are made
-// with pax comments, so that any tar reads the archive. All numbers are little-endian.
+// There may be several <isa>, each with its own code and plans over the same weights; neff.json
+// lists them under "targets", the best last, with the features of the processor that each needs.
+// Without that list a name says its features: `x86-64-v3`, `x86-64-v4,+avx512vnni`. A runtime skips
+// members that it does not know, so that plans for further shapes may stand in folders below.
+// Boundaries count from the start of the file; they are made with pax comments, so that any tar
+// reads the archive. All numbers are little-endian.
 #pragma once
 
 #include <cstddef>

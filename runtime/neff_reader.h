@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ir/plan/plan.h"
+#include "runtime/cpu.h"
 #include "runtime/neff_format.h"
 #include "runtime/status.h"
 
@@ -44,6 +45,8 @@ class NeffImage {
 
   // The names of the instruction sets that the file has code for.
   std::vector<std::string> isas() const;
+  // The same with what each needs, the best last: as neff.json lists them, or by their names.
+  std::vector<NeffTarget> targets() const;
   std::span<const std::byte> weights() const;
 
   // The verified plan of one isa; errors: NRT_INVALID, NRT_UNSUPPORTED_NEFF_VERSION.

@@ -1,4 +1,6 @@
 // The C API's set-up, models and execution.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -7,6 +9,7 @@
 #include <string_view>
 
 #include "ir/base/command.h"
+#include "runtime/cpu.h"
 #include "runtime/nrt_dtypes.h"
 #include "runtime/nrt_internal.h"
 
@@ -212,6 +215,12 @@ NRT_STATUS nrt_get_version(nrt_version_t* version, size_t size) {
   return NRT_SUCCESS;
 }
 
+const char* nrt_get_cpu_features(void) {
+  static const std::string* const kText =
+      new std::string(fmt::format("{}", fmt::join(cpu_features(), " ")));
+  return kText->c_str();
+}
+
 NRT_STATUS nrt_get_total_nc_count(uint32_t* count) { return get_count(count, total_cores()); }
 
 NRT_STATUS nrt_get_visible_nc_count(uint32_t* count) {
@@ -264,6 +273,20 @@ NRT_STATUS nrt_get_model_nc_count(const nrt_model_t* model, uint32_t* count) {
 
 NRT_STATUS nrt_get_model_vnc_count(const nrt_model_t* model, uint32_t* count) {
   return nrt_get_model_nc_count(model, count);
+}
+
+NRT_STATUS nrt_get_model_info(const nrt_model_t* model, nrt_model_info_t* info, size_t size) {
+  return guarded([&]() -> NRT_STATUS {
+    if (info == nullptr) return report(NRT_INVALID, "`info` is null");
+    const std::shared_ptr<nrt_model> handle = find_model(model);
+    if (handle == nullptr) return NRT_INVALID_HANDLE;
+    const std::shared_lock in_use(handle->in_use);
+    if (handle->model == nullptr) return report(NRT_INVALID_HANDLE, "the model is not loaded");
+    const nrt_model_info_t filled = handle->model->info();
+    std::memset(info, 0, size);
+    std::memcpy(info, &filled, std::min(size, sizeof(filled)));
+    return NRT_SUCCESS;
+  });
 }
 
 NRT_STATUS nrt_get_model_tensor_info(nrt_model_t* model, nrt_tensor_info_array_t** tensor_info) {

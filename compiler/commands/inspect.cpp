@@ -2,6 +2,7 @@
 #include "compiler/commands/inspect.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 
@@ -57,6 +58,13 @@ void print_header(const NeffImage& image) {
   fmt::print("name: {}\nformat: {}.{}\ncompiler: {}\nuuid: {}\ncores: {}\nlanes: {}\n", header.name,
              header.major, header.minor, header.compiler_version, runtime::uuid_text(header),
              header.num_cores, header.num_lanes);
+  for (const runtime::NeffTarget& target : image.targets()) {
+    const auto missing = runtime::missing_features(target);
+    fmt::print("target: {} ({})\n", target.isa,
+               missing.empty() ? "runs here" : fmt::format("lacks {}", fmt::join(missing, ", ")));
+  }
+  const auto chosen = runtime::choose_target(image.targets(), "");
+  fmt::print("used here: {}\n", chosen ? *chosen : "none");
   fmt::print("\nmembers:\n");
   for (const NeffMemberView& member : image.members()) {
     fmt::print("  {:>12}  {:>12}  {}\n", member.offset_bytes, member.bytes.size(), member.name);

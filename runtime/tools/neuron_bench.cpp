@@ -29,6 +29,7 @@ struct Measurement {
   double first_ms = 0;
   double elapsed_s = 0;
   std::vector<double> latencies_ms;  // ascending
+  nrt_model_info_t model{};
 };
 
 double ms_since(Clock::time_point begin) {
@@ -160,9 +161,9 @@ void print(const Measurement& m, bool is_json) {
     fmt::print(
         "{{\"latency_ms\": {{\"min\": {:.4f}, \"p50\": {:.4f}, \"p90\": {:.4f}, "
         "\"p99\": {:.4f}}}, \"throughput_per_s\": {:.3f}, \"load_ms\": {:.3f}, "
-        "\"first_ms\": {:.3f}, \"peak_rss_mib\": {:.1f}, \"requests\": {}}}\n",
+        "\"first_ms\": {:.3f}, \"peak_rss_mib\": {:.1f}, \"requests\": {}, \"target\": \"{}\"}}\n",
         l.front(), percentile(l, 0.5), percentile(l, 0.9), percentile(l, 0.99), throughput,
-        m.load_ms, m.first_ms, peak_rss_mib(), l.size());
+        m.load_ms, m.first_ms, peak_rss_mib(), l.size(), m.model.target);
     return;
   }
   fmt::print("latency     min {:.3f} ms, p50 {:.3f} ms, p90 {:.3f} ms, p99 {:.3f} ms\n", l.front(),
@@ -170,6 +171,7 @@ void print(const Measurement& m, bool is_json) {
   fmt::print("throughput  {:.1f} per second ({} requests)\n", throughput, l.size());
   fmt::print("load        {:.2f} ms, first request {:.2f} ms\n", m.load_ms, m.first_ms);
   fmt::print("peak memory {:.1f} MiB\n", peak_rss_mib());
+  fmt::print("target      {} on {} NeuronCores\n", m.model.target, m.model.nc_count);
 }
 
 Outcome<int> run(const Arguments& args) {
@@ -178,6 +180,7 @@ Outcome<int> run(const Arguments& args) {
   const auto model = open_model(args.neff);
   if (!model) return tl::unexpected(model.error());
   result.load_ms = ms_since(begin);
+  result.model = model->info();
   std::vector<HostTensor> inputs;
   for (const nrt::TensorInfo& info : model->inputs()) inputs.push_back(seeded_input(info));
   Client client(*model, inputs);

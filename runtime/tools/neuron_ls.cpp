@@ -53,6 +53,7 @@ void print_table(const std::vector<Chip>& chips) {
                kCoresPerChip, memory, memory, chip.east, chip.west);
   }
   fmt::print("{}", line);
+  fmt::print("instruction sets: {}\n", nrt_get_cpu_features());
 }
 
 void print_json(const std::vector<Chip>& chips) {
@@ -60,9 +61,10 @@ void print_json(const std::vector<Chip>& chips) {
   for (const Chip& chip : chips) {
     fmt::print(
         "{}\n  {{\"neuron_device\": {}, \"bdf\": \"{}\", \"nc_count\": {}, "
-        "\"memory_size\": {}, \"connected_to\": [{}, {}], \"neuron_processes\": []}}",
+        "\"memory_size\": {}, \"connected_to\": [{}, {}], \"neuron_processes\": [], "
+        "\"cpu_features\": \"{}\"}}",
         chip.id == 0 ? "" : ",", chip.id, chip.bdf, kCoresPerChip, 2 * chip.channel_mib << 20,
-        chip.west, chip.east);
+        chip.west, chip.east, nrt_get_cpu_features());
   }
   fmt::print("\n]\n");
 }

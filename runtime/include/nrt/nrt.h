@@ -113,6 +113,19 @@ typedef struct nrt_tensor_info_array {
   nrt_tensor_info_t* tensor_array;
 } nrt_tensor_info_array_t;
 
+/* Of a loaded model. Later versions add fields at the end. */
+typedef struct nrt_model_info {
+  char name[256];
+  char uuid[40];
+  char compiler_version[64];
+  char target[96]; /* the instruction set whose code runs, "x86-64-v3" */
+  uint32_t nc_count;
+  uint32_t first_nc;     /* the first of its logical NeuronCores */
+  uint64_t code_bytes;   /* kernels */
+  uint64_t weight_bytes; /* in the NEFF */
+  uint64_t memory_bytes; /* of the model's own: arenas, channels, expanded weights */
+} nrt_model_info_t;
+
 typedef struct nrt_version {
   uint64_t rt_major;
   uint64_t rt_minor;
@@ -124,8 +137,9 @@ typedef struct nrt_version {
 
 /* --- Set-up ------------------------------------------------------------------------------------
  * Environment: NEURON_RT_NUM_CORES=N or NEURON_RT_VISIBLE_CORES=A-B,C (which logical cores this
- * process uses), NEURON_RT_VERIFY=metadata (skip the hash of the weights), NEURON_RT_PERF_MAP=1
- * (write /tmp/perf-PID.map), NEURON_RT_CHECK=1 (interpret the kernels of a NEFF compiled with
+ * process uses), NEURON_RT_TARGET=NAME (which of a NEFF's instruction sets to run instead of the
+ * best one), NEURON_RT_VERIFY=metadata (skip the hash of the weights), NEURON_RT_PERF_MAP=1 (write
+ * /tmp/perf-PID.map), NEURON_RT_CHECK=1 (interpret the kernels of a NEFF compiled with
  * --emit-kernels, every access checked; slow), NEURON_RT_LOG_LEVEL=error|warning|info|debug. */
 NRT_API NRT_STATUS nrt_init(nrt_framework_type_t framework, const char* framework_version,
                             const char* framework_layer_version);
@@ -136,6 +150,9 @@ NRT_API const char* nrt_get_status_as_str(NRT_STATUS status);
 /* What went wrong in the last failing call of this thread; valid until its next call. */
 NRT_API const char* nrt_get_last_message(void);
 NRT_API NRT_STATUS nrt_get_version(nrt_version_t* version, size_t size);
+
+/* What this machine's code may use, separated by blanks: "x86-64-v3 avx2 fma ..."; static. */
+NRT_API const char* nrt_get_cpu_features(void);
 
 NRT_API NRT_STATUS nrt_get_total_nc_count(uint32_t* count);   /* of the machine */
 NRT_API NRT_STATUS nrt_get_visible_nc_count(uint32_t* count); /* of this process */
@@ -154,6 +171,9 @@ NRT_API NRT_STATUS nrt_load_file(const char* path, int32_t vnc, int32_t vnc_coun
 NRT_API NRT_STATUS nrt_unload(nrt_model_t* model);
 NRT_API NRT_STATUS nrt_get_model_nc_count(const nrt_model_t* model, uint32_t* count);
 NRT_API NRT_STATUS nrt_get_model_vnc_count(const nrt_model_t* model, uint32_t* count);
+/* Fills the first `size` bytes of `info`; pass sizeof(nrt_model_info_t). */
+NRT_API NRT_STATUS nrt_get_model_info(const nrt_model_t* model, nrt_model_info_t* info,
+                                      size_t size);
 NRT_API NRT_STATUS nrt_get_model_tensor_info(nrt_model_t* model,
                                              nrt_tensor_info_array_t** tensor_info);
 NRT_API NRT_STATUS nrt_free_model_tensor_info(nrt_tensor_info_array_t* tensor_info);

@@ -8,6 +8,8 @@
 // Header only, over nrt/nrt.h. Every error leaves the message in `error`.
 #pragma once
 
+#include <nrt/nrt.h>
+
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -15,8 +17,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <nrt/nrt.h>
 
 namespace nrt {
 
@@ -66,6 +66,11 @@ class Model {
     uint32_t count = 0;
     nrt_get_model_nc_count(handle_.get(), &count);
     return count;
+  }
+  nrt_model_info_t info() const {
+    nrt_model_info_t info{};
+    nrt_get_model_info(handle_.get(), &info, sizeof(info));
+    return info;
   }
   nrt_model_t* handle() const { return handle_.get(); }
 

@@ -86,8 +86,8 @@ std::vector<std::byte> compile_to_neff(const Module& source, int num_cores, int 
   if (!compiled->host_nirc.empty()) {
     contents.more.push_back({"host.nirc", std::as_bytes(std::span(compiled->host_nirc))});
   }
-  contents.more.push_back({"kernels.nki", std::as_bytes(std::span(compiled->kernel_text))});
-  contents.variants.push_back({compiled->isa, compiled->code, compiled->plan});
+  contents.variants.push_back(
+      {compiled->isa, compiled->code, compiled->plan, compiled->kernel_text});
   for (size_t i = 0; i < compiled->constants.size(); ++i) {
     contents.constants.push_back(
         {compiled->plan.constants[i].hash, compiled->constants[i].bytes()});

@@ -182,7 +182,7 @@ TEST_CASE("NEURON_RT_CHECK runs the kernels' text with every access checked") {
   NeffContents contents = contents_of(parsed_plan(kPlan), code);
   setenv("NEURON_RT_CHECK", "1", 1);
   const auto without = load(*build_neff(contents));
-  contents.more.push_back({"kernels.nki", std::as_bytes(std::span(kKernel))});
+  contents.variants[0].kernels = kKernel;
   const auto image = NeffImage::copy(*build_neff(contents), Verify::all);
   REQUIRE(image);
   Cores cores({0});
@@ -199,11 +199,64 @@ TEST_CASE("NEURON_RT_CHECK runs the kernels' text with every access checked") {
   CHECK(y == std::array<float, 4>{3, 4, 5, 6});
 }
 
-TEST_CASE("the best instruction set is chosen") {
-  CHECK(missing_features("x86-64-v2").empty());
-  const std::vector<std::string> isas = {"x86-64-v1", "x86-64-v2", "x86-64-v2,+sse4.2",
-                                         "x86-64-v9"};
-  CHECK(*choose_isa(isas) == "x86-64-v2,+sse4.2");
+TEST_CASE("the last target that the machine runs is chosen, or the one asked for") {
+  const std::vector<NeffTarget> targets = {{"least", {"x86-64-v2"}},
+                                           {"better", {"x86-64-v2", "sse4.2", "popcnt"}},
+                                           {"best", {"x86-64-v2", "avx9", "amx-9"}}};
+  CHECK(missing_features(targets[1]).empty());
+  CHECK(*choose_target(targets, "") == "better");
+  CHECK(*choose_target(targets, "least") == "least");
+  const auto unknown = choose_target(targets, "other");
+  REQUIRE_FALSE(unknown);
+  CHECK(unknown.error().code == NRT_INVALID);
+  CHECK(unknown.error().message.find("code for least, better, best") != std::string::npos);
+  const auto beyond = choose_target(targets, "best");
+  REQUIRE_FALSE(beyond);
+  CHECK(beyond.error().code == NRT_HW_ERROR);
+  CHECK(beyond.error().message.find("lacks avx9, amx-9") != std::string::npos);
+  CHECK_FALSE(choose_target(std::span(targets).last(1), ""));
+}
+
+TEST_CASE("a NEFF holds several targets over the same weights") {
+  const std::vector<std::byte> code = read_bytes(TEST_KERNELS);
+  NeffContents contents = contents_of(parsed_plan(kOneCore), code);
+  const auto one_target = build_neff(contents);
+  contents.variants[0].isa = "plain";
+  contents.variants.push_back(contents.variants[0]);
+  contents.variants[1].isa = "fast";
+  contents.variants.push_back(contents.variants[0]);
+  contents.variants[2].isa = "x86-64-v1";  // not in the list: its name says what it needs
+  SECTION("the list in neff.json says which is better and what they need") {
+    contents.json = R"({"model": {"features": ["no"], "isa": "no", "targets": [{"isa": "no"}]},
+      "targets": [{"isa": "plain", "features": ["x86-64-v1"], "more": {"isa": "no"}},
+                  {"isa": "fast", "features": ["sse3", "avx9"]},
+                  {"isa": "gone", "features": []}],
+      "rest": this is not read)";
+    const auto image = NeffImage::copy(*build_neff(contents), Verify::all);
+    REQUIRE(image);
+    const std::vector<NeffTarget> targets = (*image)->targets();
+    REQUIRE(targets.size() == 3);
+    CHECK(targets[0].isa == "x86-64-v1");
+    CHECK(targets[1].isa == "plain");
+    CHECK(targets[1].features == std::vector<std::string>{"x86-64-v1"});
+    CHECK(targets[2].isa == "fast");
+    CHECK(targets[2].features == std::vector<std::string>{"sse3", "avx9"});
+    CHECK((*image)->weights().size() == 64);
+    Cores cores({0});
+    CHECK((*Model::load(*image, cores, -1, 0))->isa() == "plain");
+    setenv("NEURON_RT_TARGET", "x86-64-v1", 1);
+    CHECK((*Model::load(*image, cores, -1, 0))->isa() == "x86-64-v1");
+    unsetenv("NEURON_RT_TARGET");
+  }
+  SECTION("targets that differ in their signature are refused") {
+    contents.variants[1].plan.inputs[0].name = "z";
+    CHECK_FALSE(build_neff(contents));
+  }
+  for (const char* json : {"", "{", "[]", "{\"targets\": 3}", "{\"targets\": [[\"isa\"]]}"}) {
+    contents.json = json;
+    const auto image = NeffImage::copy(*build_neff(contents), Verify::all);
+    if (image) CHECK((*image)->targets().size() == 3);
+  }
 }
 
 TEST_CASE("a truncated NEFF is refused at every length") {
