@@ -50,7 +50,9 @@ int64_t GraphImporter::version_of(const std::string& domain, const OpsetVersions
   const auto it = opsets.find(domain);
   if (it != opsets.end()) return it->second;
   const auto of_model = opsets_.find(domain);
-  return of_model == opsets_.end() ? 0 : of_model->second;
+  if (of_model != opsets_.end()) return of_model->second;
+  // ONNX Runtime reads models that do not import its own domain, and so there are some.
+  return domain == "com.microsoft" ? 1 : 0;
 }
 
 void GraphImporter::define(Scope& scope, const std::string& name, Binding binding,

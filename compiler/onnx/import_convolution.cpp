@@ -49,7 +49,7 @@ void add_same_pads(Ints& pads, size_t axis, size_t num_axes, int64_t total, bool
 }
 
 // Pads as numbers. SAME: as many windows as strides fit into the input.
-void resolve_pads(NodeContext& node, Window& window) {
+void resolve_pads(NodeContext& node, Window& window, ValueId x) {
   const size_t n = window.num_axes();
   const std::string auto_pad = node.string("auto_pad", "NOTSET");
   window.pads.assign(2 * n, 0);
@@ -63,7 +63,7 @@ void resolve_pads(NodeContext& node, Window& window) {
   if (auto_pad != "SAME_UPPER" && auto_pad != "SAME_LOWER") {
     return node.invalid(fmt::format("attribute `auto_pad` is `{}`", auto_pad));
   }
-  const Ints extents = spatial_extents(node, node.input(0));
+  const Ints extents = spatial_extents(node, x);
   if (node.failed()) return;
   for (size_t i = 0; i < n && i < extents.size(); ++i) {
     const int64_t covered = (window.kernel[i] - 1) * window.dilations[i] + 1;
@@ -99,24 +99,39 @@ Window convolution_window(NodeContext& node, size_t weight = 1) {
 
 }  // namespace
 
-void import_conv(NodeContext& node, const Rule&) {
-  if (!node.has_input(0) || !node.has_input(1)) return node.invalid("it needs two inputs");
+ValueId emit_conv(NodeContext& node, std::vector<ValueId> operands) {
+  if (!operands[0] || !node.has_input(1)) {
+    node.invalid("it needs two inputs");
+    return {};
+  }
   Window window = convolution_window(node);
-  resolve_pads(node, window);
+  resolve_pads(node, window, operands[0]);
   auto attributes = window_attributes(window);
   attributes.push_back({"group", node.i64("group", 1)});
-  node.set_output(0, node.emit(Op::conv, node.inputs(), std::move(attributes)));
+  return node.emit(Op::conv, std::move(operands), std::move(attributes));
+}
+
+void import_conv(NodeContext& node, const Rule&) {
+  if (!node.has_input(0)) return node.invalid("it needs two inputs");
+  node.set_output(0, emit_conv(node, node.inputs()));
 }
 
 // ConvInteger, and QLinearConv, whose weight stands behind the scale and zero point of x.
-void import_conv_quantised(NodeContext& node, const Rule& rule) {
-  const size_t weight = rule.op == Op::q_linear_conv ? 3 : 1;
-  if (!node.has_input(0) || !node.has_input(weight)) return node.invalid("an input is missing");
+ValueId emit_conv_quantised(NodeContext& node, Op op, std::vector<ValueId> operands) {
+  const size_t weight = op == Op::q_linear_conv ? 3 : 1;
+  if (operands.empty() || !operands[0] || !node.has_input(weight)) {
+    node.invalid("an input is missing");
+    return {};
+  }
   Window window = convolution_window(node, weight);
-  resolve_pads(node, window);
+  resolve_pads(node, window, operands[0]);
   auto attributes = window_attributes(window);
   attributes.push_back({"group", node.i64("group", 1)});
-  node.set_output(0, node.emit(rule.op, node.inputs(), std::move(attributes)));
+  return node.emit(op, std::move(operands), std::move(attributes));
+}
+
+void import_conv_quantised(NodeContext& node, const Rule& rule) {
+  node.set_output(0, emit_conv_quantised(node, rule.op, node.inputs()));
 }
 
 // `output_shape` and SAME give the output's extents; the padding follows from them.
@@ -133,7 +148,7 @@ void import_conv_transpose(NodeContext& node, const Rule&) {
                        output_shape.begin() + static_cast<std::ptrdiff_t>(output_shape.size() - n));
   }
   if (output_shape.empty() && !is_same) {
-    resolve_pads(node, window);
+    resolve_pads(node, window, node.input(0));
   } else {
     const Ints extents = spatial_extents(node, node.input(0));
     window.pads.assign(2 * n, 0);
@@ -156,16 +171,24 @@ void import_conv_transpose(NodeContext& node, const Rule&) {
   node.set_output(0, node.emit(Op::conv_transpose, node.inputs(), std::move(attributes)));
 }
 
-void import_pool(NodeContext& node, const Rule& rule) {
+namespace {
+
+std::vector<ValueId> emit_pools(NodeContext& node, Op op, ValueId x, size_t num_results,
+                                std::vector<std::string_view> handled) {
   Window window;
   window.kernel = node.ints("kernel_shape");
   const size_t n = window.num_axes();
-  if (n == 0) return node.invalid("attribute `kernel_shape` is missing");
+  if (n == 0) {
+    node.invalid("attribute `kernel_shape` is missing");
+    return std::vector<ValueId>(num_results);
+  }
   window.strides = checked_list(node, "strides", n, 1, 1);
   window.dilations = checked_list(node, "dilations", n, 1, 1);
-  resolve_pads(node, window);
-  auto attributes =
-      direct_attributes(node, rule.op, {"auto_pad", "dilations", "pads", "strides", "p"});
+  resolve_pads(node, window, x);
+  for (const char* name : {"auto_pad", "dilations", "pads", "strides", "p"}) {
+    handled.emplace_back(name);
+  }
+  auto attributes = direct_attributes(node, op, std::move(handled));
   for (NamedAttribute& attribute : window_attributes(window)) {
     attributes.push_back(std::move(attribute));
   }
@@ -175,8 +198,18 @@ void import_pool(NodeContext& node, const Rule& rule) {
     attributes.push_back(
         {"p", is_float ? static_cast<int64_t>(node.f64("p", 2)) : node.i64("p", 2)});
   }
-  const auto results = node.emit_many(rule.op, {node.input(0)}, std::move(attributes),
-                                      std::max<size_t>(node.num_outputs(), 1));
+  return node.emit_many(op, {x}, std::move(attributes), num_results);
+}
+
+}  // namespace
+
+ValueId emit_pool(NodeContext& node, Op op, ValueId x, std::vector<std::string_view> handled) {
+  return emit_pools(node, op, x, 1, std::move(handled))[0];
+}
+
+void import_pool(NodeContext& node, const Rule& rule) {
+  const auto results =
+      emit_pools(node, rule.op, node.input(0), std::max<size_t>(node.num_outputs(), 1), {});
   for (size_t i = 0; i < results.size(); ++i) node.set_output(i, results[i]);
 }
 

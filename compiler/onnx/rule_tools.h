@@ -29,4 +29,10 @@ ValueId reshape_to(NodeContext& node, ValueId value, const std::vector<int64_t>&
 // meets axis `axis` of `a`.
 ValueId align_to_axis(NodeContext& node, ValueId a, ValueId b, int64_t axis);
 
+// import_convolution.cpp: by the node's attributes; the weight is input 1, or 3 of q_linear_conv.
+ValueId emit_conv(NodeContext& node, std::vector<ValueId> operands);
+ValueId emit_conv_quantised(NodeContext& node, Op op, std::vector<ValueId> operands);
+// Attributes that the pool's schema does not have stand in `handled`.
+ValueId emit_pool(NodeContext& node, Op op, ValueId x, std::vector<std::string_view> handled);
+
 }  // namespace neuronc::onnx

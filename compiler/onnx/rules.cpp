@@ -45,7 +45,8 @@ std::string why_no_rule(std::string_view domain, std::string_view op_type, int64
     return fmt::format("it exists from opset {} on, but the model uses opset {}", it->since_version,
                        version);
   }
-  if (domain == kAi || domain == kMl) return "this version has no import rule for it";
+  if (domain == kAi || domain == kMl || domain == "com.microsoft")
+    return "this version has no import rule for it";
   return fmt::format("domain `{}` is not part of ONNX", domain);
 }
 

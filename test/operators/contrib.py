@@ -1,0 +1,108 @@
+"""com.microsoft operators that fuse activations, products, convolutions and normalisations."""
+
+import numpy as np
+
+from case import MICROSOFT, Collection, Const, ints, random
+
+CASES = Collection("contrib", domain=MICROSOFT)
+add = CASES.add
+
+x = random(1, 2, 3, 8, low=-3, high=3)
+add("gelu", "Gelu", [x])
+add("fast_gelu", "FastGelu", [x])
+add("fast_gelu_bias", "FastGelu", [x, random(2, 8)])
+add("bias_gelu", "BiasGelu", [x, random(2, 8)])
+add("quick_gelu", "QuickGelu", [x])
+add("quick_gelu_alpha", "QuickGelu", [x], {"alpha": 1.25})
+
+a, b = random(3, 3, 5), random(4, 5, 7)
+add("fused_matmul", "FusedMatMul", [a, b], {"alpha": 0.5})
+add("fused_matmul_trans_a", "FusedMatMul", [a.T.copy(), b], {"alpha": 2.0, "transA": 1})
+add("fused_matmul_trans_b", "FusedMatMul", [a, b.T.copy()], {"transB": 1})
+add("fused_matmul_batch", "FusedMatMul", [random(5, 2, 3, 4, 5), random(6, 2, 3, 6, 5)],
+    {"alpha": 1.5, "transB": 1})
+add("fused_matmul_trans_batch_a", "FusedMatMul", [random(7, 4, 2, 3, 5), random(8, 2, 3, 5, 6)],
+    {"transBatchA": 1})
+add("fused_matmul_trans_batch_both", "FusedMatMul", [random(9, 4, 2, 3, 5), random(10, 5, 2, 3, 6)],
+    {"transBatchA": 1, "transBatchB": 1})
+add("fused_matmul_trans_batch_and_a", "FusedMatMul", [random(11, 4, 2, 3, 5), random(12, 2, 3, 4, 6)],
+    {"transBatchA": 1, "transA": 1})
+add("transpose_matmul", "TransposeMatMul", [a, b.T.copy()], {"transB": 1})
+for activation, numbers in [("Relu", {}), ("LeakyRelu", {"activation_alpha": 0.3}), ("Tanh", {}),
+                            ("HardSigmoid", {"activation_alpha": 0.3, "activation_beta": 0.4})]:
+    add(f"fused_gemm_{activation}", "FusedGemm", [a, b.T.copy(), random(13, 7)],
+        {"transB": 1, "activation": activation, "alpha": 0.5, "beta": 2.0, **numbers})
+
+image, weight, bias = random(14, 1, 3, 6, 7), random(15, 4, 3, 3, 3), random(16, 4)
+for activation, numbers in [("Relu", None), ("LeakyRelu", [0.2]), ("Clip", [-0.5, 0.75]), ("Tanh", None),
+                            ("Sigmoid", None), ("HardSigmoid", [0.3, 0.4])]:
+    attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "activation": activation}
+    if numbers:
+        attributes["activation_params"] = numbers
+    add(f"fused_conv_{activation}", "FusedConv", [image, Const(weight), Const(bias)], attributes)
+add("fused_conv_add", "FusedConv", [image, Const(weight), Const(bias), random(17, 1, 4, 6, 7)],
+    {"auto_pad": "SAME_UPPER", "activation": "Relu"})
+add("fused_conv_strided", "FusedConv", [image, Const(weight)],
+    {"strides": [2, 2], "dilations": [1, 2], "activation": "Relu"})
+
+tokens, skip, gamma, beta = random(20, 2, 5, 12), random(21, 2, 5, 12), random(22, 12), random(23, 12)
+add("skip_layer_normalization", "SkipLayerNormalization", [tokens, skip, gamma, beta], {"epsilon": 1e-3})
+add("skip_layer_normalization_bias", "SkipLayerNormalization", [tokens, skip, gamma, beta, random(24, 12)],
+    num_outputs=4, unused=(1, 2))
+add("skip_layer_normalization_no_beta", "SkipLayerNormalization", [tokens, skip, gamma])
+add("skip_layer_normalization_broadcast", "SkipLayerNormalization", [tokens, random(25, 1, 5, 12), gamma, beta])
+add("skip_simplified_layer_normalization", "SkipSimplifiedLayerNormalization",
+    [tokens, skip, gamma, random(26, 12)], {"epsilon": 1e-3}, num_outputs=4, unused=(1, 2))
+add("simplified_layer_normalization", "SimplifiedLayerNormalization", [tokens, gamma],
+    {"axis": -1, "epsilon": 1e-4}, domain="", opset=17)
+add("simplified_layer_normalization_deviation", "SimplifiedLayerNormalization", [tokens, random(27, 5, 12)],
+    {"axis": 1}, domain="", opset=17, num_outputs=2)
+embedding = [ints(30, 2, 5, high=9, dtype=np.int32), ints(31, 2, 5, high=2, dtype=np.int32),
+             Const(random(32, 9, 8)), Const(random(33, 6, 8)), Const(random(34, 2, 8)), Const(random(35, 8)),
+             Const(random(36, 8))]
+add("embed_layer_normalization", "EmbedLayerNormalization", embedding, num_outputs=2)
+add("embed_layer_normalization_mask", "EmbedLayerNormalization",
+    [*embedding, np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 0]], np.int32)], {"epsilon": 1e-6}, num_outputs=3)
+add("embed_layer_normalization_positions", "EmbedLayerNormalization",
+    [embedding[0], None, *embedding[2:4], None, *embedding[5:], None, ints(37, 2, 5, high=6, dtype=np.int32)],
+    num_outputs=3)
+
+
+def group_norm(x, gamma, beta, groups, epsilon, silu):
+    """Of channels-last x, in f64."""
+    n, h, w, c = x.shape
+    grouped = x.astype(np.float64).reshape(n, h * w, groups, c // groups)
+    centred = grouped - grouped.mean((1, 3), keepdims=True)
+    normal = centred / np.sqrt((centred**2).mean((1, 3), keepdims=True) + epsilon)
+    y = normal.reshape(n, h, w, c) * gamma + beta
+    return (y / (1 + np.exp(-y)) if silu else y).astype(np.float32)
+
+
+picture, scale, shift = random(40, 2, 4, 5, 8), random(41, 8), random(42, 8)
+for silu in (0, 1):
+    add(f"group_norm_{silu}", "GroupNorm", [picture, scale, shift], {"groups": 4, "activation": silu},
+        expected=[group_norm(picture, scale, shift, 4, 1e-5, silu)])
+added = (picture + random(43, 2, 1, 1, 8) + random(44, 8)).astype(np.float32)
+add("skip_group_norm", "SkipGroupNorm", [picture, scale, shift, random(43, 2, 8), random(44, 8)],
+    {"groups": 2, "activation": 1}, num_outputs=2,
+    expected=[group_norm(added, scale, shift, 2, 1e-5, 1), added])
+add("bias_add", "BiasAdd", [tokens, gamma, skip], expected=[tokens + gamma + skip])
+
+add("expand_dims", "ExpandDims", [x, Const(np.int32(1))])
+add("expand_dims_last", "ExpandDims", [x, Const(np.int32(-1))])
+add("c_dist", "CDist", [random(45, 4, 6), random(46, 5, 6)], {"metric": "sqeuclidean"})
+add("c_dist_euclidean", "CDist", [random(45, 4, 6), random(46, 5, 6)], {"metric": "euclidean"})
+add("trilu", "Trilu", [random(47, 2, 4, 5), Const(np.int64(1))], {"upper": 0})
+for mode in ("bilinear", "nearest", "bicubic"):
+    add(f"grid_sample_{mode}", "GridSample", [random(48, 1, 2, 5, 6), random(49, 1, 4, 3, 2, low=-1.2, high=1.2)],
+        {"mode": mode, "padding_mode": "border", "align_corners": 0})
+
+# What exporters before opset 7 left behind; the operators are gone from ONNX.
+old = {"domain": "", "opset": 1}
+add("affine", "Affine", [x], {"alpha": 2.0, "beta": -0.5}, **old)
+add("parametric_softplus", "ParametricSoftplus", [x], {"alpha": 2.0, "beta": 0.5}, **old)
+add("scaled_tanh", "ScaledTanh", [x], {"alpha": 2.0, "beta": 0.5}, **old)
+add("image_scaler", "ImageScaler", [image], {"scale": 0.5, "bias": [0.1, 0.2, 0.3]}, **old)
+add("crop", "Crop", [image], {"border": [1, 2, 3, 1]}, **old)
+add("crop_scale", "Crop", [image], {"border": [1, 2, 1, 1], "scale": [3, 4]}, **old)
+add("layer_normalization_1", "LayerNormalization", [tokens, gamma, beta], {"axis": -1}, domain="", opset=12)
