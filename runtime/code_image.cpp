@@ -172,17 +172,6 @@ int protection(const Elf64_Phdr& segment) {
   return PROT_READ | ((segment.p_flags & PF_X) != 0 ? PROT_EXEC : 0);
 }
 
-// Maps from the file; false where that is impossible (other page offsets, a noexec mount).
-bool map_from_file(std::byte* base, const Elf64_Phdr& segment, int fd, uint64_t elf_offset) {
-  const uint64_t offset = elf_offset + segment.p_offset;
-  const bool is_aligned = offset % kPage == segment.p_vaddr % kPage;
-  if (fd < 0 || !is_aligned || segment.p_memsz != segment.p_filesz) return false;
-  void* at = base + page_floor(segment.p_vaddr);
-  const size_t size = page_ceil(segment.p_vaddr + segment.p_memsz) - page_floor(segment.p_vaddr);
-  return mmap(at, size, protection(segment), MAP_PRIVATE | MAP_FIXED, fd,
-              static_cast<off_t>(page_floor(offset))) != MAP_FAILED;
-}
-
 bool copy_segment(std::byte* base, const Elf64_Phdr& segment, std::span<const std::byte> elf) {
   std::byte* at = base + page_floor(segment.p_vaddr);
   const size_t size = page_ceil(segment.p_vaddr + segment.p_memsz) - page_floor(segment.p_vaddr);
@@ -196,8 +185,7 @@ bool copy_segment(std::byte* base, const Elf64_Phdr& segment, std::span<const st
 
 }  // namespace
 
-Result<std::unique_ptr<CodeImage>> CodeImage::load(std::span<const std::byte> elf, int fd,
-                                                   uint64_t file_offset_bytes) {
+Result<std::unique_ptr<CodeImage>> CodeImage::load(std::span<const std::byte> elf) {
   NEURONC_ASSIGN(const Elf64_Ehdr header, read_header(elf));
   NEURONC_ASSIGN(const Object object, read_object(elf, header));
   NEURONC_ASSIGN(const std::vector<Symbol> symbols, read_symbols(elf, header, SHT_DYNSYM));
@@ -210,8 +198,7 @@ Result<std::unique_ptr<CodeImage>> CodeImage::load(std::span<const std::byte> el
   image->base_ = static_cast<std::byte*>(base);
   image->size_bytes_ = object.image_bytes;
   for (const Elf64_Phdr& segment : object.segments) {
-    if (!map_from_file(image->base_, segment, fd, file_offset_bytes) &&
-        !copy_segment(image->base_, segment, elf)) {
+    if (!copy_segment(image->base_, segment, elf)) {
       return fail(NRT_RESOURCE, "cannot map the NEFF's code: {}", std::strerror(errno));
     }
   }

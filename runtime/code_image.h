@@ -1,7 +1,7 @@
-// Generated code in memory: maps the load segments of an ELF shared object without a dynamic
+// Generated code in memory: copies the load segments of an ELF shared object, without a dynamic
 // linker. The object has no relocations, no undefined symbols and no writable data, which is
-// checked; so its pages come straight from the NEFF and are shared, and no page is both writable
-// and executable.
+// checked; no page is ever both writable and executable. Code is small: a copy makes it independent
+// of what happens to the file.
 //
 // The format is bounds-checked like everything else in a NEFF. The instructions themselves are
 // trusted: loading a NEFF means running its code.
@@ -21,11 +21,9 @@ namespace neuronc::runtime {
 
 class CodeImage {
  public:
-  // `elf` is the whole object. With `fd` >= 0 it starts at `file_offset_bytes` of that file, which
-  // is mapped where pages allow; the file need not stay open.
+  // `elf` is the whole object.
   // Errors: NRT_INVALID (not an object this loader runs), NRT_RESOURCE (mapping failed).
-  static Result<std::unique_ptr<CodeImage>> load(std::span<const std::byte> elf, int fd,
-                                                 uint64_t file_offset_bytes);
+  static Result<std::unique_ptr<CodeImage>> load(std::span<const std::byte> elf);
   ~CodeImage();
   CodeImage(const CodeImage&) = delete;
   CodeImage& operator=(const CodeImage&) = delete;

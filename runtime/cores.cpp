@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <system_error>
 #include <thread>
 
 namespace neuronc::runtime {
@@ -76,14 +77,51 @@ Result<std::unique_ptr<Cores>> Cores::from_environment() {
   return std::make_unique<Cores>(first_cores(count));
 }
 
-Cores::Cores(std::vector<uint32_t> ids) {
-  for (uint32_t id : ids) {
-    cores_.push_back(std::make_unique<Core>());
-    cores_.back()->id = id;
+namespace {
+
+Result<Worker*> start_once(std::unique_ptr<Worker>& worker, const std::string& name,
+                           TurnLock& turn) {
+  try {
+    if (worker == nullptr) worker = std::make_unique<Worker>(name, turn);
+  } catch (const std::system_error& error) {
+    return fail(NRT_RESOURCE, "cannot start the thread `{}`: {}", name, error.what());
   }
+  return worker.get();
 }
 
-Result<std::vector<TurnLock*>> Cores::assign(int32_t start, uint32_t count) {
+}  // namespace
+
+Result<Worker*> Core::worker() {
+  const std::lock_guard lock(mutex_);
+  return start_once(worker_, fmt::format("nrt core {}", id_), turn_);
+}
+
+Result<Worker*> Core::host_worker() {
+  const std::lock_guard lock(mutex_);
+  return start_once(host_worker_, fmt::format("nrt host {}", id_), host_turn_);
+}
+
+Cores::Cores(std::vector<uint32_t> ids) {
+  for (uint32_t id : ids) cores_.push_back(std::make_unique<Core>(id));
+}
+
+Result<Completions*> Cores::completions() {
+  const std::lock_guard lock(mutex_);
+  try {
+    if (completions_ == nullptr) completions_ = std::make_unique<Completions>();
+  } catch (const std::system_error& error) {
+    return fail(NRT_RESOURCE, "cannot start a thread for completions: {}", error.what());
+  }
+  return completions_.get();
+}
+
+std::vector<uint32_t> Cores::ids() const {
+  std::vector<uint32_t> ids;
+  for (const std::unique_ptr<Core>& core : cores_) ids.push_back(core->id());
+  return ids;
+}
+
+Result<std::vector<Core*>> Cores::assign(int32_t start, uint32_t count) {
   const std::lock_guard lock(mutex_);
   if (count > num_visible() ||
       (start >= 0 && static_cast<uint32_t>(start) > num_visible() - count)) {
@@ -96,26 +134,23 @@ Result<std::vector<TurnLock*>> Cores::assign(int32_t start, uint32_t count) {
   uint64_t best_load = UINT64_MAX;
   for (uint32_t first = 0; start < 0 && first + count <= num_visible(); ++first) {
     uint64_t load = 0;
-    for (uint32_t i = 0; i < count; ++i) load += cores_[first + i]->num_models;
+    for (uint32_t i = 0; i < count; ++i) load += cores_[first + i]->num_models_;
     if (load < best_load) {
       best_load = load;
       best = first;
     }
   }
-  std::vector<TurnLock*> result;
+  std::vector<Core*> result;
   for (uint32_t i = 0; i < count; ++i) {
-    ++cores_[best + i]->num_models;
-    result.push_back(&cores_[best + i]->turn);
+    ++cores_[best + i]->num_models_;
+    result.push_back(cores_[best + i].get());
   }
   return result;
 }
 
-void Cores::release(const std::vector<TurnLock*>& cores) {
+void Cores::release(const std::vector<Core*>& cores) {
   const std::lock_guard lock(mutex_);
-  for (const std::unique_ptr<Core>& core : cores_) {
-    const auto is_same = [&](const TurnLock* turn) { return turn == &core->turn; };
-    if (std::any_of(cores.begin(), cores.end(), is_same)) --core->num_models;
-  }
+  for (Core* core : cores) --core->num_models_;
 }
 
 }  // namespace neuronc::runtime

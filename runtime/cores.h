@@ -11,8 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/completions.h"
 #include "runtime/status.h"
 #include "runtime/sync.h"
+#include "runtime/worker.h"
 
 namespace neuronc::runtime {
 
@@ -25,6 +27,31 @@ uint32_t total_cores();
 // Errors: NRT_INVALID with the text in question.
 Result<std::vector<uint32_t>> parse_visible_cores(std::string_view text, uint32_t total);
 
+// A logical core: its turn, and the threads of its work, which are started when they are first
+// asked for. Models on one core run on the calling thread and need none.
+class Core {
+ public:
+  explicit Core(uint32_t id) : id_(id) {}
+
+  uint32_t id() const { return id_; }
+  TurnLock& turn() { return turn_; }
+  // Errors: NRT_RESOURCE.
+  Result<Worker*> worker();
+  // Runs the host lanes of models that begin on this core.
+  Result<Worker*> host_worker();
+
+ private:
+  friend class Cores;
+
+  uint32_t id_;
+  uint32_t num_models_ = 0;
+  TurnLock turn_;
+  TurnLock host_turn_;
+  std::mutex mutex_;
+  std::unique_ptr<Worker> worker_;
+  std::unique_ptr<Worker> host_worker_;
+};
+
 class Cores {
  public:
   // Reads NEURON_RT_VISIBLE_CORES or NEURON_RT_NUM_CORES; without them all cores are visible.
@@ -35,16 +62,16 @@ class Cores {
 
   // Puts a model on `count` neighbouring cores from `start`, or, for a negative start, where the
   // fewest models are. Errors: NRT_LOAD_NOT_ENOUGH_NC, NRT_INVALID.
-  Result<std::vector<TurnLock*>> assign(int32_t start, uint32_t count);
-  void release(const std::vector<TurnLock*>& cores);
+  Result<std::vector<Core*>> assign(int32_t start, uint32_t count);
+  void release(const std::vector<Core*>& cores);
+
+  // Tells callers that their requests are done. Errors: NRT_RESOURCE.
+  Result<Completions*> completions();
+  std::vector<uint32_t> ids() const;
 
  private:
-  struct Core {
-    uint32_t id = 0;
-    uint32_t num_models = 0;
-    TurnLock turn;
-  };
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::unique_ptr<Completions> completions_;
   std::vector<std::unique_ptr<Core>> cores_;
 };
 

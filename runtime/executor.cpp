@@ -1,22 +1,25 @@
-// Setting up a model's memory and threads, and taking requests through them.
+// Setting up a model's memory and lanes, and taking requests through them.
 #include "runtime/executor.h"
 
 #include <xmmintrin.h>
 
 #include <algorithm>
-#include <system_error>
 
 namespace neuronc::runtime {
 namespace {
 
+// How long a request that is told to end may take for the kernels that it is in.
+constexpr std::chrono::seconds kGrace{1};
+
 // Kernels are defined for the default floating-point environment: round to nearest, denormals kept,
-// nothing trapped. Whatever the thread had comes back.
-class FloatEnvironment {
+// nothing trapped. Whatever the calling thread had comes back; kernels use nothing of it but this
+// word.
+class VectorEnvironment {
  public:
-  FloatEnvironment() : saved_(_mm_getcsr()) { _mm_setcsr(kDefault); }
-  ~FloatEnvironment() { _mm_setcsr(saved_); }
-  FloatEnvironment(const FloatEnvironment&) = delete;
-  FloatEnvironment& operator=(const FloatEnvironment&) = delete;
+  VectorEnvironment() : saved_(_mm_getcsr()) { _mm_setcsr(kDefault); }
+  ~VectorEnvironment() { _mm_setcsr(saved_); }
+  VectorEnvironment(const VectorEnvironment&) = delete;
+  VectorEnvironment& operator=(const VectorEnvironment&) = delete;
 
  private:
   static constexpr unsigned kDefault = 0x1f80;
@@ -39,6 +42,7 @@ Executor::Executor(const plan::Plan& plan, ExecutorOptions options)
   state_.num_core_lanes = num_cores(plan);
   state_.evaluator = options_.evaluator;
   state_.checker = options_.checker;
+  for (Place& place : places_) place.executor = this;
 }
 
 Result<std::unique_ptr<Executor>> Executor::create(const plan::Plan& plan, const std::byte* weights,
@@ -47,24 +51,21 @@ Result<std::unique_ptr<Executor>> Executor::create(const plan::Plan& plan, const
   std::unique_ptr<Executor> executor(new Executor(plan, std::move(options)));
   NEURONC_TRY(executor->allocate());
   NEURONC_TRY(executor->make_runners(weights, resolver));
+  NEURONC_TRY(executor->find_cores());
   {
-    const FloatEnvironment environment;
+    const VectorEnvironment environment;
     for (const auto& runner : executor->runners_) NEURONC_TRY(runner->run_init());
   }
-  if (executor->options_.threading == Threading::per_lane) {
-    try {
-      executor->start_threads();
-    } catch (const std::system_error& error) {
-      return fail(NRT_RESOURCE, "cannot start a worker thread: {}", error.what());
-    }
-  }
+  if (executor->options_.threading == Threading::per_lane) NEURONC_TRY(executor->find_workers());
   return executor;
 }
 
 Executor::~Executor() {
-  is_stopping_.store(true, std::memory_order_release);
-  submitted_.advance();
-  for (std::thread& thread : threads_) thread.join();
+  for (const std::unique_ptr<LaneTask>& task : tasks_) state_.workers[task->lane]->forget(*task);
+  // A place's task is idle, and its worker may be on its way back from it.
+  if (options_.threading == Threading::caller && next_sequence_ > 0) {
+    if (auto worker = options_.assigned[0]->worker()) (*worker)->forget(places_[0]);
+  }
 }
 
 Result<Done> Executor::allocate() {
@@ -94,14 +95,36 @@ Result<Done> Executor::make_runners(const std::byte* weights, const KernelResolv
   for (size_t i = 0; i < plan_.lanes.size(); ++i) {
     const StaticMemory memory{arenas_[i].data(), expanded_.data(), shared_.data(), weights};
     NEURONC_ASSIGN(LaneProgram program, make_program(plan_, i, memory, resolver));
-    TurnLock* core = i < options_.cores.size() && plan_.lanes[i].kind == plan::LaneKind::core
-                         ? options_.cores[i]
-                         : nullptr;
-    // On the calling thread the core is taken for the whole request.
-    if (options_.threading == Threading::caller) core = nullptr;
-    runners_.push_back(std::make_unique<LaneRunner>(state_, i, std::move(program), core));
+    runners_.push_back(std::make_unique<LaneRunner>(state_, i, std::move(program)));
   }
   is_lane_done_.resize(runners_.size());
+  return Done{};
+}
+
+Result<Done> Executor::find_cores() {
+  const uint32_t needed = std::max<uint32_t>(num_cores(plan_), 1);
+  if (options_.assigned.size() >= needed) return Done{};
+  std::vector<uint32_t> ids(needed);
+  for (uint32_t i = 0; i < needed; ++i) ids[i] = i;
+  own_cores_ = std::make_unique<Cores>(std::move(ids));
+  options_.cores = own_cores_.get();
+  NEURONC_ASSIGN(options_.assigned, own_cores_->assign(0, needed));
+  return Done{};
+}
+
+Result<Done> Executor::find_workers() {
+  for (size_t lane = 0; lane < plan_.lanes.size(); ++lane) {
+    const bool is_host = plan_.lanes[lane].kind == plan::LaneKind::host;
+    Core& core = *options_.assigned[is_host ? 0 : plan_.lanes[lane].core];
+    NEURONC_ASSIGN(Worker * worker, is_host ? core.host_worker() : core.worker());
+    state_.workers.push_back(worker);
+  }
+  for (size_t lane = 0; lane < plan_.lanes.size(); ++lane) {
+    auto task = std::make_unique<LaneTask>();
+    task->executor = this;
+    task->lane = lane;
+    tasks_.push_back(std::move(task));
+  }
   return Done{};
 }
 
@@ -113,71 +136,209 @@ uint64_t Executor::memory_bytes() const {
   return sum;
 }
 
-void Executor::start_threads() {
-  for (size_t lane = 0; lane < runners_.size(); ++lane) {
-    threads_.emplace_back([this, lane] { serve_lane(lane); });
-  }
-}
+// --- On the calling thread, or whole requests on a worker --------------------------------------
 
-void Executor::serve_lane(size_t lane) {
-  const FloatEnvironment environment;
-  TurnLock* core = plan_.lanes[lane].kind == plan::LaneKind::core && lane < options_.cores.size()
-                       ? options_.cores[lane]
-                       : nullptr;
-  for (uint64_t sequence = 0;; ++sequence) {
-    submitted_.wait_until(sequence + 1);
-    if (is_stopping_.load(std::memory_order_acquire)) return;
-    Place& place = places_[sequence % kMaxInFlight];
-    if (core != nullptr) core->lock();
-    runners_[lane]->begin(place.request);
-    runners_[lane]->run(WaitMode::in_place);
-    if (core != nullptr) core->unlock();
-    place.finished_lanes.advance();
-  }
-}
-
-Result<Done> Executor::run(const RequestIo& io) {
-  return options_.threading == Threading::caller ? run_here(io) : run_on_threads(io);
-}
-
-Result<Done> Executor::run_here(const RequestIo& io) {
-  TurnLock& turn = options_.cores.size() == 1 ? *options_.cores[0] : caller_turn_;
-  const std::lock_guard lock(turn);
-  const FloatEnvironment environment;
-  Request& request = places_[0].request;
-  request.reset(io, next_sequence_++);
+void Executor::run_lanes(Request& request) {
+  const VectorEnvironment environment;
+  request.sequence = caller_sequence_++;
   for (const auto& runner : runners_) runner->begin(request);
   std::fill(is_lane_done_.begin(), is_lane_done_.end(), 0);
   // The plan's verifier has shown that turns like these come to an end.
   for (size_t num_done = 0; num_done < runners_.size();) {
     for (size_t lane = 0; lane < runners_.size(); ++lane) {
-      if (is_lane_done_[lane] != 0 || !runners_[lane]->run(WaitMode::give_way)) continue;
+      if (is_lane_done_[lane] != 0 || !runners_[lane]->run()) continue;
       is_lane_done_[lane] = 1;
       ++num_done;
     }
   }
-  if (request.has_failed()) return tl::unexpected(request.status);
+}
+
+Result<Done> Executor::run_here(const RequestIo& io) {
+  const bool has_one_core = options_.assigned.size() == 1;
+  const std::lock_guard lock(has_one_core ? options_.assigned[0]->turn() : caller_turn_);
+  const Awake awake;
+  caller_request_.reset(io, 0);
+  run_lanes(caller_request_);
+  if (caller_request_.has_failed()) return tl::unexpected(caller_request_.status);
   return Done{};
 }
 
-Result<Done> Executor::run_on_threads(const RequestIo& io) {
-  uint64_t sequence = 0;
+WorkerTask::State Executor::Place::run() {
   {
-    // The place's last owner is waited for inside the lock: requests enter in order.
-    const std::lock_guard lock(submit_mutex_);
-    sequence = next_sequence_;
-    Place& place = places_[sequence % kMaxInFlight];
-    place.uses.wait_until(sequence / kMaxInFlight);
-    place.request.reset(io, sequence);
-    ++next_sequence_;
-    submitted_.advance();
+    // The worker has the turn of the first core, which is all that run_here() takes on one core.
+    std::unique_lock lock(executor->caller_turn_, std::defer_lock);
+    if (executor->options_.assigned.size() != 1) lock.lock();
+    executor->run_lanes(request);
   }
-  Place& place = places_[sequence % kMaxInFlight];
-  place.finished_lanes.wait_until((sequence / kMaxInFlight + 1) * runners_.size());
+  executor->finish(*this);
+  return State::idle;
+}
+
+// --- On the cores' workers ---------------------------------------------------------------------
+
+WorkerTask::State Executor::LaneTask::run() {
+  const uint64_t current = sequence.load(std::memory_order_relaxed);
+  Place& place = executor->places_[current % kMaxInFlight];
+  if (!is_running) {
+    if (!executor->submitted_.has_reached(current + 1)) return rest();
+    executor->runners_[lane]->begin(place.request);
+    is_running = true;
+  }
+  if (!executor->runners_[lane]->run()) return State::waiting;
+  is_running = false;
+  sequence.store(current + 1, std::memory_order_relaxed);
+  const size_t num_lanes = executor->runners_.size();
+  if (place.num_finished_lanes.fetch_add(1, std::memory_order_acq_rel) + 1 == num_lanes) {
+    executor->finish(place);
+  }
+  return executor->submitted_.has_reached(current + 2) ? State::runnable : rest();
+}
+
+// A request that comes while the task leaves its worker either sees it gone and pushes it again, or
+// has been counted before and is seen here.
+WorkerTask::State Executor::LaneTask::rest() {
+  is_pushed.exchange(false, std::memory_order_acq_rel);
+  if (!executor->submitted_.has_reached(sequence.load(std::memory_order_relaxed) + 1)) {
+    return State::idle;
+  }
+  return is_pushed.exchange(true, std::memory_order_acq_rel) ? State::idle : State::runnable;
+}
+
+Result<Executor::Place*> Executor::enter(const RequestIo& io, Completion completion,
+                                         IfFull if_full) {
+  // The place's last owner is waited for inside the lock: requests enter in order.
+  const std::lock_guard lock(submit_mutex_);
+  NEURONC_TRY(check_stuck());
+  Place& place = places_[next_sequence_ % kMaxInFlight];
+  while (true) {
+    const uint32_t seen = place.left.now();
+    if (!place.is_taken.load(std::memory_order_acquire)) break;
+    if (if_full == IfFull::refuse) {
+      return fail(NRT_QUEUE_FULL, "{} requests are on their way; wait for one to complete",
+                  kMaxInFlight);
+    }
+    place.left.wait(seen);
+  }
+  Worker* worker = nullptr;
+  if (options_.threading == Threading::caller) {
+    NEURONC_ASSIGN(worker, options_.assigned[0]->worker());
+  }
+  place.is_taken.store(true, std::memory_order_relaxed);
+  place.is_done.store(false, std::memory_order_relaxed);
+  place.num_finished_lanes.store(0, std::memory_order_relaxed);
+  place.completion = std::move(completion);
+  if (worker != nullptr) {
+    place.request.reset(io, 0);
+    ++next_sequence_;
+    worker->push(place);
+    return &place;
+  }
+  place.request.reset(io, next_sequence_++);
+  submitted_.advance();
+  for (const std::unique_ptr<LaneTask>& task : tasks_) {
+    if (!task->is_pushed.exchange(true, std::memory_order_acq_rel)) {
+      state_.workers[task->lane]->push(*task);
+    }
+  }
+  return &place;
+}
+
+void Executor::finish(Place& place) {
+  if (place.completion == nullptr) {
+    place.is_done.store(true, std::memory_order_release);
+    place.done.signal();
+    return;
+  }
+  Result<Completions*> completions = options_.cores->completions();
+  (*completions)->push([this, &place] {
+    const Completion completion = std::move(place.completion);
+    const Status status = place.request.has_failed() ? place.request.status : Status{};
+    leave(place);
+    completion(status);
+  });
+}
+
+void Executor::leave(Place& place) {
+  place.completion = nullptr;
+  place.is_taken.store(false, std::memory_order_release);
+  place.left.signal();
+}
+
+bool Executor::wait_until_done(Place& place, const Deadline* deadline) {
+  while (true) {
+    const uint32_t seen = place.done.now();
+    if (place.is_done.load(std::memory_order_acquire)) return true;
+    if (!place.done.wait(seen, deadline)) return place.is_done.load(std::memory_order_acquire);
+  }
+}
+
+Result<Done> Executor::take_result(Place& place) {
   Result<Done> result = Done{};
   if (place.request.has_failed()) result = tl::unexpected(place.request.status);
-  place.uses.advance();
+  leave(place);
   return result;
+}
+
+Result<Done> Executor::run(const RequestIo& io) {
+  if (options_.threading == Threading::caller) {
+    if (is_stuck()) NEURONC_TRY(check_stuck());
+    return run_here(io);
+  }
+  NEURONC_ASSIGN(Place * place, enter(io, nullptr, IfFull::wait));
+  wait_until_done(*place, nullptr);
+  return take_result(*place);
+}
+
+Result<Done> Executor::run_until(const RequestIo& io, Deadline deadline) {
+  NEURONC_ASSIGN(Place * place, enter(io, nullptr, IfFull::wait));
+  if (wait_until_done(*place, &deadline)) return take_result(*place);
+  return give_up(*place);
+}
+
+Result<Done> Executor::submit(const RequestIo& io, Completion completion) {
+  // Started here, where there is somebody to tell if it cannot be.
+  NEURONC_TRY(options_.cores->completions());
+  NEURONC_TRY(enter(io, std::move(completion), IfFull::refuse));
+  return Done{};
+}
+
+// Lanes skip the steps of a request that has failed, so that it ends with the kernels that run.
+Result<Done> Executor::give_up(Place& place) {
+  const std::string position = describe_position(place);
+  place.request.fail(NRT_TIMEOUT,
+                     fmt::format("the deadline passed; the request was at {}", position));
+  const Deadline last = Clock::now() + kGrace;
+  if (wait_until_done(place, &last)) return take_result(place);
+  stuck_.store(&place, std::memory_order_release);
+  return fail(NRT_EXEC_UNIT_UNRECOVERABLE,
+              "the request does not end: it is at {}; its tensors must stay, and the model cannot "
+              "be used or unloaded until it does",
+              describe_position(place));
+}
+
+// Under submit_mutex_, or on the way to a one-core model's turn.
+Result<Done> Executor::check_stuck() {
+  Place* place = stuck_.load(std::memory_order_acquire);
+  if (place == nullptr) return Done{};
+  if (!place->is_done.load(std::memory_order_acquire)) {
+    return fail(NRT_EXEC_UNIT_UNRECOVERABLE, "an earlier request does not end: it is at {}",
+                describe_position(*place));
+  }
+  if (stuck_.compare_exchange_strong(place, nullptr)) leave(*place);
+  return Done{};
+}
+
+std::string Executor::describe_position(const Place& place) const {
+  std::string text;
+  for (size_t lane = 0; lane < runners_.size(); ++lane) {
+    const bool has_left =
+        !tasks_.empty() &&
+        tasks_[lane]->sequence.load(std::memory_order_relaxed) > place.request.sequence;
+    if (has_left) continue;
+    if (!text.empty()) text += "; ";
+    text += runners_[lane]->describe_position();
+  }
+  return text.empty() ? "its end" : text;
 }
 
 }  // namespace neuronc::runtime

@@ -1,38 +1,45 @@
-// Executes a model's plan: one thread per lane for models on several cores, the calling thread for
-// models on one.
+// Executes a model's plan: the lanes of a model on several cores run on the workers of these cores,
+// a model on one core on the calling thread.
 //
 // Requests get numbers in the order of their coming, and every lane takes them in that order; so
 // channels need no more than counters. Up to kMaxInFlight requests are on their way at once.
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
+#include "runtime/cores.h"
 #include "runtime/lane_runner.h"
 
 namespace neuronc::runtime {
 
 enum class Threading : uint8_t {
-  automatic,  // a thread per lane if there are several cores
+  automatic,  // per lane if there are several cores
   caller,     // all lanes in turns on the calling thread
-  per_lane,
+  per_lane,   // each lane on its core's worker
 };
 
 struct ExecutorOptions {
   Threading threading = Threading::automatic;
   HostEvaluator* evaluator = nullptr;  // outlives the executor; may be null without host nodes
   KernelChecker* checker = nullptr;    // outlives the executor; null: native code
-  std::vector<TurnLock*> cores;        // one per core lane
+  // Where the model's cores are, by their number in the plan; they outlive the executor. Without
+  // them it makes some for itself.
+  Cores* cores = nullptr;
+  std::vector<Core*> assigned;
 };
+
+// How an asynchronous request ended; NRT_SUCCESS has no message.
+using Completion = std::function<void(const Status& status)>;
 
 class Executor {
  public:
   // Allocates all memory, resolves kernels and runs the init lists. `plan` is verified and, like
   // `weights`, outlives the executor.
-  // Errors: NRT_FAIL_HOST_MEM_ALLOC, NRT_INVALID (missing kernel), or those of init.
+  // Errors: NRT_FAIL_HOST_MEM_ALLOC, NRT_INVALID (missing kernel), NRT_RESOURCE, or those of init.
   static Result<std::unique_ptr<Executor>> create(const plan::Plan& plan, const std::byte* weights,
                                                   const KernelResolver& resolver,
                                                   ExecutorOptions options);
@@ -42,6 +49,21 @@ class Executor {
   // Runs one request to its end; callable from many threads at once.
   Result<Done> run(const RequestIo& io);
 
+  // The same until a deadline. Errors: NRT_TIMEOUT, with the core and the step where the request
+  // was; it has left the model then. NRT_EXEC_UNIT_UNRECOVERABLE if it did not even end when it was
+  // told to: `io` and what it points to must stay, and the model is of no use until it ends.
+  Result<Done> run_until(const RequestIo& io, Deadline deadline);
+
+  // Starts a request; `io` stays until `completion` is called, on the thread of Cores::completions.
+  // Errors: NRT_QUEUE_FULL.
+  Result<Done> submit(const RequestIo& io, Completion completion);
+
+  // Whether a request does not end.
+  bool is_stuck() const {
+    const Place* place = stuck_.load(std::memory_order_acquire);
+    return place != nullptr && !place->is_done.load(std::memory_order_acquire);
+  }
+
   uint64_t arena_bytes() const { return arena_bytes_; }
   // Of the model's own: arenas, channels, shared and expanded memory.
   uint64_t memory_bytes() const;
@@ -49,24 +71,54 @@ class Executor {
  private:
   static constexpr uint64_t kMaxInFlight = 32;
 
-  // A place in the ring; places are reused, so that waking a finished request's owner never
-  // touches memory that the owner has freed.
-  struct Place {
+  // A place in the ring of requests on their way.
+  struct Place : WorkerTask {
+    Executor* executor = nullptr;
     Request request;
-    Counter finished_lanes;  // over the executor's life
-    Counter uses;            // requests that have left the place
+    std::atomic<size_t> num_finished_lanes{0};
+    std::atomic<bool> is_done{false};
+    WakeWord done;  // its waiter is who runs the request
+    std::atomic<bool> is_taken{false};
+    WakeWord left;  // its waiter holds submit_mutex_
+    Completion completion;
+
+    State run() override;  // a request of a one-core model, on the core's worker
+  };
+
+  // A lane as the task of its core's worker.
+  struct LaneTask : WorkerTask {
+    Executor* executor = nullptr;
+    size_t lane = 0;
+    std::atomic<uint64_t> sequence{0};  // of the next request, or the one that runs
+    bool is_running = false;
+    std::atomic<bool> is_pushed{false};
+
+    State run() override;
+    State rest();
   };
 
   Executor(const plan::Plan& plan, ExecutorOptions options);
   Result<Done> allocate();
   Result<Done> make_runners(const std::byte* weights, const KernelResolver& resolver);
-  void start_threads();
-  void serve_lane(size_t lane);
+  Result<Done> find_cores();
+  Result<Done> find_workers();
   Result<Done> run_here(const RequestIo& io);
-  Result<Done> run_on_threads(const RequestIo& io);
+  void run_lanes(Request& request);
+
+  enum class IfFull : uint8_t { wait, refuse };
+  // The place of the new request; null if none is free.
+  Result<Place*> enter(const RequestIo& io, Completion completion, IfFull if_full);
+  void finish(Place& place);
+  void leave(Place& place);
+  static bool wait_until_done(Place& place, const Deadline* deadline);
+  Result<Done> take_result(Place& place);
+  Result<Done> give_up(Place& place);
+  Result<Done> check_stuck();
+  std::string describe_position(const Place& place) const;
 
   const plan::Plan& plan_;
   ExecutorOptions options_;
+  std::unique_ptr<Cores> own_cores_;
   uint64_t arena_bytes_ = 0;
   Memory shared_;
   Memory expanded_;
@@ -74,15 +126,19 @@ class Executor {
   std::vector<Memory> slots_;
   ModelState state_;
   std::vector<std::unique_ptr<LaneRunner>> runners_;
+  std::vector<std::unique_ptr<LaneTask>> tasks_;  // by lane; none on the calling thread
 
-  TurnLock caller_turn_;  // Threading::caller: one request at a time
+  // Threading::caller, under the core's turn.
+  TurnLock caller_turn_;
+  Request caller_request_;
   std::vector<uint8_t> is_lane_done_;
+  uint64_t caller_sequence_ = 0;
+
   std::mutex submit_mutex_;
   uint64_t next_sequence_ = 0;
   Counter submitted_;
-  std::atomic<bool> is_stopping_{false};
   std::array<Place, kMaxInFlight> places_;
-  std::vector<std::thread> threads_;
+  std::atomic<Place*> stuck_{nullptr};
 };
 
 }  // namespace neuronc::runtime

@@ -28,30 +28,44 @@ std::vector<std::string_view> split_kernels(std::string_view text) {
 class InterpretingChecker : public KernelChecker {
  public:
   // Kernels in the order of the plan.
-  InterpretingChecker(std::vector<kernel::Kernel> kernels) : kernels_(std::move(kernels)) {
+  InterpretingChecker(std::vector<kernel::Kernel> kernels, std::vector<std::string> nodes,
+                      NumericsCheck numerics)
+      : kernels_(std::move(kernels)), nodes_(std::move(nodes)), numerics_(numerics) {
     for (const kernel::Kernel& kernel : kernels_) interpreters_.emplace_back(kernel);
   }
 
   OrRefusal<int32_t> run(plan::KernelId kernel, const plan::KernelBuffer* buffers,
-                         std::span<const int64_t> sizes_bytes, int64_t tile_begin,
-                         int64_t tile_end) override {
+                         std::span<const int64_t> sizes_bytes, int64_t tile_begin, int64_t tile_end,
+                         std::string& non_finite) override {
     // A KernelBuffer is its pointer (kernel_abi.h).
     std::vector<void*> pointers;
     for (size_t i = 0; i < sizes_bytes.size(); ++i) pointers.push_back(buffers[i].data);
-    return interpreters_[kernel.index].run_checked(pointers.data(), sizes_bytes, tile_begin,
-                                                   tile_end);
+    kernel::StoredNumbers stored;
+    auto status = interpreters_[kernel.index].run_checked(pointers.data(), sizes_bytes, tile_begin,
+                                                          tile_end, &stored);
+    const bool is_nan = stored.has_nan && numerics_ != NumericsCheck::infinity;
+    const bool is_infinity = stored.has_infinity && numerics_ != NumericsCheck::nan;
+    if (numerics_ != NumericsCheck::none && (is_nan || is_infinity)) {
+      non_finite =
+          fmt::format("the first kernel that wrote {} is `{}`{}", is_nan ? "a NaN" : "an infinity",
+                      kernels_[kernel.index].name, nodes_[kernel.index]);
+    }
+    return status;
   }
 
  private:
   std::vector<kernel::Kernel> kernels_;
   std::vector<kernel::Interpreter> interpreters_;
+  std::vector<std::string> nodes_;  // of the model, behind each kernel: " (nodes `a`, `b`)"
+  NumericsCheck numerics_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<KernelChecker>> load_kernel_checker(const NeffImage& image,
                                                            std::string_view isa,
-                                                           const plan::Plan& plan) {
+                                                           const plan::Plan& plan,
+                                                           NumericsCheck numerics) {
   const NeffMemberView* member = image.find(fmt::format("{}/kernels.nki", isa));
   if (member == nullptr) {
     return fail(NRT_INVALID,
@@ -78,7 +92,9 @@ Result<std::unique_ptr<KernelChecker>> load_kernel_checker(const NeffImage& imag
     }
     kernels.push_back(std::move(it->second));
   }
-  return std::make_unique<InterpretingChecker>(std::move(kernels));
+  std::vector<std::string> nodes;
+  for (const kernel::Kernel& kernel : kernels) nodes.push_back(image.nodes_of(kernel.name));
+  return std::make_unique<InterpretingChecker>(std::move(kernels), std::move(nodes), numerics);
 }
 
 }  // namespace neuronc::runtime

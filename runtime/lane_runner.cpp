@@ -40,6 +40,11 @@ void Request::fail(NRT_STATUS code, std::string message) {
   failed_.store(true, std::memory_order_release);
 }
 
+void Request::note_non_finite(const std::string& where) {
+  const std::lock_guard lock(mutex_);
+  if (io.first_non_finite != nullptr && io.first_non_finite->empty()) *io.first_non_finite = where;
+}
+
 void Request::reset(const RequestIo& new_io, uint64_t new_sequence) {
   io = new_io;
   sequence = new_sequence;
@@ -47,8 +52,8 @@ void Request::reset(const RequestIo& new_io, uint64_t new_sequence) {
   failed_.store(false, std::memory_order_relaxed);
 }
 
-LaneRunner::LaneRunner(ModelState& model, size_t lane, LaneProgram program, TurnLock* core)
-    : model_(model), lane_(lane), program_(std::move(program)), core_(core) {
+LaneRunner::LaneRunner(ModelState& model, size_t lane, LaneProgram program)
+    : model_(model), lane_(lane), program_(std::move(program)) {
   if (model.plan->lanes[lane].kind == plan::LaneKind::host) {
     slots_.resize(model.plan->num_host_slots);
   }
@@ -90,66 +95,92 @@ void LaneRunner::apply(const Patch& patch, uint64_t sequence) {
 
 void LaneRunner::begin(Request& request) {
   request_ = &request;
-  next_step_ = 0;
+  next_step_.store(0, std::memory_order_relaxed);
   for (const Patch& patch : program_.patches) apply(patch, request.sequence);
 }
 
-bool LaneRunner::run(WaitMode mode) {
+bool LaneRunner::run() {
   const std::vector<ProgramStep>& steps = program_.blocks[0];
-  while (next_step_ < steps.size()) {
-    if (!run_entry_step(steps[next_step_], mode)) return false;
-    ++next_step_;
+  for (uint32_t i = next_step_.load(std::memory_order_relaxed); i < steps.size(); ++i) {
+    next_step_.store(i, std::memory_order_relaxed);
+    if (!run_entry_step(steps[i])) return false;
   }
   for (HostValue& slot : slots_) slot = HostValue();
   return true;
 }
 
-bool LaneRunner::run_entry_step(const ProgramStep& step, WaitMode mode) {
+std::string LaneRunner::describe_position() const {
+  const plan::Lane& lane = model_.plan->lanes[lane_];
+  const std::vector<ProgramStep>& steps = program_.blocks[0];
+  const uint32_t position = next_step_.load(std::memory_order_relaxed);
+  std::string text = lane.kind == plan::LaneKind::core ? fmt::format("core {}", lane.core) : "host";
+  if (position >= steps.size()) return text;
+  text += fmt::format(", step {} of {}", position + 1, steps.size());
+  const ProgramStep& step = steps[position];
+  if (step.kind == StepKind::run_kernel) {
+    text += fmt::format(", kernel `{}`", model_.plan->kernels[step.index].symbol);
+  } else if (step.kind == StepKind::host_node) {
+    text += fmt::format(", host node {}", program_.host_nodes[step.index]->host_node);
+  } else if (step.kind == StepKind::recv || step.kind == StepKind::acquire) {
+    text += fmt::format(", waiting for channel `{}`", model_.plan->channels[step.index].name);
+  } else if (step.kind == StepKind::barrier) {
+    text += ", waiting at a barrier";
+  }
+  return text;
+}
+
+bool LaneRunner::run_entry_step(const ProgramStep& step) {
   switch (step.kind) {
     case StepKind::acquire:
-      return wait_for_slot(*model_.channels[step.index], mode);
+      return is_slot_free(*model_.channels[step.index]);
     case StepKind::send:
-      model_.channels[step.index]->sent.advance();
+      send(step.index);
       return true;
     case StepKind::recv:
-      return wait(model_.channels[step.index]->sent, request_->sequence + 1, mode);
+      return model_.channels[step.index]->sent.has_reached(request_->sequence + 1);
     case StepKind::release:
-      my_released(step.index).advance();
+      release(step.index);
       return true;
     case StepKind::barrier:
-      return wait_at_barrier(mode);
+      return pass_barrier();
     default:
       run_plain_step(step);
       return true;
   }
 }
 
-bool LaneRunner::wait(const Counter& counter, uint64_t target, WaitMode mode) {
-  if (counter.has_reached(target)) return true;
-  if (mode == WaitMode::give_way) return false;
-  if (counter.spin_until(target)) return true;
-  if (core_ != nullptr) core_->unlock();
-  counter.park_until(target);
-  if (core_ != nullptr) core_->lock();
-  return true;
+void LaneRunner::send(uint32_t channel) {
+  model_.channels[channel]->sent.advance();
+  for (plan::LaneId consumer : model_.plan->channels[channel].consumers) {
+    model_.signal(consumer.index);
+  }
 }
 
-bool LaneRunner::wait_for_slot(const ChannelState& channel, WaitMode mode) {
+void LaneRunner::release(uint32_t channel) {
+  my_released(channel).advance();
+  model_.signal(model_.plan->channels[channel].producer.index);
+}
+
+bool LaneRunner::is_slot_free(const ChannelState& channel) const {
   if (request_->sequence < channel.depth) return true;
   const uint64_t target = request_->sequence - channel.depth + 1;
-  for (const std::unique_ptr<Counter>& released : channel.released) {
-    if (!wait(*released, target, mode)) return false;
-  }
-  return true;
+  return std::all_of(
+      channel.released.begin(), channel.released.end(),
+      [target](const std::unique_ptr<Counter>& released) { return released->has_reached(target); });
 }
 
-bool LaneRunner::wait_at_barrier(WaitMode mode) {
+bool LaneRunner::pass_barrier() {
   if (!has_arrived_) {
     has_arrived_ = true;
     ++num_barriers_;
-    model_.barrier_arrivals.advance();
+    const uint64_t arrivals = model_.barrier_arrivals.advance();
+    if (arrivals % model_.num_core_lanes == 0) {
+      for (size_t lane = 0; lane < model_.plan->lanes.size(); ++lane) {
+        if (model_.plan->lanes[lane].kind == plan::LaneKind::core) model_.signal(lane);
+      }
+    }
   }
-  if (!wait(model_.barrier_arrivals, num_barriers_ * model_.num_core_lanes, mode)) return false;
+  if (!model_.barrier_arrivals.has_reached(num_barriers_ * model_.num_core_lanes)) return false;
   has_arrived_ = false;
   return true;
 }
@@ -221,9 +252,11 @@ void LaneRunner::run_kernel(const ProgramStep& step) {
 int32_t LaneRunner::run_checked_kernel(const ProgramStep& step) {
   const std::span<const int64_t> sizes(program_.sizes_bytes.data() + step.first_buffer,
                                        step.num_buffers);
+  std::string non_finite;
   const auto result =
       model_.checker->run(plan::KernelId(step.index), program_.buffers.data() + step.first_buffer,
-                          sizes, step.begin, step.end);
+                          sizes, step.begin, step.end, non_finite);
+  if (!non_finite.empty()) request_->note_non_finite(non_finite);
   if (result) return *result;
   request_->fail(NRT_EXEC_OOB,
                  fmt::format("kernel `{}`: {}", model_.plan->kernels[step.index].symbol,

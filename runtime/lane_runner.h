@@ -1,14 +1,15 @@
 // Runs one lane's program for one request after the other.
 //
-// A runner can give way: where it would have to wait it returns instead, to be called again. With
-// that one thread runs all lanes of a one-core model in turns; lanes with a thread of their own
-// wait in place.
+// A runner gives way: where it would have to wait it returns instead, to be called again. With that
+// one thread runs all lanes of a one-core model in turns, and a core's worker the lanes of several
+// models.
 #pragma once
 
 #include <atomic>
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "ir/tensor.h"
@@ -17,6 +18,7 @@
 #include "runtime/memory.h"
 #include "runtime/program.h"
 #include "runtime/sync.h"
+#include "runtime/worker.h"
 
 namespace neuronc::runtime {
 
@@ -28,6 +30,8 @@ struct RequestIo {
   // By input or output; empty if the model has none of this kind.
   std::span<const HostValue> host_inputs;
   std::span<HostValue> host_outputs;
+  // May be null: which kernel wrote an element first that is not finite, if a checker looks for it.
+  std::string* first_non_finite = nullptr;
 };
 
 struct Request {
@@ -37,6 +41,7 @@ struct Request {
 
   bool has_failed() const { return failed_.load(std::memory_order_acquire); }
   void fail(NRT_STATUS code, std::string message);
+  void note_non_finite(const std::string& where);
   void reset(const RequestIo& new_io, uint64_t new_sequence);
 
  private:
@@ -61,25 +66,31 @@ struct ModelState {
   uint32_t num_core_lanes = 0;
   HostEvaluator* evaluator = nullptr;
   KernelChecker* checker = nullptr;  // runs kernels instead of their code, if there is one
-};
+  // By lane: whom to signal when something may have happened that it waits for; empty where one
+  // thread runs all lanes.
+  std::vector<Worker*> workers;
 
-enum class WaitMode : uint8_t { give_way, in_place };
+  void signal(size_t lane) const {
+    if (!workers.empty()) workers[lane]->signal();
+  }
+};
 
 class LaneRunner {
  public:
-  // `core` is the lane's turn on its NeuronCore, given up while it waits; null for the host.
-  LaneRunner(ModelState& model, size_t lane, LaneProgram program, TurnLock* core);
+  LaneRunner(ModelState& model, size_t lane, LaneProgram program);
 
   // Runs the init list; errors: NRT_EXEC_COMPLETED_WITH_ERR.
   Result<Done> run_init();
 
   // Points the program at a request, whose sequence follows that of the last one.
   void begin(Request& request);
-  // Runs on; true when the request is done on this lane. With WaitMode::in_place it always is.
-  bool run(WaitMode mode);
+  // Runs on; true when the request is done on this lane, false where it would have to wait.
+  bool run();
+  // Where the lane is, from any thread: "core 2, step 7 of 40, kernel `conv_1`".
+  std::string describe_position() const;
 
  private:
-  bool run_entry_step(const ProgramStep& step, WaitMode mode);
+  bool run_entry_step(const ProgramStep& step);
   void run_plain_step(const ProgramStep& step);
   void run_block(uint32_t block);
   void run_kernel(const ProgramStep& step);
@@ -91,18 +102,18 @@ class LaneRunner {
   void store_result(const plan::HostOperand& target, const plan::KernelBuffer& buffer,
                     HostValue value);
   void run_loop(const ProgramStep& step);
-  bool wait(const Counter& counter, uint64_t target, WaitMode mode);
-  bool wait_for_slot(const ChannelState& channel, WaitMode mode);
-  bool wait_at_barrier(WaitMode mode);
+  void send(uint32_t channel);
+  void release(uint32_t channel);
+  bool is_slot_free(const ChannelState& channel) const;
+  bool pass_barrier();
   void apply(const Patch& patch, uint64_t sequence);
   Counter& my_released(uint32_t channel);
 
   ModelState& model_;
   size_t lane_;
   LaneProgram program_;
-  TurnLock* core_;
   Request* request_ = nullptr;
-  size_t next_step_ = 0;
+  std::atomic<uint32_t> next_step_{0};
   uint64_t num_barriers_ = 0;
   bool has_arrived_ = false;
   std::vector<HostValue> slots_;

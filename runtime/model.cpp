@@ -19,7 +19,8 @@ bool is_set(const char* variable) {
 }  // namespace
 
 Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const NeffImage> image, Cores& cores,
-                                           int32_t start_core, int32_t num_cores) {
+                                           int32_t start_core, int32_t num_cores,
+                                           NumericsCheck numerics) {
   std::unique_ptr<Model> model(new Model(std::move(image), cores));
   const char* wanted = std::getenv("NEURON_RT_TARGET");
   NEURONC_ASSIGN(model->isa_,
@@ -32,12 +33,14 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const NeffImage> imag
   }
   NEURONC_TRY(model->load_code());
   NEURONC_TRY(model->make_evaluator());
-  NEURONC_ASSIGN(model->turns_, cores.assign(start_core, needed));
+  NEURONC_ASSIGN(model->assigned_, cores.assign(start_core, needed));
   ExecutorOptions options;
-  options.cores = model->turns_;
+  options.cores = &cores;
+  options.assigned = model->assigned_;
   options.evaluator = model->evaluator_.get();
   if (is_set("NEURON_RT_CHECK")) {
-    NEURONC_ASSIGN(model->checker_, load_kernel_checker(*model->image_, model->isa_, model->plan_));
+    NEURONC_ASSIGN(model->checker_,
+                   load_kernel_checker(*model->image_, model->isa_, model->plan_, numerics));
     options.checker = model->checker_.get();
   }
   const CodeImage& code = *model->code_;
@@ -50,7 +53,7 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const NeffImage> imag
 
 Model::~Model() {
   executor_.reset();
-  cores_.release(turns_);
+  cores_.release(assigned_);
 }
 
 nrt_model_info_t Model::info() const {
@@ -61,7 +64,7 @@ nrt_model_info_t Model::info() const {
   uuid_text(header).copy(info.uuid, sizeof(info.uuid) - 1);
   isa_.copy(info.target, sizeof(info.target) - 1);
   info.nc_count = plan::num_cores(plan_);
-  info.first_nc = first_core_;
+  info.first_nc = assigned_.empty() ? 0 : assigned_[0]->id();
   info.code_bytes = code_->size_bytes();
   info.weight_bytes = image_->weights().size();
   info.memory_bytes = executor_->memory_bytes();
@@ -71,7 +74,7 @@ nrt_model_info_t Model::info() const {
 Result<Done> Model::load_code() {
   const NeffMemberView* member = image_->find(isa_ + "/code.so");
   if (member == nullptr) return fail(NRT_INVALID, "the NEFF has no code for {}", isa_);
-  NEURONC_ASSIGN(code_, CodeImage::load(member->bytes, image_->fd(), member->offset_bytes));
+  NEURONC_ASSIGN(code_, CodeImage::load(member->bytes));
   if (is_set("NEURON_RT_PERF_MAP")) code_->write_perf_map();
   return Done{};
 }

@@ -8,6 +8,7 @@
 #include "runtime/cores.h"
 #include "runtime/executor.h"
 #include "runtime/neff_reader.h"
+#include "runtime/numerics.h"
 
 namespace neuronc::runtime {
 
@@ -16,7 +17,8 @@ class Model {
   // Loads the best variant for this CPU onto cores; `cores` outlives the model.
   // Errors: those of reading, choose_target, code and plan, Cores::assign and Executor::create.
   static Result<std::unique_ptr<Model>> load(std::shared_ptr<const NeffImage> image, Cores& cores,
-                                             int32_t start_core, int32_t num_cores);
+                                             int32_t start_core, int32_t num_cores,
+                                             NumericsCheck numerics = NumericsCheck::none);
   ~Model();
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
@@ -35,8 +37,7 @@ class Model {
 
   std::shared_ptr<const NeffImage> image_;
   Cores& cores_;
-  std::vector<TurnLock*> turns_;
-  uint32_t first_core_ = 0;
+  std::vector<Core*> assigned_;
   std::string isa_;
   plan::Plan plan_;
   std::unique_ptr<CodeImage> code_;

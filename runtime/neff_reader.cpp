@@ -4,7 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -74,6 +74,22 @@ bool is_zero(std::span<const std::byte> bytes) {
 
 NeffHash digest(const XXH128_hash_t& hash) { return {hash.low64, hash.high64}; }
 
+// Weights below this are copied: that costs less than a look at whether they were changed.
+constexpr uint64_t kMinMappedBytes = uint64_t{1} << 20;
+
+Result<Done> read_at(int fd, std::byte* bytes, uint64_t size, uint64_t offset) {
+  while (size > 0) {
+    const ssize_t n = pread(fd, bytes, size, static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(NRT_INVALID, "cannot read: {}", std::strerror(errno));
+    if (n == 0) return fail(NRT_INVALID, "the file became shorter while it was read");
+    bytes += n;
+    offset += static_cast<uint64_t>(n);
+    size -= static_cast<uint64_t>(n);
+  }
+  return Done{};
+}
+
 bool same(const NeffHash& a, const NeffHash& b) { return a.low == b.low && a.high == b.high; }
 
 tl::unexpected<Status> damaged(std::string_view what) {
@@ -87,27 +103,70 @@ NeffImage::~NeffImage() {
   if (fd_ >= 0) close(fd_);
 }
 
-Result<std::shared_ptr<const NeffImage>> NeffImage::open(const std::string& path, Verify verify) {
+Result<std::shared_ptr<const NeffImage>> NeffImage::open(const std::string& path, Verify verify,
+                                                         Weights weights) {
   std::shared_ptr<NeffImage> image(new NeffImage());
   image->fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  struct stat info{};
-  if (image->fd_ < 0 || fstat(image->fd_, &info) != 0) {
+  if (image->fd_ < 0 || fstat(image->fd_, &image->info_) != 0) {
     return fail(NRT_INVALID, "cannot open `{}`: {}", path, std::strerror(errno));
   }
+  const struct stat& info = image->info_;
   if (!S_ISREG(info.st_mode)) return fail(NRT_INVALID, "`{}` is not a regular file", path);
   if (info.st_size < static_cast<off_t>(kNeffHeaderBytes)) {
     return fail(NRT_INVALID, "`{}` is not a NEFF: it has {} bytes", path, info.st_size);
   }
-  const auto size = static_cast<size_t>(info.st_size);
-  void* data = mmap(nullptr, size, PROT_READ, MAP_SHARED, image->fd_, 0);
-  if (data == MAP_FAILED) {
-    return fail(NRT_FAIL_HOST_MEM_ALLOC, "cannot map `{}`: {}", path, std::strerror(errno));
-  }
-  image->bytes_ = {static_cast<const std::byte*>(data), size};
-  if (auto done = image->check(verify); !done) {
-    return fail(done.error().code, "{}: {}", path, done.error().message);
-  }
+  auto done = image->read_file(static_cast<uint64_t>(info.st_size), weights);
+  if (done) done = image->check(verify);
+  if (!done) return fail(done.error().code, "{}: {}", path, done.error().message);
   return image;
+}
+
+// The image of the file is anonymous memory, over which the pages of large weights are mapped.
+Result<Done> NeffImage::read_file(uint64_t size, Weights weights) {
+  void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) {
+    return fail(NRT_FAIL_HOST_MEM_ALLOC, "cannot map {} bytes: {}", size, std::strerror(errno));
+  }
+  auto* bytes = static_cast<std::byte*>(data);
+  bytes_ = {bytes, size};
+  NEURONC_TRY(read_at(fd_, bytes, kNeffHeaderBytes, 0));
+  // The header is believed as far as what it says lies inside the file; its hash comes later.
+  std::memcpy(&header_, bytes, sizeof(header_));
+  const uint64_t begin = header_.weights_offset_bytes;
+  const bool is_sane = begin >= kNeffHeaderBytes && begin % kNeffPageBytes == 0 && begin <= size &&
+                       header_.weights_bytes <= size - begin;
+  if (!is_sane || weights == Weights::copied || header_.weights_bytes < kMinMappedBytes) {
+    return read_at(fd_, bytes + kNeffHeaderBytes, size - kNeffHeaderBytes, kNeffHeaderBytes);
+  }
+  const uint64_t end = (begin + header_.weights_bytes) / kNeffPageBytes * kNeffPageBytes;
+  NEURONC_TRY(read_at(fd_, bytes + kNeffHeaderBytes, begin - kNeffHeaderBytes, kNeffHeaderBytes));
+  NEURONC_TRY(read_at(fd_, bytes + end, size - end, end));
+  if (mmap(bytes + begin, end - begin, PROT_READ, MAP_SHARED | MAP_FIXED, fd_,
+           static_cast<off_t>(begin)) == MAP_FAILED) {
+    return fail(NRT_FAIL_HOST_MEM_ALLOC, "cannot map weights: {}", std::strerror(errno));
+  }
+  are_weights_mapped_ = true;
+  return Done{};
+}
+
+bool NeffImage::is_file_changed() const {
+  if (!are_weights_mapped_) return false;
+  if (is_changed_.load(std::memory_order_relaxed)) return true;
+  constexpr int64_t kIntervalNs = 20000000;
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  const int64_t now_ns = int64_t{time.tv_sec} * 1000000000 + time.tv_nsec;
+  if (now_ns - looked_at_ns_.load(std::memory_order_relaxed) < kIntervalNs) return false;
+  looked_at_ns_.store(now_ns, std::memory_order_relaxed);
+  struct stat info{};
+  if (fstat(fd_, &info) != 0) return false;
+  if (info.st_size == info_.st_size && info.st_mtim.tv_sec == info_.st_mtim.tv_sec &&
+      info.st_mtim.tv_nsec == info_.st_mtim.tv_nsec) {
+    return false;
+  }
+  is_changed_.store(true, std::memory_order_relaxed);
+  return true;
 }
 
 Result<std::shared_ptr<const NeffImage>> NeffImage::copy(std::span<const std::byte> bytes,

@@ -94,4 +94,23 @@ std::vector<NeffTarget> NeffImage::targets() const {
   return unlisted;
 }
 
+std::string NeffImage::nodes_of(std::string_view kernel_symbol) const {
+  const NeffMemberView* member = find("neff.json");
+  if (member == nullptr) return {};
+  const auto* text = reinterpret_cast<const char*>(member->bytes.data());
+  const Json json = Json::parse(text, text + member->bytes.size(), nullptr, false);
+  if (!json.is_object() || !json.contains("kernels") || !json["kernels"].is_array()) return {};
+  std::string names;
+  for (const Json& kernel : json["kernels"]) {
+    if (!kernel.is_object() || kernel.value("symbol", Json()) != kernel_symbol) continue;
+    if (!kernel.contains("nodes") || !kernel["nodes"].is_array()) continue;
+    for (const Json& node : kernel["nodes"]) {
+      const Json name = node.is_object() ? node.value("name", Json()) : Json();
+      if (!name.is_string()) continue;
+      names += (names.empty() ? " (nodes `" : ", `") + name.get<std::string>() + "`";
+    }
+  }
+  return names.empty() ? names : names + ")";
+}
+
 }  // namespace neuronc::runtime

@@ -1,11 +1,9 @@
-// The C API's set-up, models and execution.
+// The C API's set-up and models.
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <string_view>
 
 #include "ir/base/command.h"
@@ -16,73 +14,44 @@
 namespace neuronc::runtime {
 namespace {
 
-enum class ApiState : uint8_t { uninitialized, ready, closed };
-
-// The process-wide state of the API: what nrt_init made, and the models that are loaded, by which
-// a handle is known to be alive.
-struct Api {
-  std::mutex mutex;
-  ApiState state = ApiState::uninitialized;
-  std::unique_ptr<Cores> cores;
-  std::map<const nrt_model*, std::shared_ptr<nrt_model>> models;
-};
-
-Api& api() {
-  static Api instance;
-  return instance;
-}
-
-std::string& last_message() {
-  thread_local std::string message;
-  return message;
-}
-
-bool wants_log(std::string_view level) {
-  static const std::string_view wanted = [] {
-    const char* value = std::getenv("NEURON_RT_LOG_LEVEL");
-    return std::string_view(value == nullptr ? "" : value);
-  }();
-  constexpr std::string_view kLevels[] = {"error", "warning", "info", "debug"};
-  const auto rank = [&](std::string_view text) {
-    return std::find(std::begin(kLevels), std::end(kLevels), text) - std::begin(kLevels);
-  };
-  return rank(wanted) < 4 && rank(level) <= rank(wanted);
-}
-
 Verify verify_mode() {
   const char* value = std::getenv("NEURON_RT_VERIFY");
   const bool is_metadata = value != nullptr && std::string_view(value) == "metadata";
   return is_metadata ? Verify::metadata : Verify::all;
 }
 
-// The live model behind a handle, or null (reported).
-std::shared_ptr<nrt_model> find_model(const nrt_model* handle) {
-  const std::lock_guard lock(api().mutex);
-  const auto it = api().models.find(handle);
-  if (it != api().models.end()) return it->second;
-  report(NRT_INVALID_HANDLE, handle == nullptr ? "the model is null" : "the model is not loaded");
-  return nullptr;
+Result<Weights> weights_mode() {
+  const char* value = std::getenv("NEURON_RT_LOAD");
+  const std::string_view text = value == nullptr ? "" : value;
+  if (text == "copy") return Weights::copied;
+  if (text.empty() || text == "map") return Weights::mapped;
+  return fail(NRT_INVALID, "NEURON_RT_LOAD=`{}` is not map or copy", text);
 }
 
-NRT_STATUS load_image(Result<std::shared_ptr<const NeffImage>> image, int32_t vnc,
+NRT_STATUS load_image(const Result<std::shared_ptr<const NeffImage>>& image, int32_t vnc,
                       int32_t vnc_count, nrt_model** result) {
   if (!image) return report(image.error());
   if (vnc < -1 || vnc_count < -1) {
     return report(NRT_INVALID,
                   fmt::format("core {} and count {} may be -1 or more", vnc, vnc_count));
   }
-  auto model = Model::load(std::move(*image), *api().cores, vnc, vnc_count);
-  if (!model) return report(model.error());
   auto handle = std::make_shared<nrt_model>();
+  handle->cores = current_cores();
+  if (handle->cores == nullptr) return check_ready();
+  auto numerics = numerics_check_from_environment();
+  if (!numerics) return report(numerics.error());
+  handle->numerics = *numerics;
+  auto model = Model::load(*image, *handle->cores, vnc, vnc_count, *numerics);
+  if (!model) return report(model.error());
   handle->model = std::move(*model);
   if (wants_log("info")) {
-    const plan::Plan& plan = handle->model->plan();
-    print_error("nrt: info: loaded `{}` on {} NeuronCores, {} arena bytes\n", plan.model_name,
-                plan::num_cores(plan), handle->model->executor().arena_bytes());
+    const nrt_model_info_t info = handle->model->info();
+    print_error("nrt: info: loaded `{}` for {} on {} NeuronCores, {} bytes of memory\n", info.name,
+                info.target, info.nc_count, info.memory_bytes);
   }
-  const std::lock_guard lock(api().mutex);
-  *result = handle.get();
-  api().models.emplace(handle.get(), std::move(handle));
+  nrt_model* const made = handle.get();
+  if (const NRT_STATUS status = add_model(std::move(handle)); status != NRT_SUCCESS) return status;
+  *result = made;
   return NRT_SUCCESS;
 }
 
@@ -101,24 +70,6 @@ NRT_STATUS get_count(uint32_t* count, uint32_t value) {
 }
 
 }  // namespace
-
-NRT_STATUS report(NRT_STATUS code, std::string message) {
-  last_message() = std::move(message);
-  if (wants_log("error")) {
-    print_error("nrt: error: {}: {}\n", nrt_get_status_as_str(code), last_message());
-  }
-  return code;
-}
-
-NRT_STATUS report(const Status& status) { return report(status.code, status.message); }
-
-NRT_STATUS check_ready() {
-  const std::lock_guard lock(api().mutex);
-  if (api().state == ApiState::ready) return NRT_SUCCESS;
-  if (api().state == ApiState::closed) return report(NRT_CLOSED, "nrt_close was called");
-  return report(NRT_UNINITIALIZED, "nrt_init was not called");
-}
-
 }  // namespace neuronc::runtime
 
 using namespace neuronc::runtime;  // NOLINT: the API's functions are this file
@@ -131,30 +82,18 @@ NRT_STATUS nrt_init(nrt_framework_type_t framework, const char*, const char*) {
       return report(NRT_INVALID,
                     fmt::format("there is no framework {}", static_cast<int>(framework)));
     }
-    const std::lock_guard lock(api().mutex);
-    if (api().state == ApiState::ready) return NRT_SUCCESS;
-    auto cores = Cores::from_environment();
-    if (!cores) return report(cores.error());
-    api().cores = std::move(*cores);
-    api().state = ApiState::ready;
-    return NRT_SUCCESS;
+    return initialise();
   });
 }
 
 void nrt_close(void) {
-  std::map<const nrt_model*, std::shared_ptr<nrt_model>> models;
-  std::unique_ptr<Cores> cores;
-  {
-    const std::lock_guard lock(api().mutex);
-    if (api().state != ApiState::ready) return;
-    api().state = ApiState::closed;
-    models.swap(api().models);
-    cores.swap(api().cores);
-  }
-  for (auto& [handle, model] : models) {
-    const std::unique_lock alone(model->in_use);
-    model->model.reset();
-  }
+  guarded([]() -> NRT_STATUS {
+    if (Completions::is_current_thread()) {
+      return report(NRT_INVALID, "nrt_close was called by a completion, which it would wait for");
+    }
+    close();
+    return NRT_SUCCESS;
+  });
 }
 
 const char* nrt_get_status_as_str(NRT_STATUS status) {
@@ -203,7 +142,7 @@ const char* nrt_get_status_as_str(NRT_STATUS status) {
   return "unknown status";
 }
 
-const char* nrt_get_last_message(void) { return last_message().c_str(); }
+const char* nrt_get_last_message(void) { return reported_message().c_str(); }
 
 NRT_STATUS nrt_get_version(nrt_version_t* version, size_t size) {
   if (version == nullptr || size < sizeof(nrt_version_t)) {
@@ -224,8 +163,9 @@ const char* nrt_get_cpu_features(void) {
 NRT_STATUS nrt_get_total_nc_count(uint32_t* count) { return get_count(count, total_cores()); }
 
 NRT_STATUS nrt_get_visible_nc_count(uint32_t* count) {
-  if (const NRT_STATUS status = check_ready(); status != NRT_SUCCESS) return status;
-  return get_count(count, api().cores->num_visible());
+  const std::shared_ptr<Cores> cores = current_cores();
+  if (cores == nullptr) return check_ready();
+  return get_count(count, cores->num_visible());
 }
 
 NRT_STATUS nrt_get_total_vnc_count(uint32_t* count) { return nrt_get_total_nc_count(count); }
@@ -245,30 +185,32 @@ NRT_STATUS nrt_load_file(const char* path, int32_t vnc, int32_t vnc_count, nrt_m
   return guarded([&]() -> NRT_STATUS {
     if (const NRT_STATUS status = check_ready(); status != NRT_SUCCESS) return status;
     if (path == nullptr || model == nullptr) return report(NRT_INVALID, "an argument is null");
-    return load_image(NeffImage::open(path, verify_mode()), vnc, vnc_count, model);
+    const Result<Weights> weights = weights_mode();
+    if (!weights) return report(weights.error());
+    return load_image(NeffImage::open(path, verify_mode(), *weights), vnc, vnc_count, model);
   });
 }
 
 NRT_STATUS nrt_unload(nrt_model_t* model) {
   return guarded([&]() -> NRT_STATUS {
-    const std::shared_ptr<nrt_model> handle = find_model(model);
-    if (handle == nullptr) return NRT_INVALID_HANDLE;
-    {
-      const std::lock_guard lock(api().mutex);
-      api().models.erase(model);
+    if (forget_model_of_parent(model)) return NRT_SUCCESS;
+    NRT_STATUS status = NRT_SUCCESS;
+    const std::shared_ptr<nrt_model> handle = find_model(model, status);
+    if (handle == nullptr) return status;
+    if (ModelInUse in_use(model); !in_use || in_use->executor().is_stuck()) {
+      if (!in_use) return in_use.status();
+      return report(NRT_EXEC_UNIT_UNRECOVERABLE,
+                    "a request of the model does not end, and may still use its memory");
     }
-    const std::unique_lock alone(handle->in_use);
-    handle->model.reset();
+    if (remove_model(model)) unload(*handle);
     return NRT_SUCCESS;
   });
 }
 
 NRT_STATUS nrt_get_model_nc_count(const nrt_model_t* model, uint32_t* count) {
-  const std::shared_ptr<nrt_model> handle = find_model(model);
-  if (handle == nullptr) return NRT_INVALID_HANDLE;
-  const std::shared_lock in_use(handle->in_use);
-  if (handle->model == nullptr) return report(NRT_INVALID_HANDLE, "the model is not loaded");
-  return get_count(count, neuronc::plan::num_cores(handle->model->plan()));
+  const ModelInUse in_use(model);
+  if (!in_use) return in_use.status();
+  return get_count(count, neuronc::plan::num_cores(in_use.plan()));
 }
 
 NRT_STATUS nrt_get_model_vnc_count(const nrt_model_t* model, uint32_t* count) {
@@ -278,11 +220,9 @@ NRT_STATUS nrt_get_model_vnc_count(const nrt_model_t* model, uint32_t* count) {
 NRT_STATUS nrt_get_model_info(const nrt_model_t* model, nrt_model_info_t* info, size_t size) {
   return guarded([&]() -> NRT_STATUS {
     if (info == nullptr) return report(NRT_INVALID, "`info` is null");
-    const std::shared_ptr<nrt_model> handle = find_model(model);
-    if (handle == nullptr) return NRT_INVALID_HANDLE;
-    const std::shared_lock in_use(handle->in_use);
-    if (handle->model == nullptr) return report(NRT_INVALID_HANDLE, "the model is not loaded");
-    const nrt_model_info_t filled = handle->model->info();
+    const ModelInUse in_use(model);
+    if (!in_use) return in_use.status();
+    const nrt_model_info_t filled = in_use->model->info();
     std::memset(info, 0, size);
     std::memcpy(info, &filled, std::min(size, sizeof(filled)));
     return NRT_SUCCESS;
@@ -292,11 +232,9 @@ NRT_STATUS nrt_get_model_info(const nrt_model_t* model, nrt_model_info_t* info, 
 NRT_STATUS nrt_get_model_tensor_info(nrt_model_t* model, nrt_tensor_info_array_t** tensor_info) {
   return guarded([&]() -> NRT_STATUS {
     if (tensor_info == nullptr) return report(NRT_INVALID, "`tensor_info` is null");
-    const std::shared_ptr<nrt_model> handle = find_model(model);
-    if (handle == nullptr) return NRT_INVALID_HANDLE;
-    const std::shared_lock in_use(handle->in_use);
-    if (handle->model == nullptr) return report(NRT_INVALID_HANDLE, "the model is not loaded");
-    const neuronc::plan::Plan& plan = handle->model->plan();
+    const ModelInUse in_use(model);
+    if (!in_use) return in_use.status();
+    const neuronc::plan::Plan& plan = in_use.plan();
     auto info = std::make_unique<TensorInfo>();
     for (const auto* list : {&plan.inputs, &plan.outputs}) {
       for (const neuronc::plan::TensorSpec& spec : *list) {
@@ -323,34 +261,25 @@ NRT_STATUS nrt_free_model_tensor_info(nrt_tensor_info_array_t* tensor_info) {
   return NRT_SUCCESS;
 }
 
-NRT_STATUS nrt_execute(nrt_model_t* model, const nrt_tensor_set_t* input_set,
-                       nrt_tensor_set_t* output_set) {
+NRT_STATUS nrt_get_memory_stats(nrt_memory_stats_t* stats, size_t size) {
   return guarded([&]() -> NRT_STATUS {
-    if (const NRT_STATUS status = check_ready(); status != NRT_SUCCESS) return status;
-    if (!check_tensors_of(input_set) || !check_tensors_of(output_set)) return NRT_INVALID_HANDLE;
-    const std::shared_ptr<nrt_model> handle = find_model(model);
-    if (handle == nullptr) return NRT_INVALID_HANDLE;
-    const std::shared_lock in_use(handle->in_use);
-    if (handle->model == nullptr) return report(NRT_INVALID_HANDLE, "the model is not loaded");
-    const neuronc::plan::Plan& plan = handle->model->plan();
-    auto request = BoundRequest::bind(plan, *input_set, *output_set);
-    if (!request) return report(request.error());
-    if (auto done = handle->model->executor().run(request->io()); !done) {
-      return report(done.error());
+    if (stats == nullptr) return report(NRT_INVALID, "`stats` is null");
+    nrt_memory_stats_t filled{};
+    for (const std::shared_ptr<nrt_model>& handle : loaded_models()) {
+      const ModelInUse in_use(handle.get());
+      if (!in_use) continue;
+      const nrt_model_info_t info = in_use->model->info();
+      ++filled.num_models;
+      filled.code_bytes += info.code_bytes;
+      filled.weight_bytes += info.weight_bytes;
+      filled.model_bytes += info.memory_bytes;
     }
-    if (auto done = request->store_outputs(plan); !done) return report(done.error());
+    filled.num_tensors = num_tensors();
+    filled.tensor_bytes = tensor_bytes();
+    std::memset(stats, 0, size);
+    std::memcpy(stats, &filled, std::min(size, sizeof(filled)));
     return NRT_SUCCESS;
   });
-}
-
-NRT_STATUS nrt_execute_repeat(nrt_model_t* model, const nrt_tensor_set_t* input_set,
-                              nrt_tensor_set_t* output_set, int repeat_count) {
-  if (repeat_count < 0) return report(NRT_INVALID, "`repeat_count` is negative");
-  for (int i = 0; i < repeat_count; ++i) {
-    const NRT_STATUS status = nrt_execute(model, input_set, output_set);
-    if (status != NRT_SUCCESS) return status;
-  }
-  return NRT_SUCCESS;
 }
 
 }  // extern "C"

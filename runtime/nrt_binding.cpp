@@ -114,7 +114,23 @@ Result<BoundRequest> BoundRequest::bind(const plan::Plan& plan, const nrt_tensor
   return request;
 }
 
-RequestIo BoundRequest::io() { return {inputs_, outputs_, host_inputs_, host_outputs_}; }
+RequestIo BoundRequest::io() {
+  return {inputs_, outputs_, host_inputs_, host_outputs_, &first_non_finite_};
+}
+
+Result<Done> BoundRequest::check_numerics(const plan::Plan& plan, NumericsCheck check) const {
+  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    const nrt_tensor& tensor = *output_tensors_[i];
+    const NonFinite found =
+        find_non_finite(plan.outputs[i].dtype, {tensor.data, tensor.size_bytes}, check);
+    if (found.first < 0) continue;
+    std::string message = fmt::format("output `{}` ({}) has {}", plan.outputs[i].name,
+                                      type_text(plan.outputs[i]), to_text(found));
+    if (!first_non_finite_.empty()) message += fmt::format("; {}", first_non_finite_);
+    return fail(NRT_EXEC_COMPLETED_WITH_NUM_ERR, "{}", message);
+  }
+  return Done{};
+}
 
 Result<Done> BoundRequest::store_outputs(const plan::Plan& plan) {
   for (size_t i = 0; i < plan.outputs.size(); ++i) {

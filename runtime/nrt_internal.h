@@ -1,22 +1,59 @@
-// What the files of the C API share: the objects behind the handles, and how errors leave.
+// What the files of the C API share: the objects behind the handles, the process-wide state, and
+// how errors leave.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <map>
 #include <memory>
 #include <new>
-#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "runtime/include/nrt/nrt.h"
 #include "runtime/model.h"
+#include "runtime/numerics.h"
+
+namespace neuronc::runtime {
+
+// Counts the calls that use a model; unloading waits for them and lets no more in.
+class Usage {
+ public:
+  // False if the model is being unloaded.
+  bool enter() {
+    if ((state_.fetch_add(1, std::memory_order_acq_rel) & kClosing) == 0) return true;
+    exit();
+    return false;
+  }
+  void exit() {
+    if (state_.fetch_sub(1, std::memory_order_acq_rel) == (kClosing | 1)) left_.signal();
+  }
+  void close() {
+    state_.fetch_or(kClosing, std::memory_order_acq_rel);
+    while (true) {
+      const uint32_t seen = left_.now();
+      if (state_.load(std::memory_order_acquire) == kClosing) return;
+      left_.wait(seen);
+    }
+  }
+
+ private:
+  static constexpr uint32_t kClosing = uint32_t{1} << 31;
+  std::atomic<uint32_t> state_{0};
+  WakeWord left_;
+};
+
+}  // namespace neuronc::runtime
 
 struct nrt_model {
+  std::shared_ptr<neuronc::runtime::Cores> cores;  // outlives the model
   std::unique_ptr<neuronc::runtime::Model> model;
-  std::shared_mutex in_use;  // shared by requests; unloading takes it alone
+  neuronc::runtime::NumericsCheck numerics = neuronc::runtime::NumericsCheck::none;
+  neuronc::runtime::Usage usage;
+
+  neuronc::runtime::Executor& executor() { return model->executor(); }
 };
 
 struct nrt_tensor {
@@ -37,9 +74,52 @@ namespace neuronc::runtime {
 // Keeps the message for nrt_get_last_message and gives the code.
 NRT_STATUS report(const Status& status);
 NRT_STATUS report(NRT_STATUS code, std::string message);
+const std::string& reported_message();
+bool wants_log(std::string_view level);  // "error", "warn", "info", "debug"
 
 // NRT_SUCCESS between nrt_init and nrt_close; reports otherwise.
 NRT_STATUS check_ready();
+NRT_STATUS initialise();
+void close();
+
+// Null before nrt_init and after nrt_close (reported).
+std::shared_ptr<Cores> current_cores();
+
+// The loaded models by handle.
+NRT_STATUS add_model(std::shared_ptr<nrt_model> model);
+bool remove_model(const nrt_model* handle);            // false: there is no such handle
+bool forget_model_of_parent(const nrt_model* handle);  // in the child of a fork; likewise
+// Null, with the status that was reported, if the handle is not loaded here.
+std::shared_ptr<nrt_model> find_model(const nrt_model* handle, NRT_STATUS& status);
+std::vector<std::shared_ptr<nrt_model>> loaded_models();
+// Waits for those who use the model, and frees it.
+void unload(nrt_model& model);
+
+// A loaded model that stays loaded while this lives.
+class ModelInUse {
+ public:
+  explicit ModelInUse(const nrt_model* handle) : model_(find_model(handle, status_)) {
+    if (model_ == nullptr || model_->usage.enter()) return;
+    model_ = nullptr;
+    status_ = report(NRT_INVALID_HANDLE, "the model is not loaded");
+  }
+  ~ModelInUse() {
+    if (model_ != nullptr) model_->usage.exit();
+  }
+  ModelInUse(ModelInUse&& other) noexcept
+      : status_(other.status_), model_(std::move(other.model_)) {}
+  ModelInUse& operator=(ModelInUse&&) = delete;
+
+  explicit operator bool() const { return model_ != nullptr; }
+  NRT_STATUS status() const { return status_; }
+  nrt_model& operator*() const { return *model_; }
+  nrt_model* operator->() const { return model_.get(); }
+  const plan::Plan& plan() const { return model_->model->plan(); }
+
+ private:
+  NRT_STATUS status_ = NRT_SUCCESS;
+  std::shared_ptr<nrt_model> model_;
+};
 
 // Runs `body`, which returns an NRT_STATUS; nothing thrown inside leaves the C API.
 template <class Body>
@@ -56,6 +136,14 @@ NRT_STATUS guarded(const Body& body) {
 // The tensors and sets that exist, so that a handle that was destroyed is refused.
 void add_handle(const void* handle);
 bool remove_handle(const void* handle);  // false: there is no such handle
+// Across a fork.
+void lock_handles();
+void unlock_handles();
+void unlock_handles_in_child();
+
+// Memory of tensors that the runtime allocated.
+uint64_t num_tensors();
+uint64_t tensor_bytes();
 
 // Report NRT_INVALID_HANDLE and give false if the handle is null or was destroyed; the set's
 // tensors are looked at too.
@@ -72,9 +160,12 @@ class BoundRequest {
   // Errors: NRT_EXEC_BAD_INPUT with the tensor's name.
   static Result<BoundRequest> bind(const plan::Plan& plan, const nrt_tensor_set& inputs,
                                    const nrt_tensor_set& outputs);
+  // Valid while the request stays where it is.
   RequestIo io();
   // Gives outputs their shapes, and those sized at run time their bytes.
   Result<Done> store_outputs(const plan::Plan& plan);
+  // Errors: NRT_EXEC_COMPLETED_WITH_NUM_ERR for an output with such elements.
+  Result<Done> check_numerics(const plan::Plan& plan, NumericsCheck check) const;
 
  private:
   std::vector<const std::byte*> inputs_;
@@ -82,6 +173,7 @@ class BoundRequest {
   std::vector<HostValue> host_inputs_;
   std::vector<HostValue> host_outputs_;
   std::vector<nrt_tensor*> output_tensors_;
+  std::string first_non_finite_;  // where it was computed, if a checker runs the kernels
 };
 
 }  // namespace neuronc::runtime

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <shared_mutex>
 #include <unordered_set>
 
 #include "runtime/nrt_internal.h"
@@ -11,6 +12,12 @@ using neuronc::runtime::guarded;
 using neuronc::runtime::report;
 
 namespace neuronc::runtime {
+namespace {
+std::atomic<uint64_t> num_allocated_bytes{0};
+std::atomic<uint64_t> num_live_tensors{0};
+}  // namespace
+
+uint64_t tensor_bytes() { return num_allocated_bytes; }
 
 bool allocate_tensor(nrt_tensor& tensor, size_t size_bytes) {
   constexpr size_t kAlignment = plan::kBufferAlignment;
@@ -19,7 +26,11 @@ bool allocate_tensor(nrt_tensor& tensor, size_t size_bytes) {
   void* data = std::aligned_alloc(kAlignment, padded);
   if (data == nullptr) return false;
   std::memset(data, 0, padded);
-  tensor.owner = std::shared_ptr<std::byte>(static_cast<std::byte*>(data), std::free);
+  num_allocated_bytes += padded;
+  tensor.owner = std::shared_ptr<std::byte>(static_cast<std::byte*>(data), [padded](std::byte* p) {
+    num_allocated_bytes -= padded;
+    std::free(p);
+  });
   tensor.data = tensor.owner.get();
   tensor.size_bytes = size_bytes;
   tensor.has_shape = false;
@@ -51,6 +62,7 @@ bool check_handle(const void* handle, std::string_view what) {
 
 NRT_STATUS hand_out(std::unique_ptr<nrt_tensor> made, nrt_tensor_t** tensor) {
   add_handle(made.get());
+  ++num_live_tensors;
   *tensor = made.release();
   return NRT_SUCCESS;
 }
@@ -64,6 +76,13 @@ bool check_range(const nrt_tensor& tensor, size_t offset, size_t size) {
 }
 
 }  // namespace
+
+void lock_handles() { handles().mutex.lock(); }
+void unlock_handles() { handles().mutex.unlock(); }
+// A readers' and writers' lock knows its writer by the thread's number, which the child has not.
+void unlock_handles_in_child() { new (&handles().mutex) std::shared_mutex; }
+
+uint64_t num_tensors() { return num_live_tensors; }
 
 void add_handle(const void* handle) {
   const std::unique_lock lock(handles().mutex);
@@ -156,7 +175,10 @@ NRT_STATUS nrt_tensor_attach_buffer(nrt_tensor_t* tensor, void* buffer, size_t s
 
 void nrt_tensor_free(nrt_tensor_t** tensor) {
   if (tensor == nullptr) return;
-  if (*tensor != nullptr && remove_handle(*tensor)) delete *tensor;
+  if (*tensor != nullptr && remove_handle(*tensor)) {
+    --neuronc::runtime::num_live_tensors;
+    delete *tensor;
+  }
   *tensor = nullptr;
 }
 

@@ -1,58 +1,71 @@
-// How lanes wait for each other: counters that only grow, and a lock for taking turns.
+// How threads of the runtime wait: each on a 32-bit word of its own, which others signal.
 //
 // A hand-off to a parked thread costs tens of microseconds, more than many kernels; so waiting
-// spins briefly first. Spinning on a machine of one processor would only delay the other side.
+// spins briefly first, but never when more of our threads are awake than there are processors:
+// there spinning would only take the time of those that compute.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
-#include <thread>
 
 namespace neuronc::runtime {
 
-inline int spin_limit() {
-  static const int limit = std::thread::hardware_concurrency() > 1 ? 2000 : 0;
-  return limit;
-}
+using Clock = std::chrono::steady_clock;
+using Deadline = Clock::time_point;
 
 inline void pause_cpu() { __builtin_ia32_pause(); }
 
-// A count of events; waiters wait until it reaches a number.
+// While it lives, the thread counts as one that computes or spins.
+class Awake {
+ public:
+  Awake() { num_awake_.fetch_add(1, std::memory_order_relaxed); }
+  ~Awake() { num_awake_.fetch_sub(1, std::memory_order_relaxed); }
+  Awake(const Awake&) = delete;
+  Awake& operator=(const Awake&) = delete;
+
+  // Whether there are processors enough for all that are awake.
+  static bool may_spin();
+  // The child of a fork has none of its parent's threads.
+  static void forget_all() { num_awake_.store(0, std::memory_order_relaxed); }
+
+ private:
+  friend class WakeWord;
+  static inline std::atomic<int> num_awake_{0};
+};
+
+// A word with one waiter at a time and any number of signallers.
+//
+//   const uint32_t seen = word.now();
+//   ... look at what others may have done; if there is nothing ...
+//   word.wait(seen);    // returns at once if there was a signal since now()
+class WakeWord {
+ public:
+  uint32_t now() const { return word_.load(std::memory_order_acquire); }
+  void signal() {
+    word_.fetch_add(1, std::memory_order_seq_cst);
+    if (is_parked_.load(std::memory_order_seq_cst)) wake();
+  }
+  // False if the deadline (null: none) came first. The caller is Awake or not; parking is not.
+  bool wait(uint32_t seen, const Deadline* deadline = nullptr);
+
+ private:
+  void wake();
+  bool spin(uint32_t seen) const;
+
+  std::atomic<uint32_t> word_{0};
+  std::atomic<bool> is_parked_{false};
+};
+
+// A count of events.
 class Counter {
  public:
   bool has_reached(uint64_t target) const {
     return value_.load(std::memory_order_acquire) >= target;
   }
-  void advance() {
-    value_.fetch_add(1, std::memory_order_release);
-    value_.notify_all();
-  }
   // The number of events including this one.
-  uint64_t advance_and_get() {
-    const uint64_t now = value_.fetch_add(1, std::memory_order_acq_rel) + 1;
-    value_.notify_all();
-    return now;
-  }
-  // False if the counter does not get there within the time worth spinning.
-  bool spin_until(uint64_t target) const {
-    for (int i = spin_limit(); i > 0; --i) {
-      if (has_reached(target)) return true;
-      pause_cpu();
-    }
-    return has_reached(target);
-  }
-  void park_until(uint64_t target) const {
-    uint64_t now = value_.load(std::memory_order_acquire);
-    while (now < target) {
-      value_.wait(now, std::memory_order_acquire);
-      now = value_.load(std::memory_order_acquire);
-    }
-  }
-  void wait_until(uint64_t target) const {
-    if (!spin_until(target)) park_until(target);
-  }
+  uint64_t advance() { return value_.fetch_add(1, std::memory_order_acq_rel) + 1; }
 
  private:
   std::atomic<uint64_t> value_{0};
@@ -65,24 +78,13 @@ class Counter {
 // waited for a millisecond, nobody passes it any more.
 class TurnLock {
  public:
-  void lock() {
-    for (int i = spin_limit(); i >= 0; --i) {
-      if (may_pass() && mutex_.try_lock()) return;
-      pause_cpu();
-    }
-    if (num_parked_.fetch_add(1, std::memory_order_relaxed) == 0) note_time();
-    mutex_.lock();
-    num_parked_.fetch_sub(1, std::memory_order_relaxed);
-    note_time();
-  }
+  void lock();
   void unlock() { mutex_.unlock(); }
 
  private:
   static constexpr int64_t kPatienceNs = 1000000;
 
-  static int64_t now_ns() {
-    return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-  }
+  static int64_t now_ns() { return Clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
   void note_time() { waiting_since_ns_.store(now_ns(), std::memory_order_relaxed); }
   bool may_pass() const {
     return num_parked_.load(std::memory_order_relaxed) == 0 ||

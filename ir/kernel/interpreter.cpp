@@ -328,8 +328,8 @@ template <class Tape>
 class Runner {
  public:
   Runner(const Tape& tape, void* const* buffers, std::span<const int64_t> sizes_bytes,
-         bool is_checked)
-      : tape_(tape), is_checked_(is_checked) {
+         bool is_checked, StoredNumbers* stored = nullptr)
+      : tape_(tape), is_checked_(is_checked), stored_(stored) {
     registers_ =
         static_cast<std::byte*>(::operator new(tape.register_file_bytes, std::align_val_t{64}));
     atoms_.resize(tape.atoms.size());
@@ -422,10 +422,23 @@ class Runner {
     } else if (step.has_mask) {
       for (int64_t i = 0; i < lanes; ++i) {
         if (registers_[step.mask + i] == std::byte{0}) continue;
+        note_stored(step, lane, i, i + 1);
         std::memcpy(memory + i * step.lane_step_bytes, lane + i * step.lane_step_bytes, size);
       }
     } else {
+      note_stored(step, lane, 0, lanes);
       std::memcpy(memory, lane, bytes);
+    }
+  }
+
+  void note_stored(const Step& step, const std::byte* lane, int64_t begin, int64_t end) {
+    if (stored_ == nullptr || !is_float(step.dtype) || tape_.parameter_of_buffer[step.buffer] < 0) {
+      return;
+    }
+    for (int64_t i = begin; i < end; ++i) {
+      const double value = load_as_f64(step.dtype, lane, i);
+      stored_->has_nan |= std::isnan(value);
+      stored_->has_infinity |= std::isinf(value);
     }
   }
 
@@ -489,6 +502,7 @@ class Runner {
 
   const Tape& tape_;
   bool is_checked_;
+  StoredNumbers* stored_;
   std::byte* registers_ = nullptr;
   std::vector<int64_t> atoms_;
   std::vector<std::byte*> bases_;
@@ -514,8 +528,9 @@ int32_t Interpreter::run(void* const* buffers, int64_t tile_begin, int64_t tile_
 
 OrRefusal<int32_t> Interpreter::run_checked(void* const* buffers,
                                             std::span<const int64_t> sizes_bytes,
-                                            int64_t tile_begin, int64_t tile_end) const {
-  interpreter::Runner<Tape> runner(*tape_, buffers, sizes_bytes, true);
+                                            int64_t tile_begin, int64_t tile_end,
+                                            StoredNumbers* stored) const {
+  interpreter::Runner<Tape> runner(*tape_, buffers, sizes_bytes, true, stored);
   const int32_t status = runner.run(tile_begin, tile_end);
   if (!runner.violation().empty()) return refuse(runner.violation());
   return status;

@@ -11,6 +11,12 @@
 
 namespace neuronc::kernel {
 
+// What a run has written to its parameters.
+struct StoredNumbers {
+  bool has_nan = false;
+  bool has_infinity = false;
+};
+
 class Interpreter {
  public:
   explicit Interpreter(const Kernel& kernel);
@@ -23,9 +29,10 @@ class Interpreter {
   int32_t run(void* const* buffers, int64_t tile_begin, int64_t tile_end) const;
 
   // The same, with every access checked against the sizes in bytes of the actual buffers. A
-  // violation is refused with the operation's text.
+  // violation is refused with the operation's text. `stored` may be null.
   OrRefusal<int32_t> run_checked(void* const* buffers, std::span<const int64_t> sizes_bytes,
-                                 int64_t tile_begin, int64_t tile_end) const;
+                                 int64_t tile_begin, int64_t tile_end,
+                                 StoredNumbers* stored = nullptr) const;
 
  private:
   struct Tape;

@@ -126,6 +126,19 @@ typedef struct nrt_model_info {
   uint64_t memory_bytes; /* of the model's own: arenas, channels, expanded weights */
 } nrt_model_info_t;
 
+/* Of this process. Later versions add fields at the end. */
+typedef struct nrt_memory_stats {
+  uint64_t num_models;
+  uint64_t code_bytes;
+  uint64_t weight_bytes;
+  uint64_t model_bytes; /* arenas, channels, expanded weights */
+  uint64_t num_tensors;
+  uint64_t tensor_bytes; /* that the runtime allocated */
+} nrt_memory_stats_t;
+
+/* Called once when an asynchronous request has ended; `message` is valid until it returns. */
+typedef void (*nrt_completion_t)(void* user_data, NRT_STATUS status, const char* message);
+
 typedef struct nrt_version {
   uint64_t rt_major;
   uint64_t rt_minor;
@@ -136,14 +149,21 @@ typedef struct nrt_version {
 } nrt_version_t;
 
 /* --- Set-up ------------------------------------------------------------------------------------
- * Environment: NEURON_RT_NUM_CORES=N or NEURON_RT_VISIBLE_CORES=A-B,C (which logical cores this
- * process uses), NEURON_RT_TARGET=NAME (which of a NEFF's instruction sets to run instead of the
- * best one), NEURON_RT_VERIFY=metadata (skip the hash of the weights), NEURON_RT_PERF_MAP=1 (write
- * /tmp/perf-PID.map), NEURON_RT_CHECK=1 (interpret the kernels of a NEFF compiled with
- * --emit-kernels, every access checked; slow), NEURON_RT_LOG_LEVEL=error|warning|info|debug. */
+ * Environment:
+ *   NEURON_RT_NUM_CORES=N, NEURON_RT_VISIBLE_CORES=A-B,C   which logical cores this process uses
+ *   NEURON_RT_TARGET=NAME          which of a NEFF's instruction sets to run instead of the best
+ * one NEURON_RT_VERIFY=metadata      skip the hash of the weights NEURON_RT_LOAD=copy copy weights
+ * when a file is loaded: nothing that happens to the file matters then
+ *   NEURON_RT_CHECK_NUMERICS=1|nan|inf   outputs with such elements give the status
+ *                                  NRT_EXEC_COMPLETED_WITH_NUM_ERR
+ *   NEURON_RT_CHECK=1              interpret the kernels of a NEFF compiled with --emit-kernels,
+ * every access checked; slow NEURON_RT_PERF_MAP=1           write /tmp/perf-PID.map
+ *   NEURON_RT_LOG_LEVEL=error|warning|info|debug   to stderr
+ *
+ * After fork a child may use all of this: it has no models, and those of its parent are refused. */
 NRT_API NRT_STATUS nrt_init(nrt_framework_type_t framework, const char* framework_version,
                             const char* framework_layer_version);
-/* Models must have been unloaded. nrt_init may be called again afterwards. */
+/* Unloads models that are loaded, when their requests have ended. nrt_init may be called again. */
 NRT_API void nrt_close(void);
 
 NRT_API const char* nrt_get_status_as_str(NRT_STATUS status);
@@ -162,7 +182,8 @@ NRT_API NRT_STATUS nrt_get_visible_vnc_count(uint32_t* count);
 /* --- Models ------------------------------------------------------------------------------------
  * Loads a NEFF onto the visible NeuronCores [vnc, vnc + vnc_count). vnc -1: the runtime chooses;
  * vnc_count 0 or -1: as many as the model was compiled for. nrt_load copies what it
- * needs of `neff`; nrt_load_file maps the file, and processes share its pages. */
+ * needs of `neff`; nrt_load_file maps large weights, and processes share their pages: replace such
+ * a file by renaming another one, never in place. */
 NRT_API NRT_STATUS nrt_load(const void* neff, size_t size, int32_t vnc, int32_t vnc_count,
                             nrt_model_t** model);
 NRT_API NRT_STATUS nrt_load_file(const char* path, int32_t vnc, int32_t vnc_count,
@@ -213,6 +234,23 @@ NRT_API NRT_STATUS nrt_execute(nrt_model_t* model, const nrt_tensor_set_t* input
                                nrt_tensor_set_t* output_set);
 NRT_API NRT_STATUS nrt_execute_repeat(nrt_model_t* model, const nrt_tensor_set_t* input_set,
                                       nrt_tensor_set_t* output_set, int repeat_count);
+
+/* The same, and gives up after `timeout_ns`: NRT_TIMEOUT says in which core and step the request
+ * was, and has taken it out of the model. If even that does not end it within a second, the status
+ * is NRT_EXEC_UNIT_UNRECOVERABLE: the tensors must then stay, and the model is of no use until the
+ * step ends. Runs on the core's worker, never on the calling thread. */
+NRT_API NRT_STATUS nrt_execute_timeout(nrt_model_t* model, const nrt_tensor_set_t* input_set,
+                                       nrt_tensor_set_t* output_set, uint64_t timeout_ns);
+/* Starts a request and returns; `completion` is called on a thread of the runtime when it has
+ * ended, unless this returns an error. The tensors stay until then, the sets need not. Requests of
+ * a model run in the order of their start. NRT_QUEUE_FULL: too many are on their way. A completion
+ * may call the runtime, other than nrt_close, and should be brief: the next ones wait for it. */
+NRT_API NRT_STATUS nrt_execute_async(nrt_model_t* model, const nrt_tensor_set_t* input_set,
+                                     nrt_tensor_set_t* output_set, nrt_completion_t completion,
+                                     void* user_data);
+
+/* Fills the first `size` bytes of `stats`; pass sizeof(nrt_memory_stats_t). */
+NRT_API NRT_STATUS nrt_get_memory_stats(nrt_memory_stats_t* stats, size_t size);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,8 @@
 // The executor, on plans given as text with kernels that are functions of this file: order,
 // channels, barriers, control flow, host nodes and failing requests.
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <thread>
 
@@ -34,7 +36,17 @@ int32_t check(const plan::KernelBuffer* buffers, int64_t begin, int64_t end) {
   return 0;
 }
 
+// Holds a request at an element that is 500 until it is let go.
+std::atomic<bool> is_held{false};
+
+int32_t hold(const plan::KernelBuffer* buffers, int64_t begin, int64_t end) {
+  const auto* x = static_cast<const float*>(buffers[0].data);
+  while (x[begin] == 500 && is_held) std::this_thread::yield();
+  return check(buffers, begin, end);
+}
+
 plan::KernelFunction resolve(std::string_view symbol) {
+  if (symbol == "hold") return hold;
   if (symbol == "add_scalar" || symbol == "slow_add") return add_scalar;
   if (symbol == "check") return check;
   return nullptr;
@@ -94,9 +106,7 @@ TEST_CASE("a failing kernel ends its request with a status and no other") {
 }
 
 TEST_CASE("concurrent requests stream through four lanes and keep apart") {
-  std::array<TurnLock, 4> cores;
   ExecutorOptions options;
-  for (TurnLock& core : cores) options.cores.push_back(&core);
   Fixture fixture(kFourCores, options);
   std::atomic<int> num_wrong{0};
   std::vector<std::thread> threads;
@@ -118,12 +128,11 @@ TEST_CASE("concurrent requests stream through four lanes and keep apart") {
 }
 
 TEST_CASE("two models take turns on shared cores without deadlock") {
-  std::array<TurnLock, 4> cores;
+  Cores cores({0, 1, 2, 3});
   ExecutorOptions forwards, backwards;
-  for (size_t i = 0; i < 4; ++i) {
-    forwards.cores.push_back(&cores[i]);
-    backwards.cores.push_back(&cores[3 - i]);
-  }
+  forwards.cores = backwards.cores = &cores;
+  forwards.assigned = backwards.assigned = *cores.assign(0, 4);
+  std::reverse(backwards.assigned.begin(), backwards.assigned.end());
   Fixture a(kFourCores, forwards);
   Fixture b(kFourCores, backwards);
   std::atomic<int> num_right{0};
@@ -347,8 +356,8 @@ namespace {
 class TestChecker : public KernelChecker {
  public:
   OrRefusal<int32_t> run(plan::KernelId kernel, const plan::KernelBuffer* buffers,
-                         std::span<const int64_t> sizes_bytes, int64_t begin,
-                         int64_t end) override {
+                         std::span<const int64_t> sizes_bytes, int64_t begin, int64_t end,
+                         std::string&) override {
     if (sizes_bytes[0] != 16) return refuse("v1 = load %x[4]: out of bounds");
     return kernel.index == 0 ? add_scalar(buffers, begin, end) : check(buffers, begin, end);
   }
@@ -381,4 +390,93 @@ TEST_CASE("a kernel that the code does not have is named") {
   REQUIRE_FALSE(created);
   CHECK(created.error().code == NRT_INVALID);
   CHECK(created.error().message.find("`") != std::string::npos);
+}
+
+namespace {
+
+// kOneCore or kFourCores with its first kernel holding.
+std::string held(std::string_view text) {
+  std::string result(text);
+  for (size_t at = 0; (at = result.find("@check", at)) != std::string::npos;) {
+    result.replace(at, 6, "@hold");
+  }
+  return result;
+}
+
+RequestIo io_of(std::vector<const std::byte*>& inputs, std::vector<std::byte*>& outputs) {
+  return {inputs, outputs, {}, {}};
+}
+
+}  // namespace
+
+TEST_CASE("a request that misses its deadline names its step and leaves the model") {
+  const bool is_one = GENERATE(true, false);
+  Fixture fixture(held(is_one ? kOneCore : kFourCores));
+  Four x{500, 2, 3, 4}, y{}, x2{};
+  std::vector<const std::byte*> inputs = {reinterpret_cast<const std::byte*>(&x)};
+  std::vector<std::byte*> outputs = {reinterpret_cast<std::byte*>(&y),
+                                     reinterpret_cast<std::byte*>(&x2)};
+  const auto soon = [] { return Clock::now() + std::chrono::milliseconds(30); };
+  const auto far = [] { return Clock::now() + std::chrono::seconds(30); };
+  REQUIRE(fixture.executor->run_until(io_of(inputs, outputs), far()));
+  is_held = true;
+  SECTION("when the kernel ends within the time of grace") {
+    std::thread release([] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      is_held = false;
+    });
+    const auto late = fixture.executor->run_until(io_of(inputs, outputs), soon());
+    release.join();
+    REQUIRE_FALSE(late);
+    CHECK(late.error().code == NRT_TIMEOUT);
+    CHECK(late.error().message.find("core 0, step 1 of") != std::string::npos);
+    CHECK(late.error().message.find("kernel `hold`") != std::string::npos);
+  }
+  SECTION("when it does not, the model is out of use until it does") {
+    const auto stuck = fixture.executor->run_until(io_of(inputs, outputs), soon());
+    REQUIRE_FALSE(stuck);
+    CHECK(stuck.error().code == NRT_EXEC_UNIT_UNRECOVERABLE);
+    CHECK(stuck.error().message.find("core 0, step 1 of") != std::string::npos);
+    CHECK(fixture.executor->is_stuck());
+    const auto refused = fixture.executor->run(io_of(inputs, outputs));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == NRT_EXEC_UNIT_UNRECOVERABLE);
+    is_held = false;
+    while (fixture.executor->is_stuck()) std::this_thread::yield();
+  }
+  is_held = false;
+  REQUIRE(fixture.executor->run(io_of(inputs, outputs)));
+  CHECK(y[1] == (is_one ? 3 : 6));
+}
+
+TEST_CASE("asynchronous requests complete in order, and a full queue says so") {
+  const bool is_one = GENERATE(true, false);
+  Fixture fixture(held(is_one ? kOneCore : kFourCores));
+  constexpr size_t kRequests = 32;
+  std::vector<Four> x(kRequests, Four{1, 2, 3, 4}), y(kRequests), x2(kRequests);
+  x[0][0] = 500;
+  std::vector<std::vector<const std::byte*>> inputs;
+  std::vector<std::vector<std::byte*>> outputs;
+  std::vector<int> order;
+  std::atomic<size_t> num_completed{0};
+  is_held = true;
+  for (size_t i = 0; i < kRequests; ++i) {
+    inputs.push_back({reinterpret_cast<const std::byte*>(&x[i])});
+    outputs.push_back({reinterpret_cast<std::byte*>(&y[i]), reinterpret_cast<std::byte*>(&x2[i])});
+    x[i][1] = i == 7 ? -1.0f : 2.0f;
+  }
+  for (size_t i = 0; i < kRequests; ++i) {
+    REQUIRE(fixture.executor->submit(io_of(inputs[i], outputs[i]), [&, i](const Status& status) {
+      if ((status.code == NRT_SUCCESS) == (i != 7)) order.push_back(static_cast<int>(i));
+      ++num_completed;
+    }));
+  }
+  const auto full = fixture.executor->submit(io_of(inputs[0], outputs[0]), [](const Status&) {});
+  REQUIRE_FALSE(full);
+  CHECK(full.error().code == NRT_QUEUE_FULL);
+  is_held = false;
+  while (num_completed < kRequests) std::this_thread::yield();
+  REQUIRE(order.size() == kRequests);
+  CHECK(std::is_sorted(order.begin(), order.end()));
+  CHECK(y[31] == (is_one ? Four{2, 3, 4, 5} : Four{5, 6, 7, 8}));
 }

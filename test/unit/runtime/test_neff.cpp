@@ -306,7 +306,7 @@ TEST_CASE("hostile NEFFs with right hashes never crash the reader") {
 
 TEST_CASE("ELF objects that are not what they should be") {
   const std::vector<std::byte> elf = read_bytes(TEST_KERNELS);
-  auto image = CodeImage::load(elf, -1, 0);
+  auto image = CodeImage::load(elf);
   REQUIRE(image);
   CHECK((*image)->find("add_scalar") != nullptr);
   CHECK((*image)->find("nothing") == nullptr);
@@ -320,7 +320,7 @@ TEST_CASE("ELF objects that are not what they should be") {
       // The headers, and then anywhere.
       damaged[random() % (round % 3 == 1 ? 1024 : damaged.size())] = std::byte(random());
     }
-    if (!CodeImage::load(damaged, -1, 0)) ++num_refused;
+    if (!CodeImage::load(damaged)) ++num_refused;
   }
   CHECK(num_refused > 1000);
 }
@@ -333,7 +333,7 @@ TEST_CASE("code with relocations or undefined symbols is refused") {
     const std::string command = fmt::format(
         "cc -O1 -fPIC -shared -nostdlib -ffreestanding -o {} {} 2>/dev/null", object, source);
     REQUIRE(std::system(command.c_str()) == 0);
-    const auto image = CodeImage::load(read_bytes(object), -1, 0);
+    const auto image = CodeImage::load(read_bytes(object));
     return image ? std::string("loaded") : image.error().message;
   };
   CHECK(message("int f(void) { return 1; }") == "loaded");

@@ -1,0 +1,39 @@
+// The thread that tells callers of asynchronous requests that they are done, so that no code of a
+// caller's runs on a NeuronCore's worker.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "runtime/sync.h"
+
+namespace neuronc::runtime {
+
+class Completions {
+ public:
+  // Throws std::system_error if there is no thread.
+  Completions();
+  // Runs what is left.
+  ~Completions();
+  Completions(const Completions&) = delete;
+  Completions& operator=(const Completions&) = delete;
+
+  static bool is_current_thread();
+
+  // Calls `action` on the thread, in the order of coming.
+  void push(std::function<void()> action);
+
+ private:
+  void serve();
+
+  std::mutex mutex_;
+  std::deque<std::function<void()>> actions_;
+  WakeWord word_;
+  std::atomic<bool> is_stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace neuronc::runtime
