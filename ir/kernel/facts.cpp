@@ -31,6 +31,12 @@ Interval divide(Interval range, int64_t factor) {
           range.hi >= kIndexLimit ? range.hi : floor_div(range.hi, factor)};
 }
 
+// The range of floor_div(x, d) for x in `range`.
+Interval floor_of(Interval range, int64_t d) {
+  return {range.lo <= -kIndexLimit ? range.lo : floor_div(range.lo, d),
+          range.hi >= kIndexLimit ? range.hi : floor_div(range.hi, d)};
+}
+
 int64_t coefficient_of(const std::vector<Term>& terms, AtomId atom) {
   for (const Term& t : terms) {
     if (t.atom == atom) return t.coefficient;
@@ -126,9 +132,7 @@ Interval Facts::atom_interval(AtomId id, int effort) const {
       break;
     case AtomKind::floor_div: {
       const Interval a = interval(table_->affine(atom.a), effort - 1);
-      range =
-          intersect(range, {a.lo <= -kIndexLimit ? a.lo : kernel::floor_div(a.lo, atom.constant),
-                            a.hi >= kIndexLimit ? a.hi : kernel::floor_div(a.hi, atom.constant)});
+      range = intersect(range, floor_of(a, atom.constant));
       break;
     }
     case AtomKind::mod: {
@@ -171,6 +175,36 @@ Interval Facts::sum_interval(const Affine& affine, int effort) const {
   return range;
 }
 
+// The range of an expression one of whose terms is c*floor_div(x,d).
+Interval Facts::quotient_interval(const Affine& affine, Term quotient, int effort) const {
+  const Atom& atom = table_->atom(quotient.atom);
+  const int64_t d = atom.constant, c = quotient.coefficient;
+  // c*(floor_div(x,d) + y) + rest: the bracket is floor_div(x + d*y, d), rounded before the rest is
+  // added. This keeps 2*floor_div(x,d) + 2*y + z below 2*n + 1 for z < 2, where windows touch.
+  Affine dividend{0, {}}, rest{affine.constant, {}};
+  for (const Term& t : affine.terms) {
+    if (t.atom == quotient.atom) continue;
+    if (t.coefficient % c == 0) {
+      dividend.terms.push_back({t.atom, t.coefficient / c * d});
+    } else {
+      rest.terms.push_back(t);
+    }
+  }
+  dividend = add_scaled(dividend, table_->affine(atom.a), 1);
+  const Interval bracket = floor_of(interval(dividend, effort - 1), d);
+  const Interval range = bracket * c + interval(rest, effort - 1);
+  if (rest.terms.empty()) return range;
+  // x - (d-1) <= d*floor_div(x,d) <= x, for the least multiple of the whole with such a term: the
+  // rest may depend on x.
+  const int64_t scale = d / std::gcd(d, c);
+  const int64_t k = c * scale / d;
+  Affine whole = substitute(affine, quotient, Affine{0, {}});
+  whole = add_scaled(Affine{0, {}}, whole, scale);
+  whole = add_scaled(whole, table_->affine(atom.a), k);
+  const Interval slack = Interval{-(d - 1), 0} * k;
+  return intersect(range, divide(interval(whole, effort - 1) + slack, scale));
+}
+
 Interval Facts::interval(const Affine& affine, int effort) const {
   Interval range = sum_interval(affine, effort);
   if (affine.terms.empty() || effort <= 0) return range;
@@ -203,14 +237,7 @@ Interval Facts::interval(const Affine& affine, int effort) const {
         }
       }
     } else if (atom.kind == AtomKind::floor_div) {
-      // x - (d-1) <= d*floor_div(x,d) <= x, for the least multiple of the whole with such a term.
-      const int64_t scale = atom.constant / std::gcd(atom.constant, t.coefficient);
-      const int64_t k = t.coefficient * scale / atom.constant;
-      Affine rest = substitute(affine, t, Affine{0, {}});
-      rest = add_scaled(Affine{0, {}}, rest, scale);
-      rest = add_scaled(rest, table_->affine(atom.a), k);
-      const Interval slack = Interval{-(atom.constant - 1), 0} * k;
-      range = intersect(range, divide(interval(rest, effort - 1) + slack, scale));
+      range = intersect(range, quotient_interval(affine, t, effort));
     }
   }
   return range;

@@ -220,6 +220,7 @@ class Facts {
   Interval atom_interval(AtomId id, int effort) const;
   Interval interval(const Affine& affine, int effort) const;
   Interval sum_interval(const Affine& affine, int effort) const;
+  Interval quotient_interval(const Affine& affine, Term quotient, int effort) const;
 
   const IndexTable* table_;
   std::vector<Fact> facts_;

@@ -49,6 +49,10 @@ TEST_CASE("indices inside the buffer are proven so") {
   CHECK(first_rule("for %i in [0, 10) { if (60*%t + 6*%i < 91) {\n"
                    "v0 = load %m[5*%t + floordiv(%i, 2) + 2, mod(%i, 2)] : f32 } }",
                    2) == "");
+  // A window as large as its stride: the offset inside it may not spoil the quotient's rounding.
+  CHECK(first_rule("for %i in [0, 10) { if (60*%t + 6*%i < 95) { for %k in [0, 2) {\n"
+                   "v0 = load %m[6*%t + 2*floordiv(3*%i, 10) + %k, 4*mod(%i, 2)] : f32 } } }",
+                   2) == "");
   CHECK(first_rule("v0 = constant 7 : i32\nv1 = check_index v0 [100] : i64\n"
                    "v2 = load %x[data(v1)] : f32") == "");
   CHECK(first_rule("for %i in [0, 200) { if (%i < 100) { v0 = load %x[%i] : f32 } else {\n"
@@ -65,6 +69,9 @@ TEST_CASE("an index that may leave the buffer is an error") {
                    "v0 = load %x[%i] active min(8, 101 - %i) : f32x8 }") == "K7");
   CHECK(first_rule("for %i in [0, 10) { if (60*%t + 6*%i < 91) {\n"
                    "v0 = load %m[5*%t + floordiv(%i, 2) + 3, mod(%i, 2)] : f32 } }",
+                   2) == "K7");
+  CHECK(first_rule("for %i in [0, 10) { if (60*%t + 6*%i < 95) { for %k in [0, 3) {\n"
+                   "v0 = load %m[6*%t + 2*floordiv(3*%i, 10) + %k, 0] : f32 } } }",
                    2) == "K7");
   CHECK(first_rule("v0 = load %x[96] active 5 : f32x8") == "K7");
   CHECK(first_rule("for %i in [26*%t, 26*%t + 24) step 8 { v0 = load %x[%i] : f32x8 }", 4) == "K7");
