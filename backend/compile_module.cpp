@@ -50,6 +50,7 @@ Expected<std::vector<std::byte>> generate_code(const KernelTable& kernels, const
   CodegenOptions codegen;
   codegen.cpu = isa.features.empty() ? isa.cpu : isa.cpu + "," + isa.features;
   codegen.opt_level = options.opt_level;
+  codegen.is_verified = true;  // by lower_module
   CodegenTimes times;
   OrRefusal<std::vector<std::byte>> code = compile_kernels(symbols, codegen, &times);
   phases.push_back({"verify-kernels", times.verify_ns});
@@ -96,8 +97,9 @@ Expected<CompiledModel> compile_module(const Module& partitioned,
   PhaseClock clock(compiled.phases);
   Module module = partitioned.clone();
   prepare_host(module);
-  const LowerFunction lower = [&isa](const Module& m, const Graph& graph, NodeId node) {
-    return lower_group(m, graph, node, *isa);
+  const LowerFunction lower = [&isa](const Module& m, const Graph& graph, NodeId node,
+                                     size_t pass) {
+    return lower_group(m, graph, node, *isa, pass);
   };
   NEURONC_ASSIGN(LoweredModule lowered, lower_module(module, lower, diagnostics));
   for (const LoweredNode& node : lowered.nodes) {

@@ -21,6 +21,7 @@ struct CodegenOptions {
   std::string cpu = "x86-64-v3";  // x86-64-v2 | x86-64-v3 | x86-64-v4 | native
   int opt_level = 2;              // 0: no optimisation, 2: the pipeline
   int num_threads = 0;            // 0: as many as the process may use; without effect on the bytes
+  bool is_verified = false;       // the caller has verified the kernels
 };
 
 // What a lowering wants to know of the processor that it lowers for.

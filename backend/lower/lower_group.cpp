@@ -69,21 +69,30 @@ LoweredKernel lower_reorder(const Module& module, const Graph& graph, NodeId nod
 }  // namespace
 
 OrRefusal<LoweredKernel> lower_group(const Module& module, const Graph& graph, NodeId node,
-                                     const TargetIsa& isa) {
-  if (graph.node(node).op != Op::group) return lower_reorder(module, graph, node, isa);
+                                     const TargetIsa& isa, size_t pass) {
+  if (graph.node(node).op != Op::group) {
+    if (pass > 0) return refuse("there is one way to copy");
+    return lower_reorder(module, graph, node, isa);
+  }
   const Graph& body = *graph.node(node).bodies[0];
   NEURONC_TRY(check_lowerings(body));
   const GroupContext context{module, graph, node, body, find_anchor(body), isa};
-  const std::string& chosen = graph.node(node).view().string("variant");
+  std::string chosen = graph.node(node).view().string("variant");
   if (context.anchor) {
     const Op op = context.anchor_node().op;
+    bool is_reached = false;
     for (const Variant* variant : variants_of(op)) {
-      if (variant->name != chosen) continue;
-      NEURONC_TRY(variant->accepts(context));
-      return variant->lower(context);
+      is_reached |= variant->name == chosen;
+      if (!is_reached) continue;
+      const OrRefusal<void> accepted = variant->accepts(context);
+      if (!accepted && variant->name == chosen) return tl::unexpected(accepted.error());
+      if (accepted && pass-- == 0) return variant->lower(context);
     }
-    if (lowering_of(op).nest != nullptr) return lower_by_nest(context, lowering_of(op));
+    if (is_reached) chosen = "default";
+    if (pass == 0 && lowering_of(op).nest != nullptr)
+      return lower_by_nest(context, lowering_of(op));
   }
+  if (pass > 0) return refuse("there is no further variant");
   if (!chosen.empty() && chosen != "default") return refuse("there is no variant `" + chosen + "`");
   return lower_by_elements(context);
 }

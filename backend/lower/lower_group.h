@@ -9,8 +9,11 @@ namespace neuronc {
 
 // `node` is a group or a reorder of `graph`, at stage laid_out or later. The kernel is named by
 // what it does ("conv_3x3_64x64_relu"), not by the model's node: equal kernels are emitted once.
-// Errors: an operator without lowering, which placement should have kept on the host.
+// `pass` counts the variants to pass over, from the one that the group names on; behind the last
+// one comes the default lowering.
+// Errors: an operator without lowering, which placement should have kept on the host; no variant
+// left.
 OrRefusal<LoweredKernel> lower_group(const Module& module, const Graph& graph, NodeId node,
-                                     const TargetIsa& isa);
+                                     const TargetIsa& isa, size_t pass = 0);
 
 }  // namespace neuronc

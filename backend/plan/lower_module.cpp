@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ir/base/hash.h"
+#include "ir/kernel/verify.h"
 
 namespace neuronc {
 namespace {
@@ -68,6 +69,10 @@ plan::KernelId KernelTable::add(kernel::Kernel kernel, uint32_t num_buffers) {
   return id;
 }
 
+bool KernelTable::holds(const kernel::Kernel& kernel) const {
+  return id_of_.count(structural_hash(kernel)) > 0;
+}
+
 void KernelTable::add_alias(plan::KernelId kernel, std::string_view model_node) {
   if (model_node.empty()) return;
   std::string alias = "node." + to_symbol(model_node);
@@ -75,6 +80,29 @@ void KernelTable::add_alias(plan::KernelId kernel, std::string_view model_node) 
     entries_[kernel.index].aliases.push_back(std::move(alias));
   }
 }
+
+namespace {
+
+// The node's kernel: that of the first variant whose kernel verifies.
+OrRefusal<LoweredKernel> lower_provably(const Module& module, NodeId node,
+                                        const LowerFunction& lower, const KernelTable& kernels,
+                                        Diagnostics& diagnostics) {
+  std::string problem;
+  for (size_t pass = 0;; ++pass) {
+    OrRefusal<LoweredKernel> lowered = lower(module, module.graph(), node, pass);
+    if (!lowered) return pass == 0 ? std::move(lowered) : refuse(problem);
+    if (kernels.holds(lowered->kernel)) return lowered;
+    const std::vector<std::string> errors = kernel::verify(lowered->kernel, 1);
+    if (errors.empty()) return lowered;
+    const std::string kernel = lowered->kernel.name;
+    if (!problem.empty()) continue;
+    problem = "kernel `" + kernel + "` is not valid: " + errors[0];
+    const Node& at = module.graph().node(node);
+    diagnostics.report(diag::variant_not_proven, location_of(module, at), kernel, errors[0]);
+  }
+}
+
+}  // namespace
 
 Expected<LoweredModule> lower_module(const Module& module, const LowerFunction& lower,
                                      Diagnostics& diagnostics) {
@@ -84,7 +112,8 @@ Expected<LoweredModule> lower_module(const Module& module, const LowerFunction& 
   for (NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
     if (node.placement != Placement::core || !is_lowered(node)) continue;
-    OrRefusal<LoweredKernel> lowered = lower(module, graph, id);
+    OrRefusal<LoweredKernel> lowered =
+        lower_provably(module, id, lower, result.kernels, diagnostics);
     if (!lowered) {
       diagnostics.report(diag::cannot_lower, location_of(module, node), lowered.error().reason);
       is_good = false;

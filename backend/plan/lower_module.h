@@ -16,8 +16,10 @@
 
 namespace neuronc {
 
-// Lowers one group or reorder; backend/lower/lower_group.h for a given processor.
-using LowerFunction = std::function<OrRefusal<LoweredKernel>(const Module&, const Graph&, NodeId)>;
+// Lowers one group or reorder; backend/lower/lower_group.h for a given processor. Each pass gives
+// the kernel of the next variant, beginning with the one that the group names.
+using LowerFunction =
+    std::function<OrRefusal<LoweredKernel>(const Module&, const Graph&, NodeId, size_t pass)>;
 
 // Tensors of weights.bin: equal bytes are kept once, in the order of their first use.
 class ConstantTable {
@@ -50,6 +52,9 @@ class KernelTable {
   // A further name for a kernel, if nothing has that name already.
   void add_alias(plan::KernelId kernel, std::string_view model_node);
 
+  // Whether an equal kernel was taken in.
+  bool holds(const kernel::Kernel& kernel) const;
+
   const std::vector<Entry>& entries() const { return entries_; }
 
  private:
@@ -76,7 +81,8 @@ struct LoweredModule {
   ConstantTable constants;
 };
 
-// All groups and reorders of the module's main graph. Errors: NEU0701, all of them reported.
+// All groups and reorders of the module's main graph; every kernel verifies. Where a variant's does
+// not, the next variant's is taken. Warns: NEU0707. Errors: NEU0701, all of them reported.
 Expected<LoweredModule> lower_module(const Module& module, const LowerFunction& lower,
                                      Diagnostics& diagnostics);
 

@@ -46,7 +46,8 @@ bool has_code(const Diagnostics& diagnostics, std::string_view code) {
 TEST_CASE("a group without lowering is reported") {
   const Module module = one_node(Op::group, Placement::core, kFour);
   Diagnostics diagnostics;
-  const auto refuse_all = [](const Module&, const Graph&, NodeId) -> OrRefusal<LoweredKernel> {
+  const auto refuse_all = [](const Module&, const Graph&, NodeId,
+                             size_t) -> OrRefusal<LoweredKernel> {
     return refuse("there is no such machine");
   };
   REQUIRE(!lower_module(module, refuse_all, diagnostics));
@@ -57,7 +58,7 @@ TEST_CASE("a group without lowering is reported") {
 TEST_CASE("a kernel that reads past an input makes no plan") {
   const Module module = one_node(Op::group, Placement::core, kFour);
   Diagnostics diagnostics;
-  const auto lower = [](const Module&, const Graph&, NodeId) -> OrRefusal<LoweredKernel> {
+  const auto lower = [](const Module&, const Graph&, NodeId, size_t) -> OrRefusal<LoweredKernel> {
     LoweredKernel lowered;
     lowered.kernel = kernel::Builder("k", 1).finish();
     lowered.buffers.resize(2);
@@ -70,6 +71,52 @@ TEST_CASE("a kernel that reads past an input makes no plan") {
   REQUIRE(lowered);
   REQUIRE(!build_plan(module, *lowered, diagnostics));
   REQUIRE(has_code(diagnostics, "NEU0703"));
+}
+
+namespace {
+
+// A kernel that copies four elements from `first` on.
+LoweredKernel copy_from(int64_t first) {
+  kernel::Builder b("copy_from_" + std::to_string(first), 1);
+  const auto x = b.input("x", DType::f32, {4});
+  const auto y = b.output("y", DType::f32, {4});
+  b.for_loop({0, 4, 1}, [&](kernel::Index i) { b.store(y, {i}, b.load(x, {i + first})); });
+  LoweredKernel lowered;
+  lowered.kernel = std::move(b).finish();
+  lowered.buffers.resize(2);
+  for (KernelBuffer& buffer : lowered.buffers) buffer.size_bytes = 16;
+  lowered.buffers[1].kind = KernelBuffer::Kind::result;
+  return lowered;
+}
+
+}  // namespace
+
+TEST_CASE("a variant whose kernel cannot be proven gives way to the next one, with a warning") {
+  const Module module = one_node(Op::group, Placement::core, kFour);
+  Diagnostics diagnostics;
+  const auto lower = [](const Module&, const Graph&, NodeId,
+                        size_t pass) -> OrRefusal<LoweredKernel> {
+    return copy_from(pass == 0 ? 1 : 0);
+  };
+  const auto lowered = lower_module(module, lower, diagnostics);
+  REQUIRE(lowered);
+  REQUIRE(lowered->kernels.entries()[0].symbol == "copy_from_0");
+  REQUIRE(has_code(diagnostics, "NEU0707"));
+  REQUIRE(diagnostics.to_text().find("warning[NEU0707]: kernel `copy_from_1`") !=
+          std::string::npos);
+}
+
+TEST_CASE("a kernel that cannot be proven and has no successor is reported") {
+  const Module module = one_node(Op::group, Placement::core, kFour);
+  Diagnostics diagnostics;
+  const auto lower = [](const Module&, const Graph&, NodeId,
+                        size_t pass) -> OrRefusal<LoweredKernel> {
+    if (pass > 0) return refuse("there is no further variant");
+    return copy_from(1);
+  };
+  REQUIRE(!lower_module(module, lower, diagnostics));
+  REQUIRE(has_code(diagnostics, "NEU0701"));
+  REQUIRE(diagnostics.to_text().find("is in [1, 4]") != std::string::npos);
 }
 
 TEST_CASE("an output that is no tensor is refused") {

@@ -70,9 +70,8 @@ class Rig {
  public:
   explicit Rig(const Module& partitioned) : module(partitioned.clone()) {
     prepare_host(module);
-    const auto lower = [](const Module& m, const Graph& g, NodeId n) -> OrRefusal<LoweredKernel> {
-      return lower_for_test(m, g, n);
-    };
+    const auto lower = [](const Module& m, const Graph& g, NodeId n,
+                          size_t) -> OrRefusal<LoweredKernel> { return lower_for_test(m, g, n); };
     auto result = lower_module(module, lower, diagnostics);
     REQUIRE(result);
     lowered = std::move(*result);
