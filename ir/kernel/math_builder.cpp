@@ -12,6 +12,7 @@ struct BuilderPolicy {
   using V = Value;
   using I = Value;
   using B = Value;
+  using Wide = BuilderPolicy<double>;
 
   static constexpr DType kReal = std::is_same_v<T, float> ? DType::f32 : DType::f64;
   static constexpr DType kBits = std::is_same_v<T, float> ? DType::u32 : DType::u64;
@@ -50,6 +51,27 @@ struct BuilderPolicy {
   I ixor(I x, I y) { return b.bit_xor(x, y); }
   I shl(I x, int n) { return b.shl(x, n); }
   I lshr(I x, int n) { return b.lshr(x, n); }
+  I isub(I x, I y) { return b.sub(x, y); }
+  I imul(I x, I y) { return b.mul(x, y); }
+  I shl_by(I x, I n) { return b.shl(x, n); }
+
+  Wide wide() { return {b, lanes}; }
+  Value widen(I x) { return b.convert(x, DType::u64); }
+  I narrow(Value x) { return b.convert(x, kBits); }
+  V narrow_real(Value x) { return b.convert(x, kReal); }
+  // `then` where the condition holds for any lane, else `otherwise`; both compute all lanes.
+  template <class R, class Then>
+  R where_any(B condition, const R& otherwise, Then then) {
+    Value any = condition;
+    if (lanes > 1) {
+      const Value flags = b.select(condition, ic(1), ic(0));
+      any = b.ne(b.reduce_max(flags), b.constant_bits({kBits, 1}, 0));
+    }
+    const auto pair = [](const R& r) { return Values{r.rest, r.quadrant}; };
+    const Values chosen =
+        b.if_true_values(any, [&] { return pair(then()); }, [&] { return pair(otherwise); });
+    return {chosen[0], chosen[1]};
+  }
 };
 
 using F32 = Functions<BuilderPolicy<float>>;

@@ -2,6 +2,8 @@
 // exchange in 200-bit arithmetic, then rounded), constant term first.
 #pragma once
 
+#include <cstdint>
+
 namespace neuronc::kernel::math {
 
 // exp(r) = 1 + r + r^2 * P(r), |r| <= ln 2
@@ -47,6 +49,14 @@ inline constexpr float kCosF32[] = {0x1.55554a0000000p-5f, -0x1.6c0c820000000p-1
 inline constexpr double kCosF64[] = {0x1.555555555554cp-5,  -0x1.6c16c16c15141p-10,
                                      0x1.a01a019cab85fp-16, -0x1.27e4f80540067p-22,
                                      0x1.1ee9e898dd5e7p-29, -0x1.8facd57e8d324p-37};
+
+// The bits of 2/pi behind the point.
+inline constexpr uint32_t kTwoOverPi[] = {
+    0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab, 0xdebbc561,
+    0xb7246e3a, 0x424dd2e0, 0x06492eea, 0x09d1921c, 0xfe1deb1c, 0xb129a73e, 0xe88235f5, 0x2ebb4484,
+    0xe99c7026, 0xb45f7e41, 0x3991d639, 0x835339f4, 0x9c845f8b, 0xbdf9283b, 0x1ff897ff, 0xde05980f,
+    0xef2f118b, 0x5a0a6d1f, 0x6d367ecf, 0x27cb09b7, 0x4f463f66, 0x9e5fea2d, 0x7527bac7, 0xebe5f17b,
+    0x3d0739f7, 0x8a5292ea, 0x6bfb5fb1, 0x1f8d5d08, 0x56033046};
 
 // atan(t) = t + t^3 * P(t^2), |t| <= tan(pi/8)
 inline constexpr float kAtanF32[] = {-0x1.55554a0000000p-2f, 0x1.9991ae0000000p-3f,

@@ -1,10 +1,11 @@
 // Private to math: every function once, as a template over an arithmetic policy P. A policy has the
-// types V (float lanes), I (unsigned lanes of the same width), B (bool lanes) and Real (float or
-// double), and one method per operation; it either computes or builds kernel IR.
+// types V (float lanes), I (unsigned lanes of the same width), B (bool lanes), Real (float or
+// double) and Wide (the policy of double), and one method per operation; it either computes or
+// builds kernel IR.
 //
 // The functions use fma where it is written and nowhere else, and no conversion between floats and
-// integers: integers enter and leave through the low bits of a large float, which every processor
-// does in one addition.
+// integers (but to wider and narrower ones of their kind, for large angles): integers enter and
+// leave through the low bits of a large float, which every processor does in one addition.
 #pragma once
 
 #include <array>
@@ -13,6 +14,7 @@
 #include <limits>
 #include <span>
 #include <type_traits>
+#include <vector>
 
 #include "ir/kernel/math_coefficients.h"
 
@@ -339,17 +341,118 @@ class Functions {
     return {p.select(is_regular, high, special), p.select(is_regular, low, p.c(0))};
   }
 
+  // x = quadrant * pi/2 + rest. Beyond a limit, which few arguments reach, x is reduced by
+  // integers.
   Reduced reduce(V x) {
     constexpr double kMagic = kIsF32 ? 0x1.8p23 : 0x1.8p52;
+    constexpr double kLimit = kIsF32 ? 0x1p16 : 0x1p29;
     const V t = p.fma(x, p.c(0x1.45f306dc9c883p-1), p.c(kMagic));
     const V n = p.sub(t, p.c(kMagic));
     V r = p.fma(n, p.c(-kHalfPiHigh), x);
     r = p.fma(n, p.c(-kHalfPiMiddle), r);
     r = p.fma(n, p.c(-kHalfPiLow), r);
-    // Where the argument is too large for this reduction, the result still is a sine.
-    constexpr double kLimit = 0.8;
-    return {p.max_num(p.c(-kLimit), p.min_num(p.c(kLimit), r)), p.bits(t)};
+    const Reduced small{r, p.bits(t)};
+    const V a = p.abs(x);
+    const B is_large = p.both(p.gt(a, p.c(kLimit)), p.lt(a, p.c(kInfinity)));
+    return p.where_any(is_large, small, [&] {
+      const Reduced large = reduce_large(x);
+      return Reduced{p.select(is_large, large.rest, small.rest),
+                     p.select(is_large, large.quadrant, small.quadrant)};
+    });
   }
+
+  // Wide lanes: f64 and u64, whatever the function's own.
+  using Wide = typename P::Wide;
+  using W = typename Wide::I;
+  using D = typename Wide::V;
+  static constexpr int64_t kLow32 = 0xffffffff;
+  // Limbs of 32 bits that x * 2/pi is computed with, modulo 4: two bits before the point, and
+  // behind it as many as the significand's two lengths and the longest run of equal bits take.
+  static constexpr size_t kLimbs = kIsF32 ? 4 : 6;
+
+  // The limbs of 2/pi from bit `start` on; bit 32 is the first behind the point.
+  std::vector<W> two_over_pi(Wide& w, W start) {
+    constexpr int kIndexBits = kIsF32 ? 3 : 5;
+    constexpr size_t kNumWords = kLimbs + (size_t{1} << kIndexBits);
+    std::vector<W> words{w.ic(0)};
+    for (size_t i = 0; i + 1 < kNumWords; ++i) words.push_back(w.ic(kTwoOverPi[i]));
+    for (int bit = kIndexBits - 1; bit >= 0; --bit) {
+      const size_t step = size_t{1} << bit;
+      const auto is_unset = w.is_zero(w.iand(start, w.ic(int64_t{32} << bit)));
+      for (size_t i = 0; i < kLimbs + step; ++i) {
+        words[i] = w.select(is_unset, words[i], words[i + step]);
+      }
+    }
+    const W shift = w.iand(start, w.ic(31));
+    std::vector<W> limbs;
+    for (size_t i = 0; i < kLimbs; ++i) {
+      const W pair = w.ior(w.shl(words[i], 32), words[i + 1]);
+      limbs.push_back(w.lshr(w.shl_by(pair, shift), 32));
+    }
+    return limbs;
+  }
+
+  // significand * limbs without what goes beyond the first limb.
+  std::vector<W> product(Wide& w, W significand, const std::vector<W>& limbs) {
+    const W low = kIsF32 ? significand : w.iand(significand, w.ic(kLow32));
+    std::vector<W> result(kLimbs, w.ic(0));
+    W carry = w.ic(0);
+    for (size_t i = kLimbs; i-- > 0;) {
+      const W sum = w.iadd(w.imul(low, limbs[i]), carry);
+      result[i] = w.iand(sum, w.ic(kLow32));
+      carry = w.lshr(sum, 32);
+    }
+    if (kIsF32) return result;
+    const W high = w.lshr(significand, 32);
+    carry = w.ic(0);
+    for (size_t i = kLimbs - 1; i-- > 0;) {
+      const W sum = w.iadd(w.iadd(w.imul(high, limbs[i + 1]), result[i]), carry);
+      result[i] = w.iand(sum, w.ic(kLow32));
+      carry = w.lshr(sum, 32);
+    }
+    return result;
+  }
+
+  // Payne and Hanek's reduction of a finite |x| >= 2^16: the bits of 2/pi whose product with x is a
+  // multiple of 4 play no part, and those far behind the point neither.
+  Reduced reduce_large(V x) {
+    Wide w = p.wide();
+    const W bits = p.widen(p.iand(p.bits(x), p.ic(~kSignBit)));
+    const W significand =
+        w.ior(w.iand(bits, w.ic(kMantissaMask)), w.ic(int64_t{1} << kMantissaBits));
+    const W start = w.isub(w.lshr(bits, kMantissaBits), w.ic(kBias + kMantissaBits - 30));
+    const std::vector<W> turns = product(w, significand, two_over_pi(w, start));
+    // The fraction, nearest to 0: above 1/2 its distance from 1, in the next quadrant.
+    std::vector<W> fraction;
+    for (size_t i = 0; i < 4; ++i) {
+      const W next = i + 1 < kLimbs ? w.lshr(turns[i + 1], 30) : w.ic(0);
+      fraction.push_back(w.iand(w.ior(w.shl(turns[i], 2), next), w.ic(kLow32)));
+    }
+    const W is_above = w.lshr(fraction[0], 31);
+    const W flip = w.iand(w.isub(w.ic(0), is_above), w.ic(kLow32));
+    const auto part = [&](size_t i, double scale) {
+      constexpr int64_t kTop = int64_t{0x433} << 52;
+      const D above_top = w.real(w.ior(w.ixor(fraction[i], flip), w.ic(kTop)));
+      return w.mul(w.sub(above_top, w.c(0x1p52)), w.c(scale));
+    };
+    const D a = part(0, 0x1p-32), b = part(1, 0x1p-64);
+    const D sum = w.add(a, b);
+    const D tail = w.add(w.sub(b, w.sub(sum, a)), w.add(part(2, 0x1p-96), part(3, 0x1p-128)));
+    const D high = w.add(sum, tail);
+    const D low = w.sub(tail, w.sub(high, sum));
+    constexpr double kHigh = 0x1.921fb54442d18p+0, kMiddle = 0x1.1a62633145c07p-54;
+    const D rest = w.mul(high, w.c(kHigh));
+    const D lost = w.fma(high, w.c(kHigh), w.neg(rest));
+    const D correction = w.fma(low, w.c(kHigh), w.fma(high, w.c(kMiddle), lost));
+    // A negative x lies in the mirrored quadrant.
+    const W is_negative = p.widen(p.lshr(p.bits(x), kIsF32 ? 31 : 63));
+    const W sign = w.shl(w.ixor(is_negative, is_above), 63);
+    const W quadrant = w.iadd(w.lshr(turns[0], 30), is_above);
+    const W mirrored = w.iadd(w.ixor(quadrant, w.isub(w.ic(0), is_negative)), is_negative);
+    return {p.narrow_real(w.real(w.ixor(w.bits(w.add(rest, correction)), sign))),
+            p.narrow(mirrored)};
+  }
+
   B is_even(I quadrant) { return p.is_zero(p.iand(quadrant, p.ic(1))); }
   V negate_in_upper_half(V value, I quadrant) {
     const I sign = p.shl(p.iand(quadrant, p.ic(2)), kIsF32 ? 30 : 62);

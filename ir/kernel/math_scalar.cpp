@@ -14,6 +14,7 @@ struct ScalarPolicy {
   using V = T;
   using I = std::conditional_t<std::is_same_v<T, float>, uint32_t, uint64_t>;
   using B = bool;
+  using Wide = ScalarPolicy<double>;
 
   static V c(double x) { return static_cast<T>(x); }
   static I ic(int64_t x) { return static_cast<I>(x); }
@@ -35,7 +36,10 @@ struct ScalarPolicy {
   static B both(B a, B b) { return a && b; }
   static B either(B a, B b) { return a || b; }
   static B is_zero(I a) { return a == 0; }
-  static V select(B condition, V a, V b) { return condition ? a : b; }
+  template <class X>
+  static X select(B condition, X a, X b) {
+    return condition ? a : b;
+  }
   static I bits(V a) { return std::bit_cast<I>(a); }
   static V real(I a) { return std::bit_cast<V>(a); }
   static I iadd(I a, I b) { return a + b; }
@@ -44,6 +48,18 @@ struct ScalarPolicy {
   static I ixor(I a, I b) { return a ^ b; }
   static I shl(I a, int n) { return a << n; }
   static I lshr(I a, int n) { return a >> n; }
+  static I isub(I a, I b) { return a - b; }
+  static I imul(I a, I b) { return a * b; }
+  static I shl_by(I a, I n) { return a << n; }
+
+  static Wide wide() { return {}; }
+  static uint64_t widen(I a) { return a; }
+  static I narrow(uint64_t a) { return static_cast<I>(a); }
+  static V narrow_real(double a) { return static_cast<V>(a); }
+  template <class R, class Then>
+  static R where_any(B condition, const R& otherwise, Then then) {
+    return condition ? then() : otherwise;
+  }
 };
 
 }  // namespace

@@ -38,7 +38,7 @@ const FunctionTest kTests[] = {
     {"asinh", math::asinh, math::asinh, std::asinh, -1e30, 1e30, -1e300, 1e300, 4, 6},
     {"atan", math::atan, math::atan, std::atan, -1e30, 1e30, -1e300, 1e300, 2, 3},
     {"atanh", math::atanh, math::atanh, std::atanh, -1, 1, -1, 1, 4, 6},
-    {"cos", math::cos, math::cos, std::cos, -1e5, 1e5, -1e9, 1e9, 2, 2},
+    {"cos", math::cos, math::cos, std::cos, -3.4e38, 3.4e38, -1.7e308, 1.7e308, 2, 2},
     {"cosh", math::cosh, math::cosh, std::cosh, -89, 89, -710, 710, 3, 4},
     {"erf", math::erf, math::erf, std::erf, -5, 5, -7, 7, 2, 4},
     {"exp", math::exp, math::exp, std::exp, -104, 89, -746, 710, 1.5, 2},
@@ -46,10 +46,10 @@ const FunctionTest kTests[] = {
     {"log", math::log, math::log, std::log, 0, 3e38, 0, 1e308, 1.5, 2},
     {"log1p", math::log1p, math::log1p, std::log1p, -1, 1e30, -1, 1e300, 2, 3},
     {"sigmoid", math::sigmoid, math::sigmoid, sigmoid, -100, 100, -740, 740, 2.5, 4},
-    {"sin", math::sin, math::sin, std::sin, -1e5, 1e5, -1e9, 1e9, 2, 2},
+    {"sin", math::sin, math::sin, std::sin, -3.4e38, 3.4e38, -1.7e308, 1.7e308, 2, 2},
     {"sinh", math::sinh, math::sinh, std::sinh, -89, 89, -710, 710, 4, 4},
     {"softplus", math::softplus, math::softplus, softplus, -100, 100, -740, 740, 3, 4},
-    {"tan", math::tan, math::tan, std::tan, -1e5, 1e5, -1e9, 1e9, 4, 4},
+    {"tan", math::tan, math::tan, std::tan, -3.4e38, 3.4e38, -1.7e308, 1.7e308, 4, 4},
     {"tanh", math::tanh, math::tanh, std::tanh, -12, 12, -25, 25, 2.5, 4},
 };
 
@@ -156,12 +156,6 @@ TEMPLATE_TEST_CASE("special values are those of C", "", float, double) {
         actual = t.f64(x);
       }
       expected = static_cast<T>(t.reference(x));
-      const bool is_large_angle = std::fabs(x) == max && std::fabs(expected) <= 1;
-      const bool is_tangent = std::string(t.name) == "tan" && std::fabs(x) == max;
-      if (is_large_angle || is_tangent) {
-        CHECK((is_tangent || std::fabs(actual) <= 1));
-        continue;
-      }
       INFO(t.name << "(" << x << ") is " << actual << ", expected " << expected);
       const bool is_special = expected == 0 || !std::isfinite(expected);
       CHECK((is_special ? same(actual, expected) : ulps(actual, t.reference(x)) < 8));
