@@ -24,6 +24,16 @@ void check_index(NodeContext& node, int64_t index, Dim extent) {
   node.invalid(fmt::format("index {} lies outside an axis of {} elements", index, extent.number()));
 }
 
+// The product of the extents of axes [begin, end), 0 where it is not known.
+int64_t known_product(const Type& type, int64_t begin, int64_t end) {
+  int64_t product = 1;
+  for (int64_t axis = begin; axis < end; ++axis) {
+    const Dim dim = type.dims[static_cast<size_t>(axis)];
+    if (!dim.is_number() || __builtin_mul_overflow(product, dim.number(), &product)) return 0;
+  }
+  return product;
+}
+
 }  // namespace
 
 void import_concat_1(NodeContext& node, const Rule&) {
@@ -61,23 +71,27 @@ void import_constant_of_shape(NodeContext& node, const Rule&) {
   node.set_output(0, node.emit(Op::constant_of_shape, {node.input(0), scalar}));
 }
 
+// A flattened tensor of 0 elements keeps both extents, so neither may be left open where the other
+// may be 0.
 void import_flatten(NodeContext& node, const Rule&) {
   const ValueId x = node.input(0);
-  const int64_t rank = node.rank(x);
-  const int64_t axis = normalised_axis(node, node.i64("axis", 1), rank, 1);
+  const int64_t given = node.i64("axis", 1);
+  const bool needs_rank = given < 0 || given > 1 || node.is_ranked(x);
+  const int64_t axis = needs_rank ? normalised_axis(node, given, node.rank(x), 1) : given;
   if (node.failed()) return;
-  if (!node.type(x).is_static() && axis > 1) {
-    return node.unsupported("the shape of its operand is not known");
+  if (axis == 0) return node.set_output(0, node.emit(Op::reshape, {x, node.ints(Ints{1, -1})}));
+  const int64_t columns = node.is_ranked(x) ? known_product(node.type(x), axis, node.rank(x)) : 0;
+  if (columns > 0) {
+    return node.set_output(0, node.emit(Op::reshape, {x, node.ints(Ints{-1, columns})}));
   }
-  Ints shape = axis == 0 ? Ints{1, -1} : Ints{0, -1};
-  if (node.type(x).is_static()) {
-    const Ints extents = node.shape(x);
-    const auto split = extents.begin() + axis;
-    shape = {std::accumulate(extents.begin(), split, int64_t{1}, std::multiplies<>()),
-             std::accumulate(split, extents.end(), int64_t{1}, std::multiplies<>())};
-    return node.set_output(0, reshape_to(node, x, shape));
-  }
-  node.set_output(0, node.emit(Op::reshape, {x, node.ints(shape)}));
+  if (axis == 1) return node.set_output(0, node.emit(Op::reshape, {x, node.ints(Ints{0, -1})}));
+  const auto product_of = [&](std::vector<NamedAttribute> range) {
+    return node.emit(Op::reduce_prod, {node.emit(Op::shape, {x}, std::move(range))});
+  };
+  const ValueId shape =
+      node.emit(Op::concat, {product_of({{"end", axis}}), product_of({{"start", axis}})},
+                {{"axis", int64_t{0}}});
+  node.set_output(0, node.emit(Op::reshape, {x, shape}, {{"allowzero", int64_t{1}}}));
 }
 
 // Of gather and gather_elements. What would fail in every run fails here.
@@ -179,9 +193,9 @@ void import_tile_1(NodeContext& node, const Rule&) {
   if (tiles == nullptr || axis == nullptr) return node.unsupported("its repeats are not constant");
   const int64_t rank = node.rank(node.input(0));
   Ints repeats(static_cast<size_t>(rank), 1);
-  const int64_t position = normalised_axis(node, static_cast<int64_t>(axis->f64(0)), rank);
+  const int64_t position = normalised_axis(node, axis->i64(0), rank);
   if (node.failed()) return;
-  repeats[static_cast<size_t>(position)] = static_cast<int64_t>(tiles->f64(0));
+  repeats[static_cast<size_t>(position)] = tiles->i64(0);
   node.set_output(0, node.emit(Op::tile, {node.input(0), node.ints(repeats)}));
 }
 

@@ -76,7 +76,9 @@ Values evaluate_nms(const EvaluateInput& input) {
   const Tensor& boxes = input.tensor(0);
   const Tensor& scores = input.tensor(1);
   const bool is_centred = input.op.i64("center_point_box") != 0;
-  const auto limit = static_cast<int64_t>(scalar_or(input, 2, 0));
+  // Not by way of f64: exporters write INT64_MAX for "all of them", which no double holds.
+  const bool has_limit = input.has(2) && input.tensor(2).num_elements() > 0;
+  const int64_t limit = has_limit ? input.tensor(2).i64(0) : 0;
   const double max_overlap = scalar_or(input, 3, 0);
   const double least = scalar_or(input, 4, -std::numeric_limits<double>::infinity());
   const int64_t num_boxes = boxes.shape()[1];
@@ -122,6 +124,9 @@ constexpr AttributeSpec kRoiAlignAttributes[] = {
 constexpr AttributeSpec kRoiPoolAttributes[] = {{"pooled_shape", AttributeKind::ints, "", true},
                                                 {"spatial_scale", AttributeKind::f64, "1"}};
 
+// Points per bin and axis beyond which no result would ever come.
+constexpr int64_t kMaxSamplingRatio = 4096;
+
 OrRefusal<Type> roi_type(const InferInput& input, int64_t height, int64_t width, int64_t columns) {
   const Type& x = input.operands[0];
   const Type& rois = input.operands[1];
@@ -138,6 +143,8 @@ OrRefusal<Type> roi_type(const InferInput& input, int64_t height, int64_t width,
 Types infer_roi_align(const InferInput& input) {
   const std::string& mode = input.op.string("mode");
   if (mode != "avg" && mode != "max") return refuse(fmt::format("`mode` is `{}`", mode));
+  const int64_t ratio = input.op.i64("sampling_ratio");
+  if (ratio > kMaxSamplingRatio) return refuse(fmt::format("`sampling_ratio` is {}", ratio));
   NEURONC_ASSIGN(Type type,
                  roi_type(input, input.op.i64("output_height"), input.op.i64("output_width"), 4));
   if (input.operands[2].is_ranked && input.operands[2].rank() != 1) {

@@ -1,6 +1,8 @@
 // Products of matrices.
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "ir/ops/contraction.h"
 
 namespace neuronc {
@@ -80,23 +82,44 @@ Tensor transposed(const Tensor& matrix) {
   return take_strided(matrix, {shape[1], shape[0]}, {1, shape[1]}, 0);
 }
 
+// alpha * a * b + beta * c for numbers of type T.
+template <class T>
+std::vector<T> scaled_product(const EvaluateInput& input, const Product& product,
+                              const std::vector<T>& a, const std::vector<T>& b,
+                              const std::vector<T>& c, const Shape& shape, T alpha, T beta) {
+  std::vector<T> y = multiply(product, a, b);
+  for (T& value : y) value *= alpha;
+  if (!input.has(2)) return y;
+  size_t i = 0;
+  for_each_offset(shape, broadcast_strides(input.tensor(2).shape(), shape), 0,
+                  [&](int64_t offset) { y[i++] += beta * c[static_cast<size_t>(offset)]; });
+  return y;
+}
+
 Values evaluate_gemm(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
   const Shape shape = type.shape();
   const OpView& op = input.op;
   const Tensor a = op.i64("transA") != 0 ? transposed(input.tensor(0)) : input.tensor(0);
   const Tensor b = op.i64("transB") != 0 ? transposed(input.tensor(1)) : input.tensor(1);
-  std::vector<double> y = multiply(product_of(a.shape(), b.shape()), doubles(a), doubles(b));
-  const double alpha = op.f64("alpha");
-  const double beta = op.f64("beta");
-  for (double& value : y) value *= alpha;
-  if (input.has(2)) {
-    const std::vector<double> c = doubles(input.tensor(2));
-    size_t i = 0;
-    for_each_offset(shape, broadcast_strides(input.tensor(2).shape(), shape), 0,
-                    [&](int64_t offset) { y[i++] += beta * c[static_cast<size_t>(offset)]; });
+  const Product product = product_of(a.shape(), b.shape());
+  const double alpha = op.f64("alpha"), beta = op.f64("beta");
+  // Integers wrap; only where a fraction scales them do they pass through f64.
+  constexpr double kMaxFactor = 0x1p62;
+  const auto is_whole = [](double factor) {
+    return std::trunc(factor) == factor && std::fabs(factor) <= kMaxFactor;
+  };
+  if (is_float(type.dtype) || !is_whole(alpha) || !is_whole(beta)) {
+    const std::vector<double> c = input.has(2) ? doubles(input.tensor(2)) : std::vector<double>();
+    return one(from_doubles(
+        type.dtype, shape,
+        scaled_product(input, product, doubles(a), doubles(b), c, shape, alpha, beta)));
   }
-  return one(from_doubles(type.dtype, shape, y));
+  const std::vector<uint64_t> c = input.has(2) ? bits_of(input.tensor(2)) : std::vector<uint64_t>();
+  const std::vector<uint64_t> y = scaled_product(input, product, bits_of(a), bits_of(b), c, shape,
+                                                 static_cast<uint64_t>(static_cast<int64_t>(alpha)),
+                                                 static_cast<uint64_t>(static_cast<int64_t>(beta)));
+  return one(from_ints(type.dtype, shape, std::vector<int64_t>(y.begin(), y.end())));
 }
 
 double gemm_flops(const OpView& op, std::span<const Type> operands, std::span<const Type> results) {

@@ -35,6 +35,56 @@ Type shaped_by_operand(const InferInput& input) {
 
 // ---- reshape
 
+// What is left of an operand's and of a new shape's dims when those that stand in both cancel: kept
+// extents (0 in `shape`) and symbols. Thus tensors without elements keep their other extents.
+struct Remainder {
+  std::vector<Dim> available, used;
+};
+Remainder remainder_of(const Type& x, const Shape& shape, std::optional<size_t> open,
+                       const std::vector<Dim>& dims, bool keeps_zeros) {
+  Remainder rest;
+  for (size_t i = 0; i < x.dims.size(); ++i) {
+    const bool is_kept = keeps_zeros && i < shape.size() && shape[i] == 0;
+    if (!is_kept) rest.available.push_back(x.dims[i]);
+  }
+  for (size_t i = 0; i < dims.size(); ++i) {
+    if (open == i || (keeps_zeros && shape[i] == 0)) continue;
+    const auto same = std::find(rest.available.begin(), rest.available.end(), dims[i]);
+    if (same != rest.available.end() && dims[i].is_symbol()) {
+      rest.available.erase(same);
+    } else {
+      rest.used.push_back(dims[i]);
+    }
+  }
+  return rest;
+}
+
+// Checks the number of elements of the new shape `dims` and computes its open extent, if any.
+OrRefusal<void> fill_open_extent(const Type& x, const Shape& shape, std::optional<size_t> open,
+                                 bool keeps_zeros, std::vector<Dim>& dims) {
+  const Remainder rest = remainder_of(x, shape, open, dims, keeps_zeros);
+  const Dim available = product(rest.available);
+  const Dim used = product(rest.used);
+  if (is_all_numbers(rest.used) && !used.is_number()) {
+    return refuse("the new shape has more elements than can be counted");
+  }
+  if (open && rest.available.size() == 1 && used == Dim(1)) {
+    dims[*open] = rest.available[0];
+  } else if (open && available.is_number() && used.is_number()) {
+    if (used.number() == 0 || available.number() % used.number() != 0) {
+      return refuse(fmt::format("{} elements do not divide by the other extents' product {}",
+                                available.number(), used.number()));
+    }
+    dims[*open] = available.number() / used.number();
+  } else if (!open && available.is_number() && used.is_number() && available != used) {
+    // Where a kept extent is 0, neither shape has elements.
+    if (product(x.dims) == Dim(0) && product(dims) == Dim(0)) return {};
+    return refuse(fmt::format("{} elements cannot take a shape of {} elements", available.number(),
+                              used.number()));
+  }
+  return {};
+}
+
 Types infer_reshape(const InferInput& input) {
   const Type& x = input.operands[0];
   const auto shape = known_ints(input, 1);
@@ -42,7 +92,6 @@ Types infer_reshape(const InferInput& input) {
   const bool allows_zero = input.op.i64("allowzero") != 0;
   std::vector<Dim> dims;
   std::optional<size_t> open;
-  std::vector<Dim> rest = x.dims;  // what the open extent must hold
   for (size_t i = 0; i < shape->size(); ++i) {
     const int64_t extent = (*shape)[i];
     if (extent < -1) return refuse(fmt::format("the new shape has the extent {}", extent));
@@ -58,34 +107,7 @@ Types infer_reshape(const InferInput& input) {
     }
   }
   if (!x.is_ranked) return std::vector<Type>{ranked(x.dtype, std::move(dims))};
-  // Symbols that stand in both shapes cancel; what is left must be numbers.
-  std::vector<Dim> fixed;
-  for (size_t i = 0; i < dims.size(); ++i) {
-    if (open == i) continue;
-    const auto same = std::find(rest.begin(), rest.end(), dims[i]);
-    if (same != rest.end() && dims[i].is_symbol()) {
-      rest.erase(same);
-    } else {
-      fixed.push_back(dims[i]);
-    }
-  }
-  const Dim available = product(rest);
-  const Dim used = product(fixed);
-  if (is_all_numbers(fixed) && !used.is_number()) {
-    return refuse("the new shape has more elements than can be counted");
-  }
-  if (open && rest.size() == 1 && used == Dim(1)) {
-    dims[*open] = rest[0];
-  } else if (open && available.is_number() && used.is_number()) {
-    if (used.number() == 0 || available.number() % used.number() != 0) {
-      return refuse(fmt::format("{} elements do not divide by the other extents' product {}",
-                                available.number(), used.number()));
-    }
-    dims[*open] = available.number() / used.number();
-  } else if (!open && available.is_number() && used.is_number() && available != used) {
-    return refuse(fmt::format("{} elements cannot take a shape of {} elements", available.number(),
-                              used.number()));
-  }
+  NEURONC_TRY(fill_open_extent(x, *shape, open, !allows_zero, dims));
   return std::vector<Type>{ranked(x.dtype, std::move(dims))};
 }
 

@@ -132,22 +132,15 @@ Types infer_col2im(const InferInput& input) {
   return std::vector<Type>{ranked(x.dtype, std::move(dims))};
 }
 
-Values evaluate_col2im(const EvaluateInput& input) {
-  NEURONC_ASSIGN(const Type type, actual_type(input));
-  const Shape image = ints(input.tensor(1));
-  NEURONC_ASSIGN(const Window window, window_of(input.op, ints(input.tensor(2))));
-  const std::vector<double> x = doubles(input.tensor(0));
-  const int64_t planes = type.dims[0].number() * type.dims[1].number();
+// Adds the block elements of `x` where they belong in the images of `y`; T is double or uint64_t
+// (integers wrap).
+template <class T>
+void add_blocks(const std::vector<T>& x, const Shape& image, const Window& window,
+                const Shape& positions, int64_t planes, std::vector<T>& y) {
   const int64_t block_size = num_elements(window.kernel);
-  Shape positions;
-  for (size_t i = 0; i < image.size(); ++i) {
-    NEURONC_ASSIGN(const Dim dim, window_result_dim(window, i, image[i], CeilMode::no));
-    positions.push_back(dim.number());
-  }
   const int64_t num_positions = num_elements(positions);
   const int64_t image_size = num_elements(image);
   const Shape strides = row_major_strides(image);
-  std::vector<double> y(static_cast<size_t>(type.num_elements()), 0);
   int64_t tap_index = 0;
   for_each_index(window.kernel, [&](const Shape& tap) {
     int64_t position_index = 0;
@@ -168,7 +161,28 @@ Values evaluate_col2im(const EvaluateInput& input) {
     });
     ++tap_index;
   });
-  return one(from_doubles(type.dtype, type.shape(), y));
+}
+
+Values evaluate_col2im(const EvaluateInput& input) {
+  NEURONC_ASSIGN(const Type type, actual_type(input));
+  const Shape image = ints(input.tensor(1));
+  NEURONC_ASSIGN(const Window window, window_of(input.op, ints(input.tensor(2))));
+  Shape positions;
+  for (size_t i = 0; i < image.size(); ++i) {
+    NEURONC_ASSIGN(const Dim dim, window_result_dim(window, i, image[i], CeilMode::no));
+    positions.push_back(dim.number());
+  }
+  const int64_t planes = type.dims[0].number() * type.dims[1].number();
+  const auto count = static_cast<size_t>(type.num_elements());
+  if (is_float(type.dtype)) {
+    std::vector<double> y(count, 0);
+    add_blocks(doubles(input.tensor(0)), image, window, positions, planes, y);
+    return one(from_doubles(type.dtype, type.shape(), y));
+  }
+  const std::vector<int64_t> x = ints(input.tensor(0));
+  std::vector<uint64_t> y(count, 0);
+  add_blocks({x.begin(), x.end()}, image, window, positions, planes, y);
+  return one(from_ints(type.dtype, type.shape(), std::vector<int64_t>(y.begin(), y.end())));
 }
 
 // ---- center_crop_pad
