@@ -1,5 +1,6 @@
 // Resampling of tensors; the taps are resize_taps.h's.
 #include <algorithm>
+#include <cmath>
 
 #include "ir/ops/common.h"
 #include "ir/ops/resize_taps.h"
@@ -88,6 +89,76 @@ Tensor resize_nearest(const Tensor& x, const Shape& shape, const std::vector<Res
   return take(x, shape, offsets, &outside);
 }
 
+// What rounds an interpolated integer: half away from zero, and to the ends of the dtype's range.
+double rounded_to(DType dtype, double value) {
+  const int bits = std::max(integer_bits(dtype), 1);
+  const double high = std::ldexp(1.0, is_signed_integer(dtype) ? bits - 1 : bits) - 1;
+  const double low = is_signed_integer(dtype) ? -high - 1 : 0;
+  return std::clamp(std::round(value), low, high);
+}
+
+// Antialiased integers are rounded behind each axis, the innermost first, as image libraries do;
+// bytes with weights of 22 fractional bits.
+std::vector<double> resample_integers(const Tensor& x, const std::vector<ResizeAxis>& axes) {
+  Shape shape = x.shape();
+  std::vector<double> values = doubles(x);
+  for (size_t i = axes.size(); i-- > 0;) {
+    ResizeAxis axis = axes[i];
+    if (axis.is_identity) continue;
+    if (integer_bits(x.dtype()) == 8) {
+      for (std::vector<ResizeTap>& taps : axis.taps) {
+        for (ResizeTap& tap : taps) tap.weight = std::round(tap.weight * 0x1p22) * 0x1p-22;
+      }
+    }
+    values = resample(values, shape, i, axis);
+    for (double& value : values) value = rounded_to(x.dtype(), value);
+    shape[i] = axis.result_extent;
+  }
+  return values;
+}
+
+// Integers between which is interpolated without antialiasing: products of f32 weights, innermost
+// axis first, summed in f32 and cut off, as ONNX Runtime does. Exact sums would end one below where
+// the rounded ones reach a whole number.
+std::vector<double> interpolate_integers(const Tensor& x, const Shape& shape,
+                                         const std::vector<ResizeAxis>& axes) {
+  const Shape strides = row_major_strides(x.shape());
+  const std::vector<double> values = doubles(x);
+  std::vector<double> y;
+  for_each_index(shape, [&](const Shape& index) {
+    int64_t num_terms = 1;
+    for (size_t i = 0; i < index.size(); ++i) {
+      num_terms *= static_cast<int64_t>(axes[i].taps[static_cast<size_t>(index[i])].size());
+    }
+    float sum = 0;
+    for (int64_t term = 0; term < num_terms; ++term) {
+      int64_t rest = term, offset = 0;
+      float weight = 1;
+      for (size_t i = index.size(); i-- > 0;) {
+        const std::vector<ResizeTap>& taps = axes[i].taps[static_cast<size_t>(index[i])];
+        const ResizeTap& tap = taps[static_cast<size_t>(rest) % taps.size()];
+        rest /= static_cast<int64_t>(taps.size());
+        weight *= static_cast<float>(tap.weight);
+        offset += tap.index * strides[i];
+      }
+      sum += weight * static_cast<float>(values[static_cast<size_t>(offset)]);
+    }
+    y.push_back(sum);
+  });
+  return y;
+}
+
+std::vector<double> resample_all(const Tensor& x, const std::vector<ResizeAxis>& axes) {
+  Shape shape = x.shape();
+  std::vector<double> values = doubles(x);
+  for (size_t i = 0; i < axes.size(); ++i) {
+    if (axes[i].is_identity) continue;
+    values = resample(values, shape, i, axes[i]);
+    shape[i] = axes[i].result_extent;
+  }
+  return values;
+}
+
 Values evaluate_resize(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
   const Tensor& x = input.tensor(0);
@@ -99,12 +170,18 @@ Values evaluate_resize(const EvaluateInput& input) {
   if (input.op.string("mode") == "nearest") {
     return one(resize_nearest(x, type.shape(), axes, Tensor::scalar(x.dtype(), outside_value)));
   }
-  Shape shape = x.shape();
-  std::vector<double> values = doubles(x);
-  for (size_t i = 0; i < axes.size(); ++i) {
-    if (axes[i].is_identity) continue;
-    values = resample(values, shape, i, axes[i]);
-    shape[i] = axes[i].result_extent;
+  const Shape shape = type.shape();
+  const bool antialiases = input.op.i64("antialias") != 0;
+  std::vector<double> values;
+  if (is_float(x.dtype())) {
+    values = resample_all(x, axes);
+  } else if (antialiases) {
+    values = resample_integers(x, axes);
+  } else if (input.op.string("mode") == "linear") {
+    values = interpolate_integers(x, shape, axes);
+  } else {
+    values = resample_all(x, axes);
+    for (double& value : values) value = rounded_to(x.dtype(), value);
   }
   size_t at = 0;
   for_each_index(shape, [&](const Shape& index) {

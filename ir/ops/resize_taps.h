@@ -12,7 +12,7 @@ namespace neuronc {
 
 struct ResizeTap {
   int64_t index = 0;  // in [0, input extent)
-  double weight = 0;
+  double weight = 0;  // an f32
 };
 
 struct ResizeAxis {
