@@ -184,8 +184,11 @@ std::optional<Normalization> NormalizationMatcher::distributed(const Statistics&
     if (!is(direct, Op::mul) || !is(shift, Op::mul)) return std::nullopt;
     const ValueId x = other_operand(direct, factor);
     const Match before = match_;
-    const auto mean = mean_of(other_operand(shift, factor));
-    if (!mean || mean->of != x || mean->axes != statistics.axes) {
+    const ValueId shifted = other_operand(shift, factor);
+    const auto mean = mean_of(shifted);
+    // Without its reduced dims a mean would be subtracted along another axis.
+    if (!mean || mean->of != x || mean->axes != statistics.axes ||
+        !is_reduced_type(graph_.type(shifted), graph_.type(x), mean->axes)) {
       match_ = before;
       continue;
     }

@@ -1,5 +1,6 @@
 // Operators that leave their operand as it is, alone or together with the one before.
 #include <algorithm>
+#include <cmath>
 
 #include "passes/simplify.h"
 
@@ -20,10 +21,18 @@ Changed replace_by_operand(Rewriter& rewriter, NodeId id) {
   return Changed::yes;
 }
 
-// x + 0, x - 0, x * 1, x / 1, x ** 1.
+bool has_sign(const Tensor& tensor, bool is_negative) {
+  for (int64_t i = 0; i < tensor.num_elements(); ++i) {
+    if (std::signbit(tensor.f64(i)) != is_negative) return false;
+  }
+  return true;
+}
+
+// x + -0, x - +0, x * 1, x / 1. Other zeros turn -0 into +0, whose reciprocals differ.
 Changed drop_neutral_constant(Rewriter& rewriter, NodeId id) {
   double neutral = 0;
-  switch (rewriter.node(id).op) {
+  const Op op = rewriter.node(id).op;
+  switch (op) {
     case Op::add:
     case Op::sub:
       neutral = 0;
@@ -37,6 +46,8 @@ Changed drop_neutral_constant(Rewriter& rewriter, NodeId id) {
   }
   const Tensor* constant = rewriter.constant(id, 1);
   if (constant == nullptr || !is_all(*constant, neutral)) return Changed::no;
+  const bool is_signed_zero = neutral == 0 && is_float(constant->dtype());
+  if (is_signed_zero && !has_sign(*constant, op == Op::add)) return Changed::no;
   return replace_by_operand(rewriter, id);
 }
 

@@ -2,7 +2,10 @@
 // weights: normalisation by known statistics, scales, offsets, zero padding.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <span>
 
 #include "passes/simplify.h"
 
@@ -14,6 +17,17 @@ struct Affine {
   std::vector<double> scale;
   std::vector<double> shift;
 };
+
+double smallest_normal(DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+      return std::numeric_limits<double>::min();
+    case DType::f16:
+      return 0x1p-14;
+    default:
+      return std::numeric_limits<float>::min();  // bf16 too
+  }
+}
 
 bool is_batch_normalization(const Node& node) { return node.op == Op::batch_normalization; }
 
@@ -114,6 +128,45 @@ Tensor scaled_weights(const Node& node, const Tensor& weights, const Affine& aff
   return result;
 }
 
+// Why rounding `values` to `dtype` would lose what they stand for, or nothing. Values that share a
+// scale are judged together: beside a larger one, a small one may lose bits or vanish.
+std::string range_problem(std::span<const double> values, DType dtype) {
+  Tensor rounded = Tensor::zeros(dtype, {1});
+  double largest = 0;
+  for (double value : values) {
+    rounded.set_f64(0, value);
+    if (!std::isfinite(rounded.f64(0))) return fmt::format("it would overflow {}", name(dtype));
+    largest = std::max(largest, std::fabs(value));
+  }
+  if (largest != 0 && largest < smallest_normal(dtype)) {
+    return fmt::format("it would underflow {}", name(dtype));
+  }
+  return "";
+}
+
+// The same of weights scaled by channel, each channel for itself, and of the bias.
+std::string range_problem(const Node& node, const Tensor& weights, const Affine& affine,
+                          std::span<const double> bias) {
+  const std::vector<int64_t>& shape = weights.shape();
+  std::vector<std::vector<double>> channels(affine.scale.size());
+  const int64_t inner =
+      weights.num_elements() == 0 ? 0 : weights.num_elements() / (shape[0] * shape[1]);
+  int64_t begin = 0;
+  for (int64_t row = 0; row < shape[0] && inner > 0; ++row) {
+    for (int64_t column = 0; column < shape[1]; ++column, begin += inner) {
+      const auto c = static_cast<size_t>(result_channel(node, shape, row, column));
+      for (int64_t i = begin; i < begin + inner; ++i) {
+        channels[c].push_back(weights.f64(i) * affine.scale[c]);
+      }
+    }
+  }
+  for (const std::vector<double>& channel : channels) {
+    const std::string problem = range_problem(channel, weights.dtype());
+    if (!problem.empty()) return problem;
+  }
+  return range_problem(bias, weights.dtype());
+}
+
 bool is_all_ones(const std::vector<double>& values) {
   for (double value : values) {
     if (value != 1) return false;
@@ -173,10 +226,15 @@ Changed fold_into_weights(Rewriter& rewriter, NodeId id) {
                             : *rewriter.constant(product, 2),
                         Type::tensor(weights.dtype(), std::vector<int64_t>{1, channels}));
   }
-  Tensor new_bias = Tensor::zeros(weights.dtype(), {channels});
-  for (size_t c = 0; c < bias.size(); ++c) {
-    new_bias.set_f64(static_cast<int64_t>(c), bias[c] * affine->scale[c] + affine->shift[c]);
+  for (size_t c = 0; c < bias.size(); ++c) bias[c] = bias[c] * affine->scale[c] + affine->shift[c];
+  const std::string problem = range_problem(node, weights, *affine, bias);
+  if (!problem.empty()) {
+    rewriter.remarks.missed(rewriter.label(product),
+                            fmt::format("{} not merged into the weights: {}", name(op), problem));
+    return Changed::no;
   }
+  Tensor new_bias = Tensor::zeros(weights.dtype(), {channels});
+  for (size_t c = 0; c < bias.size(); ++c) new_bias.set_f64(static_cast<int64_t>(c), bias[c]);
   if (!is_all_ones(affine->scale)) {
     rewriter.edit.set_operand(
         product, 1, rewriter.make_constant(product, scaled_weights(node, weights, *affine)));
@@ -193,25 +251,53 @@ Changed fold_into_weights(Rewriter& rewriter, NodeId id) {
   return Changed::yes;
 }
 
-// Normalisation by constants is a multiplication and an addition.
+// The operand as f32: what a product accumulates in f32 needs no rounding in between.
+ValueId widened(Rewriter& rewriter, NodeId id) {
+  const ValueId operand = rewriter.node(id).operands[0];
+  Type type = rewriter.type(operand);
+  if (type.dtype != DType::f16 && type.dtype != DType::bf16) return operand;
+  const NodeId product = weighted_producer(rewriter, id);
+  if (product && rewriter.has_one_use(operand) &&
+      rewriter.node(product).def().attribute_index("result_type")) {
+    rewriter.edit.set_attribute(product, "result_type", DType::f32);
+    type.dtype = DType::f32;
+    rewriter.edit.set_type(operand, std::move(type));
+    return operand;
+  }
+  return rewriter.make(id, Op::cast, {operand}, {{"to", DType::f32}});
+}
+
+// Normalisation by constants is a multiplication and an addition. Their numbers are far apart where
+// a channel's mean is far from 0, so that narrow types would lose the difference: they are f32.
 Changed spell_out_batch_normalization(Rewriter& rewriter, NodeId id) {
   const Node& node = rewriter.node(id);
   if (!is_batch_normalization(node)) return Changed::no;
   const auto affine = affine_of_batch_normalization(rewriter, id);
   const Type type = rewriter.type(node.operands[0]);
   if (!affine || rewriter.type(node.results[0]).dtype != type.dtype) return Changed::no;
+  const DType wide = type.dtype == DType::f64 ? DType::f64 : DType::f32;
+  for (const std::vector<double>* values : {&affine->scale, &affine->shift}) {
+    const std::string problem = range_problem(*values, wide);
+    if (problem.empty()) continue;
+    rewriter.remarks.missed(rewriter.label(id),
+                            fmt::format("{} not made a product: {}", name(node.op), problem));
+    return Changed::no;
+  }
   std::vector<int64_t> shape(static_cast<size_t>(type.rank()) - 1, 1);
   shape[0] = static_cast<int64_t>(affine->scale.size());
-  Tensor scale = Tensor::zeros(type.dtype, shape), shift = Tensor::zeros(type.dtype, shape);
+  Tensor scale = Tensor::zeros(wide, shape), shift = Tensor::zeros(wide, shape);
   for (size_t c = 0; c < affine->scale.size(); ++c) {
     scale.set_f64(static_cast<int64_t>(c), affine->scale[c]);
     shift.set_f64(static_cast<int64_t>(c), affine->shift[c]);
   }
-  const ValueId operand = node.operands[0];
+  const ValueId operand = widened(rewriter, id);
   const ValueId scaled =
       rewriter.make(id, Op::mul, {operand, rewriter.make_constant(id, std::move(scale))});
   if (!scaled) return Changed::no;
-  return rewriter.replace_by(id, Op::add, {scaled, rewriter.make_constant(id, std::move(shift))});
+  const ValueId shift_value = rewriter.make_constant(id, std::move(shift));
+  if (wide == type.dtype) return rewriter.replace_by(id, Op::add, {scaled, shift_value});
+  const ValueId shifted = rewriter.make(id, Op::add, {scaled, shift_value});
+  return rewriter.replace_by(id, Op::cast, {shifted}, {{"to", type.dtype}});
 }
 
 // Begins and ends of a pad of zeros that touches spatial axes only.
