@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "ir/edit.h"
+#include "passes/exactness.h"
 #include "passes/fuse.h"
 
 namespace neuronc {
@@ -263,6 +264,13 @@ void Caster::round_result(NodeId id) {
 Changed Caster::run() {
   std::vector<NodeId> nodes;
   for (NodeId id : graph_.nodes()) nodes.push_back(id);
+  // Asked before anything is cast: casts are conversions too.
+  Exactness exactness(module_, graph_, narrow_);
+  std::unordered_map<NodeId, std::string> exact;
+  for (NodeId id : nodes) {
+    if (!is_castable(id)) continue;
+    if (std::string reason = exactness.reason_against(id); !reason.empty()) exact[id] = reason;
+  }
   for (NodeId id : nodes) {
     if (graph_.node(id).is_erased || graph_.node(id).placement != Placement::core) continue;
     const OpDef& def = graph_.node(id).def();
@@ -276,6 +284,10 @@ Changed Caster::run() {
     if (is_kept(id)) {
       has_kept_ = true;
       missed("keep-fp32");
+      continue;
+    }
+    if (const auto it = exact.find(id); it != exact.end()) {
+      missed(it->second);
       continue;
     }
     const bool is_cast = is_castable(id);

@@ -8,7 +8,8 @@
 // Only f32 operands of nodes on cores are cast, each value once. A cast stands right behind the
 // operator that computes the value, above what only moves it, so that it can join that operator's
 // group. Constants are converted here. `mode=all` does the same; narrow-edges does the rest once
-// groups are formed. With `numerics=strict` every operator's result is rounded to the narrow type.
+// groups are formed. Products on exact numbers (exactness.h) keep f32, and remarks say why. With
+// `numerics=strict` every operator's result is rounded to the narrow type.
 #pragma once
 
 #include <string>
