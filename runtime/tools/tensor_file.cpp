@@ -3,6 +3,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -58,12 +59,41 @@ std::optional<std::vector<int64_t>> parse_shape(std::string_view text) {
 
 // The size the header promises, if it fits what is there.
 bool has_size(const FileTensor& tensor, size_t available) {
+  // Without elements the other extents are of no account, however large.
+  if (std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end()) {
+    return available == 0;
+  }
   uint64_t size = static_cast<uint64_t>(size_bytes(tensor.dtype));
   for (int64_t dim : tensor.shape) {
-    if (dim != 0 && size > available / static_cast<uint64_t>(dim)) return false;
+    if (size > available / static_cast<uint64_t>(dim)) return false;
     size *= static_cast<uint64_t>(dim);
   }
   return size == available;
+}
+
+// The elements of an array whose first axis varies fastest, in the order in which the last one
+// does.
+std::vector<std::byte> from_fortran_order(const FileTensor& tensor,
+                                          std::span<const std::byte> bytes) {
+  std::vector<std::byte> result(bytes.size());
+  const auto size = static_cast<size_t>(size_bytes(tensor.dtype));
+  const size_t rank = tensor.shape.size();
+  std::vector<size_t> strides(rank, size);
+  for (size_t d = 1; d < rank; ++d) {
+    strides[d] = strides[d - 1] * static_cast<size_t>(tensor.shape[d - 1]);
+  }
+  std::vector<int64_t> index(rank, 0);
+  size_t from = 0;
+  for (size_t to = 0; to < bytes.size(); to += size) {
+    std::memcpy(result.data() + to, bytes.data() + from, size);
+    for (size_t d = rank; d-- > 0;) {
+      from += strides[d];
+      if (++index[d] < tensor.shape[d]) break;
+      from -= strides[d] * static_cast<size_t>(tensor.shape[d]);
+      index[d] = 0;
+    }
+  }
+  return result;
 }
 
 }  // namespace
@@ -101,9 +131,6 @@ Outcome<FileTensor> parse_npy(std::span<const std::byte> bytes) {
   if (!descr || !order || !shape || descr->size() < 5) {
     return tool_error(kExitError, "the .npy file has a malformed header");
   }
-  if (!order->starts_with("False")) {
-    return tool_error(kExitUnsupported, "the .npy file is in Fortran order; save a C-order copy");
-  }
   FileTensor tensor;
   tensor.shape = *shape;
   const std::string_view code = descr->substr(1, descr->find('\'', 1) - 1);
@@ -121,7 +148,11 @@ Outcome<FileTensor> parse_npy(std::span<const std::byte> bytes) {
     return tool_error(kExitError, "the .npy file has {} bytes of data, not those of {}[{}]",
                       data.size(), name(tensor.dtype), fmt::join(tensor.shape, ","));
   }
-  tensor.bytes.assign(data.begin(), data.end());
+  if (order->starts_with("True")) {
+    tensor.bytes = from_fortran_order(tensor, data);
+  } else {
+    tensor.bytes.assign(data.begin(), data.end());
+  }
   return tensor;
 }
 

@@ -40,7 +40,7 @@ TEST_CASE(".npy round-trips") {
   CHECK(tensor->dtype == DType::f32);
   CHECK(tensor->shape == shape);
   CHECK(tensor->bytes == bytes_of(values));
-  for (const std::vector<int64_t>& dims : {std::vector<int64_t>{}, {1}, {0, 4}}) {
+  for (const std::vector<int64_t>& dims : {std::vector<int64_t>{}, {1}, {0, 4}, {2, 0, 4}}) {
     int64_t count = 1;
     for (int64_t dim : dims) count *= dim;
     const auto again =
@@ -49,6 +49,18 @@ TEST_CASE(".npy round-trips") {
     CHECK(again->shape == dims);
   }
   CHECK(parse_npy(to_npy(DType::bf16, {}, std::vector<std::byte>(2)))->dtype == DType::u16);
+}
+
+TEST_CASE(".npy files in Fortran order are read as they are meant") {
+  std::string text;
+  const std::vector<uint8_t> columns = {1, 4, 2, 5, 3, 6};
+  for (std::byte byte : to_npy(DType::u8, std::vector<int64_t>{2, 3}, bytes_of(columns))) {
+    text += static_cast<char>(byte);
+  }
+  text.replace(text.find("False"), 5, "True ");
+  const auto tensor = parse_npy(bytes_of_text(text));
+  REQUIRE(tensor);
+  CHECK(tensor->bytes == bytes_of(std::vector<uint8_t>{1, 2, 3, 4, 5, 6}));
 }
 
 TEST_CASE("damaged .npy and .pb files are refused or read, and never crash") {
