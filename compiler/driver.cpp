@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <unordered_set>
 
 #include "backend/cpu_target.h"
 #include "backend/neff_json.h"
+#include "compiler/fixed_input.h"
 #include "ir/base/output_file.h"
 #include "ir/hardware_model.h"
 #include "ir/verifier.h"
@@ -36,8 +38,18 @@ class PhaseTimer {
   Clock::time_point start_;
 };
 
-onnx::ImportOptions import_options(const CompileOptions& options) {
-  return {options.dims, options.input_shapes};
+// Reads the files that inputs are fixed to.
+Expected<onnx::ImportOptions> import_options(const CompileOptions& options,
+                                             Diagnostics& diagnostics) {
+  onnx::ImportOptions result{options.dims, options.input_shapes, {}};
+  for (const auto& [name, value] : options.fixed_inputs) {
+    if (!value.ends_with(".npy") && !value.ends_with(".pb")) {
+      result.fixed_inputs[name].number = value;
+      continue;
+    }
+    NEURONC_ASSIGN(result.fixed_inputs[name].tensor, read_fixed_input(name, value, diagnostics));
+  }
+  return result;
 }
 
 // Sets an option of every pass of that name; the level's text states the rest.
@@ -204,8 +216,9 @@ Expected<void> import_model(Compilation& compilation, const std::string& path,
                             const CompileOptions& options, Diagnostics& diagnostics) {
   const PhaseTimer timer(compilation, "import");
   compilation.model_name = path;
-  NEURONC_ASSIGN(compilation.model, onnx::import_file(path, import_options(options), diagnostics,
-                                                      &compilation.survey));
+  NEURONC_ASSIGN(const onnx::ImportOptions import, import_options(options, diagnostics));
+  NEURONC_ASSIGN(compilation.model,
+                 onnx::import_file(path, import, diagnostics, &compilation.survey));
   return {};
 }
 
@@ -214,26 +227,50 @@ Expected<void> import_model(Compilation& compilation, std::span<const std::byte>
                             const CompileOptions& options, Diagnostics& diagnostics) {
   const PhaseTimer timer(compilation, "import");
   compilation.model_name = name;
-  NEURONC_ASSIGN(compilation.model, onnx::import_bytes(bytes, name, folder, import_options(options),
-                                                       diagnostics, &compilation.survey));
+  NEURONC_ASSIGN(const onnx::ImportOptions import, import_options(options, diagnostics));
+  NEURONC_ASSIGN(compilation.model,
+                 onnx::import_bytes(bytes, name, folder, import, diagnostics, &compilation.survey));
   return {};
 }
 
 namespace {
+
+// The first node on the way to `value` whose result has no rank although its operands do.
+NodeId where_rank_is_lost(const Graph& graph, ValueId value) {
+  NodeId node = graph.producer(value);
+  std::unordered_set<NodeId> seen;
+  while (node && seen.insert(node).second) {
+    NodeId before;
+    for (ValueId operand : graph.node(node).operands) {
+      if (operand && !graph.type(operand).is_ranked) before = graph.producer(operand);
+      if (before) break;
+    }
+    if (!before) return node;
+    node = before;
+  }
+  return node;
+}
 
 // An artifact's inputs and outputs are tensors; the ranks of outputs are known when passes have
 // run.
 Expected<void> check_signature(const Module& module, Diagnostics& diagnostics) {
   const size_t num_errors = diagnostics.num_errors();
   const Graph& graph = module.graph();
-  const auto check = [&](std::string_view what, std::string_view name, const Type& type) {
+  const auto check = [&](std::string_view what, std::string_view name, ValueId value) {
+    const Type& type = graph.type(value);
     if (type.is_tensor() && (type.is_ranked || module.stage < Stage::placed)) return;
-    diagnostics.report(diag::unsupported_signature, Location{module.message_name()}, what, name,
-                       type.is_tensor() ? "of unknown rank" : to_text(type));
+    Diagnostic& diagnostic =
+        diagnostics.report(diag::unsupported_signature, Location{module.message_name()}, what, name,
+                           type.is_tensor() ? "of unknown rank" : to_text(type));
+    const NodeId lost = type.is_tensor() ? where_rank_is_lost(graph, value) : NodeId();
+    if (!lost) return;
+    diagnostic.notes.push_back(fmt::format("the rank is lost at node \"{}\" ({})",
+                                           node_label(module, graph, lost),
+                                           graph.node(lost).def().name));
   };
-  for (ValueId input : graph.inputs()) check("input", graph.value(input).name, graph.type(input));
+  for (ValueId input : graph.inputs()) check("input", graph.value(input).name, input);
   for (size_t i = 0; i < graph.outputs().size(); ++i) {
-    check("output", graph.output_names()[i], graph.type(graph.outputs()[i]));
+    check("output", graph.output_names()[i], graph.outputs()[i]);
   }
   if (diagnostics.num_errors() != num_errors) return reported();
   return {};
@@ -303,6 +340,16 @@ static std::string resolved_cpu(const std::string& cpu) {
   return isa->features.empty() ? isa->cpu : isa->cpu + "," + isa->features;
 }
 
+// Numbers as they were given; what stood in files is part of the model.
+static std::string fixed_input_list(const CompileOptions& options) {
+  std::string text;
+  for (const auto& [name, value] : options.fixed_inputs) {
+    const bool is_file = value.ends_with(".npy") || value.ends_with(".pb");
+    text += fmt::format("{}{}={}", text.empty() ? "" : ",", name, is_file ? "(file)" : value);
+  }
+  return text;
+}
+
 std::vector<std::pair<std::string, std::string>> option_list(const CompileOptions& options) {
   return {{"num-neuroncores", std::to_string(options.num_neuroncores)},
           {"partition", std::string(name(options.partition))},
@@ -312,6 +359,7 @@ std::vector<std::pair<std::string, std::string>> option_list(const CompileOption
           {"keep-fp32", alternatives(options.keep_fp32)},
           {"numerics", options.numerics == Numerics::strict ? "strict" : "fast"},
           {"reductions", options.reductions == Reductions::fixed ? "fixed" : "fast"},
+          {"fix-input", fixed_input_list(options)},
           {"target-cpu", resolved_cpu(options.target_cpu)},
           {"hardware-model", options.hardware_model},
           {"emit-kernels", options.emit_kernels ? "true" : "false"},

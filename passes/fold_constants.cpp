@@ -16,16 +16,6 @@ bool depends_on_type_alone(const Graph& graph, const Node& node) {
   return (node.op == Op::shape || node.op == Op::size) && graph.type(node.operands[0]).is_static();
 }
 
-bool has_random(const Node& node) {
-  if (node.has(Trait::random)) return true;
-  for (const auto& body : node.bodies) {
-    for (NodeId inner : body->nodes()) {
-      if (has_random(body->node(inner))) return true;
-    }
-  }
-  return false;
-}
-
 bool is_candidate(const Module& module, const Graph& graph, const Node& node) {
   if (node.op == Op::constant || node.op == Op::group || has_random(node)) return false;
   if (depends_on_type_alone(graph, node)) return true;

@@ -6,6 +6,7 @@
 #include "ir/base/hash.h"
 #include "ir/edit.h"
 #include "ir/printer.h"
+#include "passes/rewrite.h"
 
 namespace neuronc {
 namespace {
@@ -82,7 +83,7 @@ Changed merge_in(Module& module, Graph& graph) {
   Changed changed = Changed::no;
   for (NodeId id : graph.nodes()) {
     const Node& node = graph.node(id);
-    if (node.has(Trait::random)) continue;
+    if (has_random(node)) continue;
     const auto [it, is_new] = seen.emplace(key_of(module, graph, node), id);
     if (is_new) continue;
     const Node& first = graph.node(it->second);

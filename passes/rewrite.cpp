@@ -69,6 +69,16 @@ Changed Rewriter::replace_by(NodeId id, Op op, std::vector<ValueId> operands,
 
 std::string Rewriter::label(NodeId id) const { return node_label(module, graph, id); }
 
+bool has_random(const Node& node) {
+  if (node.has(Trait::random)) return true;
+  for (const auto& body : node.bodies) {
+    for (NodeId inner : body->nodes()) {
+      if (has_random(body->node(inner))) return true;
+    }
+  }
+  return false;
+}
+
 bool is_all(const Tensor& tensor, double number) {
   if (!is_numeric(tensor.dtype()) || tensor.num_elements() == 0) return false;
   for (int64_t i = 0; i < tensor.num_elements(); ++i) {

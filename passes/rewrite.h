@@ -45,6 +45,9 @@ struct Rewriter {
   std::string label(NodeId id) const;
 };
 
+// Whether the node, or one in its bodies, gives random numbers: none stands for another then.
+bool has_random(const Node& node);
+
 // True if all elements of a numeric tensor equal `number`, and there is one.
 bool is_all(const Tensor& tensor, double number);
 

@@ -51,6 +51,7 @@ class Finisher {
     read_words();
     read_cores();
     read_bindings();
+    read_fixed_inputs();
     read_io_config();
     read_level();
     if (diagnostics_.num_errors() != num_errors) return reported();
@@ -146,6 +147,17 @@ class Finisher {
     }
   }
 
+  void read_fixed_inputs() {
+    for (const std::string& text : arguments_.fixed_inputs) {
+      const auto binding = split_binding(text);
+      if (binding && !binding->second.empty()) {
+        options_.fixed_inputs[binding->first] = binding->second;
+      } else {
+        usage(fmt::format("--fix-input takes NAME=VALUE or NAME=FILE, not `{}`", text));
+      }
+    }
+  }
+
   // {"inputs": {"NAME": [[1, 3, 224, 224], "float32"]}, "outputs": ["NAME"]}, as text or a file.
   void read_io_config() {
     if (arguments_.io_config.empty()) return;
@@ -210,6 +222,9 @@ void declare_compile_options(CLI::App& app, CompileArguments& a) {
   word("--reductions", a.reductions, "fixed: sums do not depend on N", {"fixed", "fast"});
   app.add_option("--dim", a.dims, "NAME=N: the number of a symbolic dim")->allow_extra_args(false);
   app.add_option("--input-shape", a.input_shapes, "NAME=D,D,...: the shape of an input")
+      ->allow_extra_args(false);
+  app.add_option("--fix-input", a.fixed_inputs,
+                 "NAME=VALUE or NAME=FILE (.npy, .pb): an input becomes a constant")
       ->allow_extra_args(false);
   app.add_option("--io-config", a.io_config, "neuron-cc's JSON of input shapes");
   app.add_option("--framework", a.framework, "ONNX");

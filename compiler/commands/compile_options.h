@@ -26,6 +26,7 @@ struct CompileArguments {
   std::string reductions = "fixed";
   std::vector<std::string> dims;
   std::vector<std::string> input_shapes;
+  std::vector<std::string> fixed_inputs;
   std::string framework = "ONNX";
   std::string io_config;
   std::string report;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "compiler/onnx/rules.h"
+#include "compiler/onnx/specification.h"
 #include "ir/edit.h"
 
 namespace neuronc::onnx {
@@ -189,7 +190,15 @@ void GraphImporter::import_by_rule(const NodeProto& node, Scope& scope) {
     }
   }
   if (context.failed()) {
-    report_rule_error(node, *context.error(), location);
+    RuleError error = *context.error();
+    if (error.kind == RuleError::Kind::element_type) {
+      std::vector<Type> types;
+      for (ValueId input : context.inputs()) types.push_back(input ? context.type(input) : Type());
+      const bool is_wrong =
+          allows_element_types(domain, node.op_type(), location.opset, types) == Allowed::no;
+      error.kind = is_wrong ? RuleError::Kind::invalid : RuleError::Kind::unsupported;
+    }
+    report_rule_error(node, error, location);
   }
   if (context.failed() || context.failed_quietly()) return fail_outputs(node, scope);
   std::vector<Binding> outputs;
@@ -203,6 +212,7 @@ void GraphImporter::report_rule_error(const NodeProto& node, const RuleError& er
     case RuleError::Kind::invalid:
       return reports_.invalid(&node, location, error.reason);
     case RuleError::Kind::unsupported:
+    case RuleError::Kind::element_type:
       return reports_.unsupported_use(&node, location, error.reason);
     case RuleError::Kind::too_large:
       return reports_.too_large(&node, location, error.reason);
@@ -364,6 +374,49 @@ std::unique_ptr<Graph> GraphImporter::import_body(NodeContext& node, BodyHandle 
     return nullptr;
   }
   return graph;
+}
+
+std::unique_ptr<Graph> GraphImporter::try_body(NodeContext& node, BodyHandle body,
+                                               const std::vector<ValueId>& captures,
+                                               std::string& problem) {
+  const Diagnostics diagnostics = diagnostics_;
+  const NodeReports reports = reports_;
+  const std::set<const NodeProto*> unjudged = unjudged_;
+  auto graph = import_body(node, body, {}, captures);
+  if (graph) return graph;
+  const std::span<const Diagnostic> all = diagnostics_.all();
+  for (const Diagnostic& diagnostic : all.subspan(diagnostics.all().size())) {
+    if (diagnostic.severity != Severity::error) continue;
+    if (diagnostic.code != diag::invalid_node.code) return nullptr;
+    if (problem.empty()) {
+      problem = fmt::format("node \"{}\": {}", diagnostic.location.node, diagnostic.message);
+    }
+  }
+  if (problem.empty() || reports_.num_unsupported() != reports.num_unsupported()) {
+    problem.clear();
+    return nullptr;
+  }
+  diagnostics_ = diagnostics;
+  reports_ = reports;
+  unjudged_ = unjudged;
+  node.recover();
+  return nullptr;
+}
+
+void GraphImporter::warn_of_branch(NodeContext& node, std::string_view branch,
+                                   const std::string& problem) {
+  const Source& source = module_.source(node.source());
+  Location location{file_};
+  location.node = source.node;
+  location.op = source.op;
+  location.opset = source.opset;
+  // A body that is imported again has said so.
+  for (const Diagnostic& diagnostic : diagnostics_.all()) {
+    if (diagnostic.code == diag::invalid_branch.code && diagnostic.location.node == source.node) {
+      return;
+    }
+  }
+  diagnostics_.report(diag::invalid_branch, location, branch, problem);
 }
 
 std::vector<ValueId> GraphImporter::inline_body(NodeContext& node, BodyHandle body) {

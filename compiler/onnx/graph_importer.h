@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "compiler/onnx/dim_binding.h"
 #include "compiler/onnx/import.h"
 #include "compiler/onnx/model_file.h"
 #include "compiler/onnx/node_context.h"
@@ -42,6 +43,11 @@ class GraphImporter : public BodyImporter {
   std::unique_ptr<Graph> import_body(NodeContext& node, BodyHandle body,
                                      const std::vector<Type>& formals,
                                      const std::vector<ValueId>& captures) override;
+  std::unique_ptr<Graph> try_body(NodeContext& node, BodyHandle body,
+                                  const std::vector<ValueId>& captures,
+                                  std::string& problem) override;
+  void warn_of_branch(NodeContext& node, std::string_view branch,
+                      const std::string& problem) override;
   size_t num_body_inputs(BodyHandle body) override;
   size_t num_body_outputs(BodyHandle body) override;
   std::vector<ValueId> inline_body(NodeContext& node, BodyHandle body) override;
@@ -52,6 +58,8 @@ class GraphImporter : public BodyImporter {
   void read_functions();
   void define_inputs(Scope& scope);
   void check_default(const ValueInfoProto& input);
+  void check_fixed_names(const std::vector<DeclaredInput>& inputs);
+  void fix_input(Scope& scope, const std::string& name, const Type& type, const FixedInput& fixed);
   void define_initializers(const GraphProto& graph, Scope& scope);
   void define_outputs(Scope& scope);
   void check_output_type(const ValueInfoProto& declared, ValueId value);

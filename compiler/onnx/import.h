@@ -21,9 +21,16 @@
 
 namespace neuronc::onnx {
 
+// What an input is fixed to: a tensor, or one number, given as text, for all of its elements.
+struct FixedInput {
+  std::string number;  // empty: the tensor
+  Tensor tensor;
+};
+
 struct ImportOptions {
   std::map<std::string, int64_t> dims;                       // --dim NAME=N
   std::map<std::string, std::vector<int64_t>> input_shapes;  // --input-shape NAME=D,D
+  std::map<std::string, FixedInput> fixed_inputs;            // --fix-input NAME=VALUE
 };
 
 struct ImportedModel {

@@ -4,6 +4,7 @@
 
 #include "compiler/onnx/import_rules.h"
 #include "compiler/onnx/rule_tools.h"
+#include "ir/edit.h"
 
 namespace neuronc::onnx {
 namespace {
@@ -62,6 +63,57 @@ std::unique_ptr<Graph> import_carrying_body(NodeContext& node, BodyHandle body, 
   }
 }
 
+constexpr std::string_view kBranches[] = {"then_branch", "else_branch"};
+
+// A branch that takes what the others take and fails instead of giving what `valid` gives. None
+// where that is more than tensors.
+std::unique_ptr<Graph> failing_branch(NodeContext& node, const std::vector<ValueId>& captures,
+                                      const Graph& valid, const std::string& message) {
+  auto graph = std::make_unique<Graph>();
+  GraphEditor edit(*graph);
+  GraphBuilder builder(node.builder().module(), *graph);
+  for (ValueId value : captures) {
+    edit.add_input(node.type(value), node.builder().graph().value(value).name);
+  }
+  for (size_t i = 0; i < valid.outputs().size(); ++i) {
+    const Type& type = valid.type(valid.outputs()[i]);
+    if (!type.is_tensor()) return nullptr;
+    std::vector<NamedAttribute> attributes{{"dtype", type.dtype}, {"message", message}};
+    std::vector<int64_t> shape;
+    for (Dim dim : type.dims) shape.push_back(dim.is_number() ? dim.number() : -1);
+    if (type.is_ranked) attributes.push_back({"shape", std::move(shape)});
+    const auto results = builder.emit(Op::fail, {}, std::move(attributes), 1, {}, node.source());
+    if (!results) return nullptr;
+    edit.add_output((*results)[0], valid.output_names()[i]);
+  }
+  return graph;
+}
+
+// The two branches; none where one cannot be imported, which is then reported. One that the known
+// shapes make invalid fails when it is taken: models choose among networks by a condition.
+std::vector<std::unique_ptr<Graph>> import_branches(NodeContext& node,
+                                                    const std::vector<BodyHandle>& handles,
+                                                    const std::vector<ValueId>& captures) {
+  std::vector<std::unique_ptr<Graph>> bodies;
+  std::string problems[2];
+  for (size_t i = 0; i < handles.size(); ++i) {
+    bodies.push_back(node.bodies().try_body(node, handles[i], captures, problems[i]));
+    if (!bodies[i] && problems[i].empty()) return {};
+  }
+  for (size_t i = 0; i < handles.size(); ++i) {
+    if (bodies[i]) continue;
+    const std::string message =
+        fmt::format("the {} is invalid for the model's shapes: {}", kBranches[i], problems[i]);
+    if (bodies[1 - i]) bodies[i] = failing_branch(node, captures, *bodies[1 - i], message);
+    if (!bodies[i]) {
+      node.bodies().import_body(node, handles[i], {}, captures);  // reports what is wrong
+      return {};
+    }
+    node.bodies().warn_of_branch(node, kBranches[i], problems[i]);
+  }
+  return bodies;
+}
+
 }  // namespace
 
 // A condition that is known while importing leaves one branch, in place of the node.
@@ -77,11 +129,9 @@ void import_if(NodeContext& node, const Rule&) {
   }
   const std::vector<BodyHandle> handles{*then_branch, *else_branch};
   const auto captures = node.bodies().captures(node, handles);
-  std::vector<std::unique_ptr<Graph>> bodies;
-  for (BodyHandle handle : handles) {
-    bodies.push_back(node.bodies().import_body(node, handle, {}, captures));
-    if (!bodies.back()) return;
-  }
+  if (node.failed_quietly()) return;
+  auto bodies = import_branches(node, handles, captures);
+  if (bodies.empty()) return;
   set_outputs(node, node.emit_many(Op::if_else, joined({node.input(0)}, captures), {},
                                    node.num_outputs(), std::move(bodies)));
 }

@@ -8,6 +8,38 @@
 #include "compiler/onnx/rule_tools.h"
 
 namespace neuronc::onnx {
+namespace {
+
+// A float type that holds all numbers of an integer type, or as many as any does.
+DType float_for(DType dtype) { return integer_bits(dtype) > 16 ? DType::f64 : DType::f32; }
+
+bool is_whole(DType dtype) { return is_integer(dtype) || dtype == DType::boolean; }
+
+ValueId cast_to(NodeContext& node, ValueId value, DType dtype) {
+  return node.emit(Op::cast, {value}, {{"to", dtype}});
+}
+
+}  // namespace
+
+// Operators that are meant for floats, which ONNX allows on integers: their results are cut off.
+void import_through_float(NodeContext& node, const Rule& rule) {
+  const DType dtype = node.has_input(0) ? node.dtype_of(node.input(0)) : DType::none;
+  if (!is_integer(dtype)) return import_direct(node, rule);
+  const ValueId x = cast_to(node, node.input(0), float_for(dtype));
+  const ValueId y = node.emit(rule.op, {x}, direct_attributes(node, rule.op));
+  node.set_output(0, cast_to(node, y, dtype));
+}
+
+// Integers and truth values are sampled as floats; positions are floats since opset 20.
+void import_grid_sample(NodeContext& node, const Rule& rule) {
+  if (!node.has_input(0) || !node.has_input(1)) return import_direct(node, rule);
+  ValueId x = node.input(0), grid = node.input(1);
+  const DType dtype = node.dtype_of(x);
+  if (is_whole(dtype)) x = cast_to(node, x, float_for(dtype));
+  if (is_whole(node.dtype_of(grid))) grid = cast_to(node, grid, DType::f32);
+  const ValueId y = node.emit(rule.op, {x, grid}, direct_attributes(node, rule.op));
+  node.set_output(0, is_whole(dtype) ? cast_to(node, y, dtype) : y);
+}
 
 // Before opset 7 the second operand was broadcast only with `broadcast`, and to `axis`.
 void import_binary_1(NodeContext& node, const Rule& rule) {
@@ -58,13 +90,19 @@ void import_clip_1(NodeContext& node, const Rule&) {
 }
 
 // Before opset 7 a slope of one axis stood for the channels.
-void import_prelu_1(NodeContext& node, const Rule&) {
+// Of integers the operator is taken apart.
+void import_prelu(NodeContext& node, const Rule&) {
   const ValueId x = node.input(0);
   ValueId slope = node.input(1);
   const bool is_per_channel = node.version() < 7 && node.rank(slope) == 1 && node.rank(x) > 2 &&
                               node.type(slope).dims[0] != Dim(1);
   if (is_per_channel) slope = align_to_axis(node, x, slope, 1);
-  node.set_output(0, node.emit(Op::prelu, {x, slope}));
+  if (!x || !is_integer(node.dtype_of(x))) {
+    return node.set_output(0, node.emit(Op::prelu, {x, slope}));
+  }
+  const ValueId is_negative = node.emit(Op::less, {x, node.scalar_like(x, 0)});
+  const ValueId scaled = node.emit(Op::mul, {x, slope});
+  node.set_output(0, node.emit(Op::where, {is_negative, scaled, x}));
 }
 
 // Before opset 6 the target type was spelled as a string.

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 
 #include "compiler/onnx/dim_binding.h"
@@ -115,6 +116,53 @@ void GraphImporter::check_default(const ValueInfoProto& input) {
   }
 }
 
+void GraphImporter::check_fixed_names(const std::vector<DeclaredInput>& inputs) {
+  for (const auto& [name, fixed] : options_.fixed_inputs) {
+    const bool is_input =
+        std::any_of(inputs.begin(), inputs.end(),
+                    [&](const DeclaredInput& input) { return input.name == name; });
+    if (is_input) continue;
+    reports_.count_problem();
+    diagnostics_.report(diag::bad_fixed_input, Location{file_}, name,
+                        "the model has no such input");
+  }
+}
+
+// An input that stands for a constant from here on.
+void GraphImporter::fix_input(Scope& scope, const std::string& name, const Type& type,
+                              const FixedInput& fixed) {
+  const auto content = [&]() -> OrRefusal<Tensor> {
+    if (!type.is_static()) return refuse(fmt::format("it is {}", to_text(type)));
+    if (fixed.tensor && fixed.tensor.type() != type) {
+      return refuse(fmt::format("the tensor is {}, the input {}", to_text(fixed.tensor.type()),
+                                to_text(type)));
+    }
+    if (fixed.tensor) return fixed.tensor;
+    if (!is_numeric(type.dtype)) return refuse("a number is no text");
+    Tensor tensor = Tensor::zeros(type.dtype, type.shape());
+    double real = 0;
+    int64_t whole = 0;
+    const char* const end = fixed.number.data() + fixed.number.size();
+    const bool is_whole =
+        std::from_chars(fixed.number.data(), end, whole).ptr == end && is_integer(type.dtype);
+    if (!is_whole && std::from_chars(fixed.number.data(), end, real).ptr != end) {
+      return refuse(fmt::format("`{}` is no number", fixed.number));
+    }
+    for (int64_t i = 0; i < tensor.num_elements(); ++i) {
+      is_whole ? tensor.set_i64(i, whole) : tensor.set_f64(i, real);
+    }
+    const bool is_kept =
+        tensor.num_elements() == 0 ||
+        (is_whole ? tensor.i64(0) == whole : is_float(type.dtype) || tensor.f64(0) == real);
+    if (!is_kept) return refuse(fmt::format("{} does not hold it", neuronc::name(type.dtype)));
+    return tensor;
+  }();
+  if (content) return define(scope, name, Binding::of(*content), {file_});
+  reports_.count_problem();
+  diagnostics_.report(diag::bad_fixed_input, Location{file_}, name, content.error().reason);
+  define(scope, name, Binding::failed(), {file_});
+}
+
 void GraphImporter::define_inputs(Scope& scope) {
   const GraphProto& graph = model_->graph();
   const auto initializers = initializer_names(graph);
@@ -138,7 +186,12 @@ void GraphImporter::define_inputs(Scope& scope) {
     }
     inputs.push_back({input.name(), std::move(*type)});
   }
-  const auto types = bind_inputs(inputs, options_, file_, diagnostics_);
+  check_fixed_names(inputs);
+  ImportOptions options = options_;
+  for (const auto& [name, fixed] : options_.fixed_inputs) {
+    if (fixed.tensor) options.input_shapes[name] = fixed.tensor.shape();
+  }
+  const auto types = bind_inputs(inputs, options, file_, diagnostics_);
   if (!types) {
     reports_.count_problem();
     return;
@@ -149,6 +202,11 @@ void GraphImporter::define_inputs(Scope& scope) {
       reports_.count_problem();
       diagnostics_.report(diag::tensor_too_large, Location{file_},
                           fmt::format("input `{}`", inputs[i].name), to_text((*types)[i]));
+    }
+    if (const auto fixed = options_.fixed_inputs.find(inputs[i].name);
+        fixed != options_.fixed_inputs.end()) {
+      fix_input(scope, inputs[i].name, (*types)[i], fixed->second);
+      continue;
     }
     const ValueId value = edit.add_input((*types)[i], inputs[i].name);
     define(scope, inputs[i].name, Binding::of(value), {file_});

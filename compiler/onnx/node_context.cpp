@@ -175,6 +175,19 @@ std::vector<int64_t> NodeContext::known_ints(size_t i) {
   return {};
 }
 
+namespace {
+
+bool takes_element_types(const GraphBuilder& builder, const OpDef& def,
+                         const std::vector<ValueId>& operands) {
+  for (size_t i = 0; i < operands.size() && !def.operands.empty(); ++i) {
+    const OperandSpec& spec = def.operands[std::min(i, def.operands.size() - 1)];
+    if (operands[i] && !spec.dtypes.contains(builder.type(operands[i]).dtype)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 ValueId NodeContext::emit(Op op, std::vector<ValueId> operands,
                           std::vector<NamedAttribute> attributes) {
   const auto results = emit_many(op, std::move(operands), std::move(attributes), 1);
@@ -186,6 +199,7 @@ std::vector<ValueId> NodeContext::emit_many(Op op, std::vector<ValueId> operands
                                             size_t num_results,
                                             std::vector<std::unique_ptr<Graph>> bodies) {
   if (failed() || failed_quietly_) return std::vector<ValueId>(num_results);
+  const bool is_type_taken = takes_element_types(builder_, op_def(op), operands);
   auto results = builder_.emit(op, std::move(operands), std::move(attributes), num_results,
                                std::move(bodies), node_.source);
   if (results && results->size() >= num_results) {
@@ -194,7 +208,11 @@ std::vector<ValueId> NodeContext::emit_many(Op op, std::vector<ValueId> operands
     }
     return std::move(*results);
   }
-  invalid(results ? "it has more outputs than its operator" : results.error().reason);
+  if (!results && !is_type_taken) {
+    fail(RuleError::Kind::element_type, results.error().reason);
+  } else {
+    invalid(results ? "it has more outputs than its operator" : results.error().reason);
+  }
   return std::vector<ValueId>(num_results);
 }
 

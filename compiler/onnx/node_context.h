@@ -19,10 +19,11 @@
 namespace neuronc::onnx {
 
 // Why a node cannot be imported: it contradicts its operator's definition, asks for something this
-// version does not do, makes a tensor beyond every machine (`reason` is then its type), or goes
-// over a limit of the importer (`reason` says of what).
+// version does not do, has an element type that the IR's operator does not take (which of the two
+// that is, ONNX's table says), makes a tensor beyond every machine (`reason` is then its type), or
+// goes over a limit of the importer (`reason` says of what).
 struct RuleError {
-  enum class Kind : uint8_t { invalid, unsupported, too_large, over_limit };
+  enum class Kind : uint8_t { invalid, unsupported, element_type, too_large, over_limit };
   Kind kind = Kind::invalid;
   std::string reason;
   int64_t limit = 0;
@@ -59,6 +60,15 @@ class GraphBuilder {
   const Tensor* known(ValueId value) const;
   void set_known(ValueId value, Tensor tensor) { known_[value] = std::move(tensor); }
 
+  // The tensors that a sequence is known to hold; nullptr when they are not.
+  const std::vector<ValueId>* elements(ValueId sequence) const {
+    const auto it = elements_.find(sequence);
+    return it == elements_.end() ? nullptr : &it->second;
+  }
+  void set_elements(ValueId sequence, std::vector<ValueId> elements) {
+    elements_[sequence] = std::move(elements);
+  }
+
   ValueId constant(Tensor tensor, SourceId source);
   // Checks operands against the schema, infers types and appends a node.
   OrRefusal<std::vector<ValueId>> emit(Op op, std::vector<ValueId> operands,
@@ -71,6 +81,7 @@ class GraphBuilder {
   Module& module_;
   Graph& graph_;
   KnownValues known_;
+  std::map<ValueId, std::vector<ValueId>> elements_;
 };
 
 // A body imported for a control-flow node: its graph and the values of the outer graph that it
@@ -94,6 +105,13 @@ class BodyImporter {
   virtual std::unique_ptr<Graph> import_body(NodeContext& node, BodyHandle body,
                                              const std::vector<Type>& formals,
                                              const std::vector<ValueId>& captures) = 0;
+  // The same for a branch that need not be taken. Where nothing but invalid nodes stands against
+  // it, nothing is reported: no graph, and `problem` says what is wrong.
+  virtual std::unique_ptr<Graph> try_body(NodeContext& node, BodyHandle body,
+                                          const std::vector<ValueId>& captures,
+                                          std::string& problem) = 0;
+  virtual void warn_of_branch(NodeContext& node, std::string_view branch,
+                              const std::string& problem) = 0;
   virtual size_t num_body_inputs(BodyHandle body) = 0;
   virtual size_t num_body_outputs(BodyHandle body) = 0;
   // Imports the body's nodes into the enclosing graph in place of the node; its outputs.
@@ -151,6 +169,12 @@ class NodeContext {
   // Dims of a value that must be static here; an error of the node otherwise.
   std::vector<int64_t> shape(ValueId value);
   const Tensor* known(ValueId value) const { return value ? builder_.known(value) : nullptr; }
+  const std::vector<ValueId>* elements(ValueId sequence) const {
+    return sequence ? builder_.elements(sequence) : nullptr;
+  }
+  void set_elements(ValueId sequence, std::vector<ValueId> elements) {
+    builder_.set_elements(sequence, std::move(elements));
+  }
   // The integers behind input `i`, which must be known; an error of the node otherwise.
   std::vector<int64_t> known_ints(size_t i);
 
@@ -184,6 +208,7 @@ class NodeContext {
   const std::optional<RuleError>& error() const { return error_; }
   // The node failed inside a body, where it has been reported.
   void fail_quietly() { failed_quietly_ = true; }
+  void recover() { failed_quietly_ = false; }
   bool failed_quietly() const { return failed_quietly_; }
 
  private:

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstring>
@@ -322,6 +323,12 @@ OrRefusal<Tensor> tensor_from_sparse_proto(const SparseTensorProto& proto,
 
 namespace {
 
+// What exporters write for "any extent"; two dims of such a name have nothing in common.
+bool is_any_dim(std::string_view name) {
+  constexpr std::string_view kAny[] = {"", "?", "-1", "None", "none", "*"};
+  return std::find(std::begin(kAny), std::end(kAny), name) != std::end(kAny);
+}
+
 OrRefusal<DeclaredType> tensor_type_from_proto(const TypeProto::Tensor& proto) {
   DeclaredType type;
   type.kind = Type::Kind::tensor;
@@ -334,7 +341,7 @@ OrRefusal<DeclaredType> tensor_type_from_proto(const TypeProto::Tensor& proto) {
   for (const auto& dim : proto.shape().dim()) {
     DeclaredDim declared;
     if (dim.has_dim_value() && dim.dim_value() >= 0) declared.number = dim.dim_value();
-    if (dim.has_dim_param()) declared.name = dim.dim_param();
+    if (dim.has_dim_param() && !is_any_dim(dim.dim_param())) declared.name = dim.dim_param();
     type.dims.push_back(std::move(declared));
   }
   return type;

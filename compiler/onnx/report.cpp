@@ -36,24 +36,30 @@ void NodeReports::unsupported_use(const void* node, const Location& location,
 
 void NodeReports::invalid(const void* node, const Location& location, const std::string& reason) {
   if (!note(node, reason, false)) return;
-  diagnostics_.report(diag::invalid_node, location, location.op, reason);
+  diagnostics_->report(diag::invalid_node, location, location.op, reason);
 }
 
 void NodeReports::bad_call(const void* node, const Location& location, const std::string& reason) {
   if (!note(node, reason, false)) return;
-  diagnostics_.report(diag::invalid_function, location, location.op, reason);
+  diagnostics_->report(diag::invalid_function, location, location.op, reason);
 }
 
 void NodeReports::too_large(const void* node, const Location& location, const std::string& type) {
   if (!note(node, type + " is too large", false)) return;
-  diagnostics_.report(diag::tensor_too_large, location,
-                      location.tensor.empty() ? std::string("a result") : location.tensor, type);
+  diagnostics_->report(diag::tensor_too_large, location,
+                       location.tensor.empty() ? std::string("a result") : location.tensor, type);
 }
 
 void NodeReports::over_limit(const void* node, const Location& location, const std::string& what,
                              int64_t limit) {
   if (!note(node, what + " is over a limit", false)) return;
-  diagnostics_.report(diag::model_limit, location, what, limit);
+  diagnostics_->report(diag::model_limit, location, what, limit);
+}
+
+int64_t NodeReports::num_unsupported() const {
+  int64_t count = 0;
+  for (const auto& [key, group] : groups_) count += group.count;
+  return count;
 }
 
 const NodeProblem* NodeReports::problem_of(const void* node) const {
@@ -70,8 +76,9 @@ void NodeReports::finish(int64_t num_nodes, const std::string& file) {
         group.count == 1 ? std::string("one node") : fmt::format("{} nodes", group.count);
     Diagnostic& diagnostic =
         group.is_unknown_operator
-            ? diagnostics_.report(diag::unsupported_operator, group.locations[0], op, nodes, reason)
-            : diagnostics_.report(diag::unsupported_use, group.locations[0], op, nodes, reason);
+            ? diagnostics_->report(diag::unsupported_operator, group.locations[0], op, nodes,
+                                   reason)
+            : diagnostics_->report(diag::unsupported_use, group.locations[0], op, nodes, reason);
     std::string others;
     for (size_t i = 1; i < group.locations.size(); ++i) {
       others += fmt::format("{}\"{}\"", i > 1 ? ", " : "", group.locations[i].node);
@@ -82,7 +89,7 @@ void NodeReports::finish(int64_t num_nodes, const std::string& file) {
     diagnostic.notes.push_back("also at " + others);
   }
   if (num_unsupported > 0) {
-    diagnostics_.report(diag::unsupported_summary, Location{file}, num_unsupported, num_nodes);
+    diagnostics_->report(diag::unsupported_summary, Location{file}, num_unsupported, num_nodes);
   }
 }
 

@@ -19,7 +19,7 @@ struct NodeProblem {
 
 class NodeReports {
  public:
-  explicit NodeReports(Diagnostics& diagnostics) : diagnostics_(diagnostics) {}
+  explicit NodeReports(Diagnostics& diagnostics) : diagnostics_(&diagnostics) {}
 
   // `node` identifies the node: one that is imported twice (bodies of loops) is reported once.
   void unknown_operator(const void* node, const Location& location, const std::string& reason);
@@ -38,6 +38,7 @@ class NodeReports {
   // What was first reported of a node; nullptr: nothing.
   const NodeProblem* problem_of(const void* node) const;
   void count_problem() { ++num_problems_; }
+  int64_t num_unsupported() const;
 
  private:
   struct Group {
@@ -49,7 +50,7 @@ class NodeReports {
   // Whether the problem is new.
   bool note(const void* node, const std::string& reason, bool is_unsupported);
 
-  Diagnostics& diagnostics_;
+  Diagnostics* diagnostics_;
   std::map<std::tuple<std::string, int64_t, std::string>, Group> groups_;
   std::set<std::pair<const void*, std::string>> seen_;
   std::map<const void*, NodeProblem> problems_;

@@ -65,6 +65,25 @@ OrRefusal<void> check_evaluator(const EvaluateInput& input) {
   return {};
 }
 
+// ---- fail
+
+constexpr AttributeSpec kFailAttributes[] = {{"dtype", AttributeKind::dtype, "", true},
+                                             {"message", AttributeKind::string, "", true},
+                                             {"shape", AttributeKind::ints, ""}};
+constexpr ResultSpec kFailResult[] = {{"y", kAny}};
+
+Types infer_fail(const InferInput& input) {
+  const DType dtype = input.op.dtype("dtype");
+  if (!input.op.has("shape")) return std::vector<Type>{Type::unranked(dtype)};
+  std::vector<Dim> dims;
+  for (int64_t extent : input.op.ints("shape")) {
+    dims.push_back(extent < 0 ? Dim::unknown() : Dim(extent));
+  }
+  return std::vector<Type>{ranked(dtype, std::move(dims))};
+}
+
+Values evaluate_fail(const EvaluateInput& input) { return refuse(input.op.string("message")); }
+
 // ---- if_else
 
 constexpr OperandSpec kIfOperands[] = {{"condition", kBool},
@@ -319,6 +338,13 @@ Values evaluate_scan(const EvaluateInput& input) {
 constexpr Trait kControl = Trait::control_flow | Trait::host;
 
 }  // namespace
+
+/// Ends the request with `message`; y, of `shape` (-1: any extent; absent: any rank), is never
+/// made. Stands for a branch that the model's shapes make impossible.   Source: neuronc.
+NEURONC_OP(fail) = {
+    "fail",      "ends the request with a message", "neuronc",        {},         kFailAttributes,
+    kFailResult, Trait::host | Trait::internal,     Precision::fixed, infer_fail, evaluate_fail,
+    no_flops};
 
 /// The outputs of body 0 where the condition holds, of body 1 elsewhere. Both bodies take the
 /// captures.   Types: any.   Source: ONNX If-21.

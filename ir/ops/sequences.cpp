@@ -1,6 +1,8 @@
 // Sequences of tensors and optional values; all live on the host.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ir/ops/common.h"
 
 namespace neuronc {
@@ -77,8 +79,26 @@ Types infer_sequence_empty(const InferInput& input) {
 }
 Values evaluate_sequence_empty(const EvaluateInput&) { return one_value(sequence_of({})); }
 
+// What tensors of both types have in common, as a tensor's type.
+Type common_type(const Type& a, const Type& b) {
+  if (!a.is_ranked || !b.is_ranked || a.rank() != b.rank()) return Type::unranked(a.dtype);
+  Type type = ranked(a.dtype, a.dims);
+  for (size_t i = 0; i < type.dims.size(); ++i) {
+    if (a.dims[i] != b.dims[i]) type.dims[i] = Dim::unknown();
+  }
+  return type;
+}
+
+Type element_of(const Type& sequence) {
+  Type element = sequence;
+  element.kind = Type::Kind::tensor;
+  return element;
+}
+
 Types infer_sequence_construct(const InferInput& input) {
-  return std::vector<Type>{any_shape(Type::Kind::sequence, input.operands[0].dtype)};
+  Type element = input.operands[0];
+  for (const Type& operand : input.operands) element = common_type(element, operand);
+  return std::vector<Type>{Type::sequence(std::move(element))};
 }
 Values evaluate_sequence_construct(const EvaluateInput& input) {
   std::vector<Tensor> elements;
@@ -86,13 +106,18 @@ Values evaluate_sequence_construct(const EvaluateInput& input) {
   return one_value(sequence_of(std::move(elements)));
 }
 
+Types infer_sequence_insert(const InferInput& input) {
+  NEURONC_TRY(check_sequence(input));
+  return std::vector<Type>{
+      Type::sequence(common_type(element_of(input.operands[0]), input.operands[1]))};
+}
 Types infer_same_sequence(const InferInput& input) {
   NEURONC_TRY(check_sequence(input));
-  return std::vector<Type>{any_shape(Type::Kind::sequence, input.operands[0].dtype)};
+  return std::vector<Type>{input.operands[0]};
 }
 Types infer_element(const InferInput& input) {
   NEURONC_TRY(check_sequence(input));
-  return std::vector<Type>{Type::unranked(input.operands[0].dtype)};
+  return std::vector<Type>{element_of(input.operands[0])};
 }
 
 Values evaluate_sequence_at(const EvaluateInput& input) {
@@ -134,6 +159,18 @@ Values evaluate_sequence_length(const EvaluateInput& input) {
 
 // ---- joining and splitting
 
+Types infer_concat_from_sequence(const InferInput& input) {
+  NEURONC_TRY(check_sequence(input));
+  Type type = element_of(input.operands[0]);
+  if (!type.is_ranked) return std::vector<Type>{std::move(type)};
+  const bool is_new = input.op.i64("new_axis") != 0;
+  NEURONC_ASSIGN(const int64_t axis,
+                 resolve_axis(input.op.i64("axis"), type.rank() + (is_new ? 1 : 0)));
+  if (is_new) type.dims.insert(type.dims.begin() + axis, Dim::unknown());
+  type.dims[static_cast<size_t>(axis)] = Dim::unknown();
+  return std::vector<Type>{std::move(type)};
+}
+
 Values evaluate_concat_from_sequence(const EvaluateInput& input) {
   std::vector<Tensor> parts = input.operands[0]->elements;
   if (parts.empty()) return refuse("the sequence is empty");
@@ -168,8 +205,33 @@ Values evaluate_concat_from_sequence(const EvaluateInput& input) {
   return one(std::move(result));
 }
 
+// The extent that all parts have, where they have one.
+Dim common_extent(const InferInput& input, Dim extent) {
+  if (!input.has(1)) return 1;
+  const auto sizes = known_ints(input, 1);
+  if (!sizes || sizes->empty()) return Dim::unknown();
+  const int64_t first = (*sizes)[0];
+  if (input.operands[1].is_ranked && input.operands[1].dims.empty()) {
+    const bool divides = extent.is_number() && first > 0 && extent.number() % first == 0;
+    return divides ? Dim(first) : Dim::unknown();
+  }
+  const bool is_same =
+      std::count(sizes->begin(), sizes->end(), first) == static_cast<std::ptrdiff_t>(sizes->size());
+  return is_same && first >= 0 ? Dim(first) : Dim::unknown();
+}
+
 Types infer_split_to_sequence(const InferInput& input) {
-  return std::vector<Type>{any_shape(Type::Kind::sequence, input.operands[0].dtype)};
+  Type element = input.operands[0];
+  if (element.is_ranked) {
+    NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), element.rank()));
+    if (!input.has(1) && input.op.i64("keepdims") == 0) {
+      element.dims.erase(element.dims.begin() + axis);
+    } else {
+      Dim& dim = element.dims[static_cast<size_t>(axis)];
+      dim = common_extent(input, dim);
+    }
+  }
+  return std::vector<Type>{Type::sequence(std::move(element))};
 }
 
 // The extents of the parts.
@@ -279,7 +341,7 @@ Values evaluate_get_element(const EvaluateInput& input) {
 // clang-format off
 constexpr std::span<const AttributeSpec> kNone = {};
 constexpr std::span<const OperandSpec> kNoOperands = {};
-HOST_ROW(concat_from_sequence, "the tensors of a sequence joined along an axis, a new one with `new_axis`", "ONNX ConcatFromSequence-11", kSequenceOperand, kConcatAttributes, kTensorResult, infer_element, evaluate_concat_from_sequence)
+HOST_ROW(concat_from_sequence, "the tensors of a sequence joined along an axis, a new one with `new_axis`", "ONNX ConcatFromSequence-11", kSequenceOperand, kConcatAttributes, kTensorResult, infer_concat_from_sequence, evaluate_concat_from_sequence)
 HOST_ROW(optional, "an optional that holds x, or nothing", "ONNX Optional-15", kAnything, kOptionalType, kSequenceResult, infer_optional, evaluate_optional)
 HOST_ROW(optional_get_element, "what an optional holds", "ONNX OptionalGetElement-18", kAnything, kNone, kSequenceResult, infer_get_element, evaluate_get_element)
 HOST_ROW(optional_has_element, "whether an optional holds something", "ONNX OptionalHasElement-18", kAnything, kNone, kBoolResult, infer_has_element, evaluate_has_element)
@@ -287,7 +349,7 @@ HOST_ROW(sequence_at, "the tensor at a position", "ONNX SequenceAt-11", kSequenc
 HOST_ROW(sequence_construct, "a sequence of the operands", "ONNX SequenceConstruct-11", kTensors, kNone, kSequenceResult, infer_sequence_construct, evaluate_sequence_construct)
 HOST_ROW(sequence_empty, "a sequence without tensors", "ONNX SequenceEmpty-11", kNoOperands, kDtype, kSequenceResult, infer_sequence_empty, evaluate_sequence_empty)
 HOST_ROW(sequence_erase, "the sequence without the tensor at a position", "ONNX SequenceErase-11", kSequenceErase, kNone, kSequenceResult, infer_same_sequence, evaluate_sequence_erase)
-HOST_ROW(sequence_insert, "the sequence with a tensor inserted at a position", "ONNX SequenceInsert-11", kSequenceInsert, kNone, kSequenceResult, infer_same_sequence, evaluate_sequence_insert)
+HOST_ROW(sequence_insert, "the sequence with a tensor inserted at a position", "ONNX SequenceInsert-11", kSequenceInsert, kNone, kSequenceResult, infer_sequence_insert, evaluate_sequence_insert)
 HOST_ROW(sequence_length, "the number of tensors in a sequence", "ONNX SequenceLength-11", kSequenceOperand, kNone, kLengthResult, infer_length, evaluate_sequence_length)
 HOST_ROW(split_to_sequence, "a tensor cut into a sequence along an axis", "ONNX SplitToSequence-24", kSplitOperands, kSplitAttributes, kSequenceResult, infer_split_to_sequence, evaluate_split_to_sequence)
 // clang-format on

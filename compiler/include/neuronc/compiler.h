@@ -39,6 +39,8 @@ struct CompileOptions {
   Reductions reductions = Reductions::fixed;
   std::map<std::string, int64_t> dims;                       // symbolic dim -> number
   std::map<std::string, std::vector<int64_t>> input_shapes;  // input -> shape
+  // Inputs that become constants: a number for all elements, or the path of a .npy or .pb file.
+  std::map<std::string, std::string> fixed_inputs;
   std::string target_cpu = "x86-64-v3";
   std::string hardware_model = "host";  // inf1, host, or a file
   int optimization_level = 2;           // 0 to 3
