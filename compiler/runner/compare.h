@@ -12,7 +12,8 @@ namespace neuronc {
 struct Tolerance {
   double rtol = 1e-3;  // |d| <= atol + rtol * |reference|
   double atol = 1e-4;
-  // Where set, float outputs are judged by it instead, and by their norm, which a cosine ignores.
+  // Where set, float outputs are judged by it instead, by their norm, which a cosine ignores, and
+  // by the largest difference, which a long vector hides.
   std::optional<double> min_cosine;
 };
 
@@ -20,6 +21,9 @@ struct Comparison {
   bool is_passed = false;
   bool is_float = false;
   double max_abs_diff = 0;
+  // The largest difference by the reference's spread: its standard deviation and the distance of
+  // the element from the mean. A thousandth of the element, or what is mere noise, counts as none.
+  double max_scaled_diff = 0;
   double cosine = 1;           // of the outputs as vectors
   double norm_ratio = 1;       // of the output's length as a vector to its reference's
   int64_t num_mismatches = 0;  // elements outside of the tolerance; integers: that differ
