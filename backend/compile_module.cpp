@@ -51,6 +51,8 @@ Expected<std::vector<std::byte>> generate_code(const KernelTable& kernels, const
   codegen.cpu = isa.features.empty() ? isa.cpu : isa.cpu + "," + isa.features;
   codegen.opt_level = options.opt_level;
   codegen.is_verified = true;  // by lower_module
+  codegen.num_threads = options.num_threads;
+  codegen.progress = options.progress;
   CodegenTimes times;
   OrRefusal<std::vector<std::byte>> code = compile_kernels(symbols, codegen, &times);
   phases.push_back({"verify-kernels", times.verify_ns});

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,9 @@ struct CompileModuleOptions {
   int opt_level = 2;              // of code generation: 0 or 2
   // For the costs in the kernel report; none: the report has no costs.
   const HardwareModel* hardware = nullptr;
+  int num_threads = 0;  // 0: as many as the process may use
+  // Called on the calling thread as kernels become code; false ends the compile. May be empty.
+  std::function<bool(int64_t done, int64_t total)> progress;
 };
 
 struct PhaseTime {

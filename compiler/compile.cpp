@@ -3,8 +3,9 @@
 
 #include <new>
 
+#include "backend/llvm/codegen.h"
 #include "compiler/driver.h"
-#include "compiler/include/neuronc/compiler.h"
+#include "compiler/public_api.h"
 #include "ir/base/thread.h"
 
 #ifndef NEURONC_VERSION
@@ -14,23 +15,9 @@
 namespace neuronc {
 namespace {
 
-Message::Severity public_severity(Severity severity) {
-  switch (severity) {
-    case Severity::note:
-      return Message::Severity::note;
-    case Severity::warning:
-      return Message::Severity::warning;
-    case Severity::error:
-      return Message::Severity::error;
-  }
-  return Message::Severity::error;
-}
-
 void finish(CompileResult& result, const Compilation& compilation, const CompileOptions& options,
             bool is_done, Diagnostics& diagnostics) {
-  for (const Diagnostic& d : diagnostics.all()) {
-    result.messages.push_back({public_severity(d.severity), std::string(d.code), to_text(d)});
-  }
+  for (const Diagnostic& d : diagnostics.all()) result.messages.push_back(to_message(d));
   result.exit_code = exit_code(diagnostics.worst());
   if (!is_done && result.exit_code == 0) result.exit_code = exit_code(ErrorClass::internal);
   const PlacementSummary& placement = compilation.placement;
@@ -50,23 +37,34 @@ void finish(CompileResult& result, const Compilation& compilation, const Compile
   }
 }
 
-// Runs `steps` with a compilation; what they report becomes the result's messages. Memory that
-// cannot be had is the model's problem, not a crash.
+// Runs `steps` with a compilation and the options; what they report becomes the result's messages.
+// Memory that cannot be had is the model's problem, not a crash.
 template <class Steps>
-CompileResult run(const CompileOptions& options, Steps steps) {
+CompileResult run(const CompileOptions& given, const Steps& steps) {
   const FloatEnvironment environment;
+  const CompileOptions options = current_options(given);
   CompileResult result;
   Compilation compilation;
   Diagnostics diagnostics;
+  Monitor monitor(options, diagnostics);
+  compilation.tick = [&](const Progress& progress) { return monitor.tick(progress); };
+  bool is_done = false;
   try {
-    const bool is_done = check_options(options, diagnostics).has_value() &&
-                         steps(compilation, diagnostics, result).has_value();
-    finish(result, compilation, options, is_done, diagnostics);
+    is_done = check_options(options, diagnostics).has_value() &&
+              steps(compilation, options, diagnostics, result).has_value();
   } catch (const std::bad_alloc&) {
     diagnostics.report(diag::out_of_memory, {});
     result.neff.clear();
-    finish(result, compilation, options, false, diagnostics);
+    is_done = false;
   }
+  if (!is_done && !monitor.cancelled_in().empty()) {
+    // What the end in the middle made of unfinished work is no message of the model's.
+    monitor.flush();
+    diagnostics.clear();
+    diagnostics.report(diag::cancelled, {}, monitor.cancelled_in());
+  }
+  monitor.flush();
+  finish(result, compilation, options, is_done, diagnostics);
   if (!result.is_ok()) result.neff.clear();
   return result;
 }
@@ -100,6 +98,7 @@ Expected<void> build(Compilation& compilation, const CompileOptions& options,
 Expected<void> write(Compilation& compilation, const CompileOptions& options,
                      const std::string& output, Diagnostics& diagnostics) {
   NEURONC_TRY(make_code(compilation, options, diagnostics));
+  if (!compilation.goes_on({"write"})) return reported();
   const auto written = write_neff(output, neff_contents(compilation, options));
   if (written) return {};
   diagnostics.report(diag::cannot_write_file, {}, output, written.error().reason);
@@ -108,9 +107,9 @@ Expected<void> write(Compilation& compilation, const CompileOptions& options,
 
 }  // namespace
 
-CompileResult compile_file(const std::string& path, const CompileOptions& options) {
-  return run(options,
-             [&](Compilation& compilation, Diagnostics& diagnostics,
+CompileResult compile_file(const std::string& path, const CompileOptions& given) {
+  return run(given,
+             [&](Compilation& compilation, const CompileOptions& options, Diagnostics& diagnostics,
                  CompileResult& result) -> Expected<void> {
                NEURONC_TRY(import_model(compilation, path, options, diagnostics));
                return build(compilation, options, diagnostics, result);
@@ -118,9 +117,9 @@ CompileResult compile_file(const std::string& path, const CompileOptions& option
 }
 
 CompileResult compile_bytes(std::span<const std::byte> model, const std::string& name,
-                            const CompileOptions& options, const std::string& folder) {
-  return run(options,
-             [&](Compilation& compilation, Diagnostics& diagnostics,
+                            const CompileOptions& given, const std::string& folder) {
+  return run(given,
+             [&](Compilation& compilation, const CompileOptions& options, Diagnostics& diagnostics,
                  CompileResult& result) -> Expected<void> {
                NEURONC_TRY(import_model(compilation, model, name, folder, options, diagnostics));
                return build(compilation, options, diagnostics, result);
@@ -128,23 +127,33 @@ CompileResult compile_bytes(std::span<const std::byte> model, const std::string&
 }
 
 CompileResult compile_file_to(const std::string& path, const std::string& output,
-                              const CompileOptions& options) {
-  return run(
-      options,
-      [&](Compilation& compilation, Diagnostics& diagnostics, CompileResult&) -> Expected<void> {
-        NEURONC_TRY(check_output(path, output, diagnostics));
-        NEURONC_TRY(import_model(compilation, path, options, diagnostics));
-        return write(compilation, options, output, diagnostics);
-      });
+                              const CompileOptions& given) {
+  return run(given,
+             [&](Compilation& compilation, const CompileOptions& options, Diagnostics& diagnostics,
+                 CompileResult&) -> Expected<void> {
+               NEURONC_TRY(check_output(path, output, diagnostics));
+               NEURONC_TRY(import_model(compilation, path, options, diagnostics));
+               return write(compilation, options, output, diagnostics);
+             });
 }
 
-CompileResult check_file(const std::string& path, const CompileOptions& options) {
-  return run(
-      options,
-      [&](Compilation& compilation, Diagnostics& diagnostics, CompileResult&) -> Expected<void> {
-        NEURONC_TRY(import_model(compilation, path, options, diagnostics));
-        return check(compilation, options, diagnostics);
-      });
+CompileResult check_file(const std::string& path, const CompileOptions& given) {
+  return run(given,
+             [&](Compilation& compilation, const CompileOptions& options, Diagnostics& diagnostics,
+                 CompileResult&) -> Expected<void> {
+               NEURONC_TRY(import_model(compilation, path, options, diagnostics));
+               return check(compilation, options, diagnostics);
+             });
+}
+
+CompileResult check_bytes(std::span<const std::byte> model, const std::string& name,
+                          const CompileOptions& given, const std::string& folder) {
+  return run(given,
+             [&](Compilation& compilation, const CompileOptions& options, Diagnostics& diagnostics,
+                 CompileResult&) -> Expected<void> {
+               NEURONC_TRY(import_model(compilation, model, name, folder, options, diagnostics));
+               return check(compilation, options, diagnostics);
+             });
 }
 
 std::string CompileResult::messages_text() const {
@@ -152,6 +161,8 @@ std::string CompileResult::messages_text() const {
   for (const Message& message : messages) text += message.text + "\n";
   return text;
 }
+
+std::string llvm_version() { return llvm_library_version(); }
 
 std::string compiler_version() { return "neuronc " NEURONC_VERSION; }
 

@@ -12,6 +12,7 @@
 #include "backend/neff_json.h"
 #include "compiler/fixed_input.h"
 #include "ir/base/output_file.h"
+#include "ir/base/text.h"
 #include "ir/hardware_model.h"
 #include "ir/verifier.h"
 #include "passes/partition.h"
@@ -49,6 +50,9 @@ Expected<onnx::ImportOptions> import_options(const CompileOptions& options,
     }
     NEURONC_ASSIGN(result.fixed_inputs[name].tensor, read_fixed_input(name, value, diagnostics));
   }
+  result.outputs = options.outputs;
+  result.external_data_dirs = options.external_data_dirs;
+  result.external_data = options.external_data;
   return result;
 }
 
@@ -137,6 +141,12 @@ std::vector<PipelineItem> up_to(std::vector<PipelineItem> items, Stage last) {
   return kept;
 }
 
+int64_t num_passes(const std::vector<PipelineItem>& items) {
+  int64_t count = 0;
+  for (const PipelineItem& item : items) count += item.pass ? 1 : num_passes(item.body);
+  return count;
+}
+
 Expected<void> unsupported(Diagnostics& diagnostics, std::string_view option,
                            std::string_view reason) {
   diagnostics.report(diag::not_yet_supported_option, {}, option, reason);
@@ -161,18 +171,51 @@ Expected<void> report_cores(Compilation& compilation, const CompileOptions& opti
   return {};
 }
 
+// The nodes on the host with the reason, one a note; of many the first.
+void add_host_nodes(const Compilation& compilation, Diagnostic& diagnostic) {
+  constexpr size_t kMostNotes = 20;
+  const auto& nodes = compilation.placement.host_nodes;
+  for (size_t i = 0; i < std::min(nodes.size(), kMostNotes); ++i) {
+    diagnostic.notes.push_back(
+        fmt::format("{} ({}): {}", nodes[i].label, nodes[i].op, nodes[i].reason));
+  }
+  if (nodes.size() > kMostNotes) {
+    diagnostic.notes.push_back(fmt::format("and {} more", nodes.size() - kMostNotes));
+  }
+}
+
+void warn_of_host_nodes(const Compilation& compilation, Diagnostics& diagnostics) {
+  const PlacementSummary& placement = compilation.placement;
+  if (placement.num_on_host == 0) return;
+  add_host_nodes(compilation,
+                 diagnostics.report(diag::host_operations, Location{compilation.model_name},
+                                    placement.num_on_host, placement.num_after_optimizations));
+}
+
 // The gate of --max-host-ops.
 Expected<void> check_host_gate(const Compilation& compilation, const CompileOptions& options,
                                Diagnostics& diagnostics) {
   const int64_t num_on_host = compilation.placement.num_on_host;
-  if (options.max_host_ops < 0 || num_on_host <= options.max_host_ops) return {};
+  if (options.max_host_ops < 0 || num_on_host <= options.max_host_ops) {
+    warn_of_host_nodes(compilation, diagnostics);
+    return {};
+  }
   Diagnostic& diagnostic =
       diagnostics.report(diag::too_many_host_operations, Location{compilation.model_name},
                          num_on_host, options.max_host_ops);
-  for (const PlacementSummary::HostNode& node : compilation.placement.host_nodes) {
-    diagnostic.notes.push_back(fmt::format("{} ({}): {}", node.label, node.op, node.reason));
-  }
+  add_host_nodes(compilation, diagnostic);
   return reported();
+}
+
+// "a=1,b=2"; each name quoted like a word of the text forms.
+template <class Bindings, class ToText>
+std::string bindings_text(const Bindings& bindings, const ToText& value_text) {
+  std::string text;
+  for (const auto& [name, value] : bindings) {
+    text +=
+        fmt::format("{}{}={}", text.empty() ? "" : ",", word_or_quoted(name), value_text(value));
+  }
+  return text;
 }
 
 }  // namespace
@@ -183,6 +226,9 @@ Expected<void> check_options(const CompileOptions& options, Diagnostics& diagnos
   }
   if (options.num_neuroncores < 0) {
     return usage(diagnostics, "--num-neuroncores must be a positive number or `auto`");
+  }
+  if (options.num_jobs < 0 || options.num_jobs > 1024) {
+    return usage(diagnostics, "--jobs takes a number from 1 to 1024");
   }
   for (const auto& [dim, number] : options.dims) {
     if (number < 0) return usage(diagnostics, fmt::format("--dim {}={} is negative", dim, number));
@@ -216,6 +262,7 @@ Expected<void> import_model(Compilation& compilation, const std::string& path,
                             const CompileOptions& options, Diagnostics& diagnostics) {
   const PhaseTimer timer(compilation, "import");
   compilation.model_name = path;
+  if (!compilation.goes_on({"import"})) return reported();
   NEURONC_ASSIGN(const onnx::ImportOptions import, import_options(options, diagnostics));
   NEURONC_ASSIGN(compilation.model,
                  onnx::import_file(path, import, diagnostics, &compilation.survey));
@@ -227,6 +274,7 @@ Expected<void> import_model(Compilation& compilation, std::span<const std::byte>
                             const CompileOptions& options, Diagnostics& diagnostics) {
   const PhaseTimer timer(compilation, "import");
   compilation.model_name = name;
+  if (!compilation.goes_on({"import"})) return reported();
   NEURONC_ASSIGN(const onnx::ImportOptions import, import_options(options, diagnostics));
   NEURONC_ASSIGN(compilation.model,
                  onnx::import_bytes(bytes, name, folder, import, diagnostics, &compilation.survey));
@@ -306,6 +354,11 @@ Expected<void> run_passes(Compilation& compilation, const CompileOptions& option
     if (pass.info().establishes != Stage::placed) return;
     compilation.placement = summarize_placement(after, target);
   };
+  int64_t num_runs = 0;
+  const auto total = num_passes(pipeline.items);
+  runner.before_pass = [&](const Pass& pass) {
+    return compilation.goes_on({"passes", pass.info().name, std::min(num_runs++, total), total});
+  };
   compilation.placement.num_in_model = module.num_model_ops;
   NEURONC_TRY(check_signature(module, diagnostics));
   PassContext context{target, diagnostics, compilation.remarks};
@@ -329,6 +382,11 @@ Expected<void> generate(Compilation& compilation, const CompileOptions& options,
   backend.cpu = options.target_cpu;
   backend.opt_level = options.optimization_level == 0 ? 0 : 2;
   backend.hardware = &hardware;
+  backend.num_threads = static_cast<int>(options.num_jobs);
+  backend.progress = [&](int64_t done, int64_t total) {
+    return compilation.goes_on({"code", "", done, total});
+  };
+  if (!compilation.goes_on({"code"})) return reported();
   NEURONC_ASSIGN(compilation.code, compile_module(compilation.model.module, backend, diagnostics));
   return {};
 }
@@ -357,6 +415,12 @@ std::vector<std::pair<std::string, std::string>> option_list(const CompileOption
           {"auto-cast", std::string(name(options.auto_cast))},
           {"auto-cast-type", options.auto_cast_type == AutoCastType::bf16 ? "bf16" : "fp16"},
           {"keep-fp32", alternatives(options.keep_fp32)},
+          {"dim", bindings_text(options.dims, [](int64_t n) { return std::to_string(n); })},
+          {"input-shape", bindings_text(options.input_shapes,
+                                        [](const std::vector<int64_t>& shape) {
+                                          return fmt::format("{}", fmt::join(shape, "x"));
+                                        })},
+          {"outputs", fmt::format("{}", fmt::join(options.outputs, ","))},
           {"numerics", options.numerics == Numerics::strict ? "strict" : "fast"},
           {"reductions", options.reductions == Reductions::fixed ? "fixed" : "fast"},
           {"fix-input", fixed_input_list(options)},

@@ -2,6 +2,7 @@
 // pipeline makes a module ready for code, and what happened becomes a report.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,6 +39,10 @@ struct Compilation {
     double time_ms = 0;
   };
   std::vector<Phase> phases;
+  // Tells the caller how far it is; false: the compile is to end. May be empty.
+  std::function<bool(const Progress&)> tick;
+
+  bool goes_on(const Progress& progress) const { return !tick || tick(progress); }
 };
 
 // Checks what the options ask for before anything is done. Errors: NEU0003, NEU0004.

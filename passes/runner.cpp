@@ -121,6 +121,7 @@ Expected<Changed> Runner::run_fixpoint(const PipelineItem& item) {
 
 Expected<Changed> Runner::run_pass(const Pass& pass) {
   const PassInfo& info = pass.info();
+  if (options_.before_pass && !options_.before_pass(pass)) return reported();
   PassTime& time = time_of(info.name);
   const std::string text_before = checks() ? to_text(module_) : std::string();
   context_.remarks.set_pass(info.name);

@@ -29,7 +29,8 @@ struct RunnerOptions {
   std::string stop_after;      // a pass's name: the pipeline ends behind its first run
   std::string dump_dir;        // a file `NN-pass.nir` after each changing pass
   std::string crash_dir;       // where the reproduction of a crash goes; empty: none is kept
-  std::function<void(std::string_view)> print;  // takes what print_* asks for; none: stderr
+  std::function<void(std::string_view)> print;   // takes what print_* asks for; none: stderr
+  std::function<bool(const Pass&)> before_pass;  // false: the pipeline ends with an error
   std::function<void(const Pass&, const Module&)> after_pass;  // sees the module after each run
 };
 

@@ -184,13 +184,18 @@ std::vector<OrRefusal<Object>> produce_objects(std::span<const KernelSymbol> ker
       std::max<size_t>((kernels.size() + kKernelsPerObject - 1) / kKernelsPerObject, 1);
   std::vector<OrRefusal<Object>> objects(count, refuse("not made"));
   std::atomic<size_t> next{0};
-  const auto work = [&] {
+  std::atomic<size_t> num_done{0};
+  // `tell` is called behind each object, and may end the work of all threads.
+  const auto work_and = [&](const auto& tell) {
     for (size_t i = next++; i < count; i = next++) {
       const size_t first = i * kKernelsPerObject;
       const size_t size = std::min(kKernelsPerObject, kernels.size() - first);
       objects[i] = produce(kernels.subspan(first, size), options, Product::object);
+      num_done += size;
+      if (!tell()) next = count;
     }
   };
+  const auto work = [&] { work_and([] { return true; }); };
   const size_t wanted =
       options.num_threads > 0 ? static_cast<size_t>(options.num_threads) : num_usable_processors();
   std::vector<std::thread> helpers;
@@ -200,7 +205,10 @@ std::vector<OrRefusal<Object>> produce_objects(std::span<const KernelSymbol> ker
   } catch (const std::system_error&) {
     // The machine gives no more threads; those there are do the work.
   }
-  work();
+  work_and([&] {
+    return !options.progress || options.progress(static_cast<int64_t>(num_done.load()),
+                                                 static_cast<int64_t>(kernels.size()));
+  });
   for (std::thread& helper : helpers) helper.join();
   return objects;
 }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,8 @@ struct CodegenOptions {
   int opt_level = 2;              // 0: no optimisation, 2: the pipeline
   int num_threads = 0;            // 0: as many as the process may use; without effect on the bytes
   bool is_verified = false;       // the caller has verified the kernels
+  // Called on the calling thread with the kernels that are done; false: compile_kernels refuses.
+  std::function<bool(int64_t done, int64_t total)> progress;
 };
 
 // What a lowering wants to know of the processor that it lowers for.
@@ -71,6 +74,6 @@ OrRefusal<std::string> emit_assembly(std::span<const KernelSymbol> kernels,
 void throw_llvm_errors();
 
 // "19.1.7", for --version and the build information of an artifact.
-std::string llvm_version();
+std::string llvm_library_version();
 
 }  // namespace neuronc

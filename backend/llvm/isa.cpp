@@ -91,6 +91,6 @@ OrRefusal<TargetIsa> describe(std::string_view cpu) {
   return isa;
 }
 
-std::string llvm_version() { return LLVM_VERSION_STRING; }
+std::string llvm_library_version() { return LLVM_VERSION_STRING; }
 
 }  // namespace neuronc

@@ -9,6 +9,7 @@
 
 #include "ir/base/command.h"
 #include "ir/module_file.h"
+#include "runtime/tools/command_line.h"
 
 namespace neuronc {
 namespace {
@@ -53,6 +54,7 @@ class Finisher {
     read_bindings();
     read_fixed_inputs();
     read_io_config();
+    read_outputs();
     read_level();
     if (diagnostics_.num_errors() != num_errors) return reported();
     return {};
@@ -169,6 +171,7 @@ class Finisher {
     }
     const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!json.is_object()) return usage("--io-config is not a JSON object");
+    if (json.contains("outputs")) read_config_outputs(json["outputs"]);
     if (!json.contains("inputs")) return;
     if (!json["inputs"].is_object()) return usage("`inputs` in --io-config is not an object");
     for (const auto& [name, entry] : json["inputs"].items()) {
@@ -183,6 +186,28 @@ class Finisher {
             fmt::format("the shape of `{}` in --io-config is not a list of numbers", name));
       }
       options_.input_shapes[name] = extents;
+    }
+  }
+
+  void read_config_outputs(const nlohmann::json& outputs) {
+    if (!outputs.is_array()) return usage("`outputs` in --io-config is not a list");
+    for (const auto& output : outputs) {
+      if (!output.is_string()) return usage("an output in --io-config is not a name");
+      options_.outputs.push_back(output.get<std::string>());
+    }
+  }
+
+  // Of both --outputs and --io-config the former counts. A name may not hold a comma there.
+  void read_outputs() {
+    if (arguments_.outputs.empty()) return;
+    options_.outputs.clear();
+    std::string_view rest = arguments_.outputs;
+    while (true) {
+      const size_t comma = rest.find(',');
+      options_.outputs.emplace_back(rest.substr(0, comma));
+      if (options_.outputs.back().empty()) return usage("--outputs takes names between commas");
+      if (comma == std::string_view::npos) return;
+      rest.remove_prefix(comma + 1);
     }
   }
 
@@ -226,7 +251,13 @@ void declare_compile_options(CLI::App& app, CompileArguments& a) {
   app.add_option("--fix-input", a.fixed_inputs,
                  "NAME=VALUE or NAME=FILE (.npy, .pb): an input becomes a constant")
       ->allow_extra_args(false);
-  app.add_option("--io-config", a.io_config, "neuron-cc's JSON of input shapes");
+  app.add_option("--io-config", a.io_config, "neuron-cc's JSON of inputs' shapes and outputs");
+  app.add_option("--outputs", a.outputs, "A,B: cut the graph at these values");
+  app.add_option("--external-data-dir", a.options.external_data_dirs,
+                 "a further folder in which external data may lie")
+      ->allow_extra_args(false);
+  app.add_option("--jobs", a.options.num_jobs, "threads; default: as many as the process may use")
+      ->check(CLI::Range(1, 1024));
   app.add_option("--framework", a.framework, "ONNX");
   app.add_option("--target-cpu", a.options.target_cpu,
                  "the instruction set of the code: x86-64-v2, -v3, -v4 or native");
@@ -262,10 +293,15 @@ std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> a
     if (error.get_exit_code() == 0) return app.exit(error);
     // CLI11 notices a missing model before a misspelt option, which is likelier to be the cause.
     const std::vector<std::string> unknown = app.remaining();
-    diagnostics.report(diag::usage_error, {},
-                       unknown.empty() ? error.what()
-                                       : fmt::format("unknown option or argument `{}`",
-                                                     fmt::join(unknown, "`, `")));
+    Diagnostic& diagnostic = diagnostics.report(
+        diag::usage_error, {},
+        unknown.empty()
+            ? error.what()
+            : fmt::format("unknown option or argument `{}`", fmt::join(unknown, "`, `")));
+    for (const std::string& word : unknown) {
+      const std::string near = nearest_option(app, word);
+      if (!near.empty()) diagnostic.notes.push_back(fmt::format("did you mean `{}`?", near));
+    }
     return exit_code(ErrorClass::usage);
   }
   return std::nullopt;

@@ -29,6 +29,7 @@ struct CompileArguments {
   std::vector<std::string> fixed_inputs;
   std::string framework = "ONNX";
   std::string io_config;
+  std::string outputs;
   std::string report;
   bool levels[4] = {};
   bool is_quiet = false;

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "compiler/include/neuronc/compiler.h"
 #include "ir/base/diagnostics.h"
 #include "ir/op.h"
 #include "passes/pipeline.h"
@@ -87,14 +88,8 @@ int run_explain(std::span<const std::string> args) {
     return 0;
   }
   if (args.size() != 1) return usage("`explain` takes one code, for example NEU0204");
-  std::string code = args[0];
-  std::transform(code.begin(), code.end(), code.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  for (const DiagnosticInfo& info : all_diagnostics()) {
-    if (info.code != code) continue;
-    print(fmt::format("{} ({}, exit code {})\n  {}\n\n{}\n", info.code,
-                      severity_name(info.severity), exit_code(info.error_class), info.format,
-                      info.explain));
+  if (const std::string page = explain(args[0]); !page.empty()) {
+    print(page);
     return 0;
   }
   return usage(fmt::format("there is no code `{}`; `neuronc list-errors` lists all", args[0]));

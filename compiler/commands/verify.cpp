@@ -56,7 +56,8 @@ class Verifier {
       : arguments_(arguments), diagnostics_(diagnostics) {}
 
   Expected<void> run() {
-    NEURONC_ASSIGN(signature_, onnx::read_signature(arguments_.model, diagnostics_));
+    NEURONC_ASSIGN(signature_, onnx::read_signature(arguments_.model, diagnostics_,
+                                                    arguments_.compile.options.outputs));
     if (arguments_.test_data.empty()) return verify_seeded();
     for (const std::string& folder : arguments_.test_data) {
       NEURONC_ASSIGN(const onnx::TestData data,

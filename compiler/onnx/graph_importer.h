@@ -31,8 +31,9 @@ enum class ShowNodes : bool { all, problems };
 
 class GraphImporter : public BodyImporter {
  public:
-  GraphImporter(std::shared_ptr<ModelProto> model, std::string file, std::string folder,
-                const ImportOptions& options, Diagnostics& diagnostics);
+  GraphImporter(std::shared_ptr<ModelProto> model, std::string file,
+                std::shared_ptr<ExternalFiles> external, const ImportOptions& options,
+                Diagnostics& diagnostics);
 
   Expected<Module> run();
   // What became of each node, after a run that failed.

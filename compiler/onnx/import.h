@@ -31,11 +31,14 @@ struct ImportOptions {
   std::map<std::string, int64_t> dims;                       // --dim NAME=N
   std::map<std::string, std::vector<int64_t>> input_shapes;  // --input-shape NAME=D,D
   std::map<std::string, FixedInput> fixed_inputs;            // --fix-input NAME=VALUE
+  std::vector<std::string> outputs;  // the graph is cut at these values; empty: at its own outputs
+  std::vector<std::string> external_data_dirs;  // where data may lie too (external_data.h)
+  std::map<std::string, std::span<const std::byte>> external_data;  // by location; lives on
 };
 
 struct ImportedModel {
   Module module;
-  Hash128 hash;            // of the file's bytes
+  Hash128 hash;            // of the file's bytes and the external data that it uses
   int64_t size_bytes = 0;  // of the file
   int64_t ir_version = 0;
   int64_t opset = 0;  // of ai.onnx; 0 where none is used
@@ -60,7 +63,7 @@ Expected<ImportedModel> import_file(const std::string& path, const ImportOptions
                                     std::vector<NodeStatus>* survey = nullptr);
 
 // The same for a model in memory; `name` stands for the file in diagnostics. External data is
-// looked for in `folder`; empty: there may be none.
+// looked for in `folder` too; empty: there is no such folder.
 Expected<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std::string& name,
                                      const std::string& folder, const ImportOptions& options,
                                      Diagnostics& diagnostics,
@@ -76,6 +79,8 @@ struct ModelSignature {
   std::vector<DeclaredValue> inputs;  // without those that are initializers
   std::vector<DeclaredValue> outputs;
 };
-Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& diagnostics);
+// `outputs` as in ImportOptions.
+Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& diagnostics,
+                                        std::span<const std::string> outputs = {});
 
 }  // namespace neuronc::onnx

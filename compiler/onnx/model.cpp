@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 
+#include "compiler/onnx/cut.h"
 #include "compiler/onnx/dim_binding.h"
 #include "compiler/onnx/graph_importer.h"
 #include "compiler/onnx/mapped_file.h"
@@ -34,11 +34,11 @@ OpsetVersions versions_from(
 }  // namespace
 
 GraphImporter::GraphImporter(std::shared_ptr<ModelProto> model, std::string file,
-                             std::string folder, const ImportOptions& options,
+                             std::shared_ptr<ExternalFiles> external, const ImportOptions& options,
                              Diagnostics& diagnostics)
     : model_(std::move(model)),
       file_(std::move(file)),
-      source_{std::move(folder), model_},
+      source_{std::move(external), model_},
       options_(options),
       diagnostics_(diagnostics),
       reports_(diagnostics) {}
@@ -314,10 +314,16 @@ std::string_view name(NodeStatus::Kind kind) {
   return "unknown";
 }
 
-Expected<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std::string& name,
-                                     const std::string& folder, const ImportOptions& options,
-                                     Diagnostics& diagnostics, std::vector<NodeStatus>* survey) {
+namespace {
+
+Expected<ImportedModel> import_with(std::span<const std::byte> bytes, const std::string& name,
+                                    std::vector<std::string> folders, const ImportOptions& options,
+                                    Diagnostics& diagnostics, std::vector<NodeStatus>* survey) {
   NEURONC_ASSIGN(auto model, parse_model(bytes, name, diagnostics));
+  NEURONC_TRY(cut_at_outputs(*model, options.outputs, name, diagnostics));
+  folders.insert(folders.end(), options.external_data_dirs.begin(),
+                 options.external_data_dirs.end());
+  const auto external = std::make_shared<ExternalFiles>(std::move(folders), options.external_data);
   ImportedModel imported;
   imported.hash = hash_bytes(bytes);
   imported.size_bytes = static_cast<int64_t>(bytes.size());
@@ -326,14 +332,25 @@ Expected<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std
   if (!model->producer_version().empty()) imported.producer += " " + model->producer_version();
   const OpsetVersions versions = versions_from(model->opset_import());
   if (const auto it = versions.find(""); it != versions.end()) imported.opset = it->second;
-  GraphImporter importer(std::move(model), name, folder, options, diagnostics);
+  GraphImporter importer(std::move(model), name, external, options, diagnostics);
   auto module = importer.run();
   if (!module) {
     if (survey != nullptr) *survey = importer.survey();
     return reported();
   }
   imported.module = std::move(*module);
+  imported.hash = external->hash_with(imported.hash);
   return imported;
+}
+
+}  // namespace
+
+Expected<ImportedModel> import_bytes(std::span<const std::byte> bytes, const std::string& name,
+                                     const std::string& folder, const ImportOptions& options,
+                                     Diagnostics& diagnostics, std::vector<NodeStatus>* survey) {
+  std::vector<std::string> folders;
+  if (!folder.empty()) folders.push_back(folder);
+  return import_with(bytes, name, std::move(folders), options, diagnostics, survey);
 }
 
 Expected<ImportedModel> import_file(const std::string& path, const ImportOptions& options,
@@ -343,18 +360,18 @@ Expected<ImportedModel> import_file(const std::string& path, const ImportOptions
     diagnostics.report(diag::cannot_read_file, {}, path, file.error().reason);
     return reported();
   }
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  return import_bytes((*file)->bytes(), path, folder.empty() ? "." : folder.string(), options,
-                      diagnostics, survey);
+  return import_with((*file)->bytes(), path, folders_of_model(path), options, diagnostics, survey);
 }
 
-Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& diagnostics) {
+Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& diagnostics,
+                                        std::span<const std::string> outputs) {
   auto file = MappedFile::open(path);
   if (!file) {
     diagnostics.report(diag::cannot_read_file, {}, path, file.error().reason);
     return reported();
   }
   NEURONC_ASSIGN(const auto model, parse_model((*file)->bytes(), path, diagnostics));
+  NEURONC_TRY(cut_at_outputs(*model, outputs, path, diagnostics));
   const auto describe = [](const ValueInfoProto& value) {
     const auto type = type_from_proto(value.type());
     if (!type) return DeclaredValue{value.name(), "unsupported"};

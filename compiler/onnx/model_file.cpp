@@ -6,6 +6,8 @@
 
 #include <limits>
 
+#include "compiler/onnx/external_data.h"
+
 namespace neuronc::onnx {
 
 bool parse_message(std::span<const std::byte> bytes, google::protobuf::Message& message) {
@@ -34,7 +36,10 @@ Expected<std::shared_ptr<ModelProto>> parse_model(std::span<const std::byte> byt
         "belong into external data");
   }
   auto model = std::make_shared<ModelProto>();
-  if (!parse_message(bytes, *model)) return fail("it is truncated, damaged or not an ONNX file");
+  if (!parse_message(bytes, *model) || (!model->has_graph() && model->ir_version() == 0)) {
+    const std::string_view kind = kind_of_file(bytes);
+    return fail(kind.empty() ? "it is truncated, damaged or not an ONNX file" : kind);
+  }
   if (!model->has_graph() || model->ir_version() == 0) return fail("it holds no graph");
   return model;
 }

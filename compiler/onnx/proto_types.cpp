@@ -7,10 +7,7 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
-#include <filesystem>
 #include <limits>
-
-#include "compiler/onnx/mapped_file.h"
 
 namespace neuronc::onnx {
 namespace {
@@ -146,47 +143,25 @@ OrRefusal<ExternalData> external_data_of(const TensorProto& proto) {
   return data;
 }
 
-// The file behind `location`, which must stay inside `folder` even through symbolic links.
-OrRefusal<std::string> resolve_external_path(const std::string& folder,
-                                             const std::string& location) {
-  namespace fs = std::filesystem;
-  const std::string outside =
-      fmt::format("its external data `{}` is outside of the model's folder", location);
-  const fs::path relative(location);
-  if (folder.empty()) return refuse("external data needs a model that is a file");
-  if (relative.is_absolute()) return refuse(outside);
-  std::error_code error;
-  const fs::path base = fs::weakly_canonical(folder, error);
-  if (error) return refuse(error.message());
-  const fs::path full = fs::weakly_canonical(base / relative, error);
-  if (error) return refuse(error.message());
-  const fs::path inside = full.lexically_relative(base);
-  if (inside.empty() || *inside.begin() == "..") return refuse(outside);
-  return full.string();
-}
-
 OrRefusal<Tensor> from_external(const TensorProto& proto, DType dtype, std::vector<int64_t> shape,
                                 const TensorSource& source) {
   NEURONC_ASSIGN(const ExternalData data, external_data_of(proto));
-  NEURONC_ASSIGN(const std::string path, resolve_external_path(source.folder, data.location));
-  auto file = MappedFile::open(path);
-  if (!file) {
-    return refuse(fmt::format("its external data `{}` cannot be read: {}", data.location,
-                              file.error().reason));
-  }
-  const auto bytes = (*file)->bytes();
+  if (source.external == nullptr) return refuse("external data needs a model that is a file");
+  NEURONC_ASSIGN(const ExternalFiles::Bytes file, source.external->open(data.location));
+  const std::span<const std::byte> bytes = file.bytes;
   const auto file_size = static_cast<int64_t>(bytes.size());
   const int64_t needed = stored_size_bytes(dtype, num_elements(shape));
   const int64_t length = data.length >= 0 ? data.length : needed;
   if (data.offset > file_size || length > file_size - data.offset) {
+    const std::string_view kind = kind_of_file(bytes);
     return refuse(
         fmt::format("its external data `{}` has {} bytes, but offset {} and length {} "
-                    "are asked for",
-                    data.location, file_size, data.offset, length));
+                    "are asked for{}{}",
+                    data.location, file_size, data.offset, length, kind.empty() ? "" : "; ", kind));
   }
-  return from_bytes(dtype, std::move(shape),
-                    bytes.subspan(static_cast<size_t>(data.offset), static_cast<size_t>(length)),
-                    *file);
+  const auto part = bytes.subspan(static_cast<size_t>(data.offset), static_cast<size_t>(length));
+  source.external->note_used(part);
+  return from_bytes(dtype, std::move(shape), part, file.owner);
 }
 
 OrRefusal<void> check_count(int64_t given, int64_t needed) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/onnx/external_data.h"
 #include "compiler/onnx/onnx_dtype.h"
 #include "compiler/onnx/proto.h"
 #include "ir/base/expected.h"
@@ -20,7 +21,7 @@ using ::onnx::TypeProto;
 
 // Where tensors' bytes may come from besides the message itself.
 struct TensorSource {
-  std::string folder;                 // of the model, for external data; empty: none allowed
+  std::shared_ptr<ExternalFiles> external;  // null: there may be none
   std::shared_ptr<const void> owner;  // keeps the message alive, so that raw data may be borrowed;
                                       // nullptr: raw data is copied
 };

@@ -28,7 +28,33 @@ enum class AutoCastType : uint8_t { bf16, fp16 };
 enum class Numerics : uint8_t { fast, strict };
 enum class Reductions : uint8_t { fixed, fast };
 
+// What a compile says while it runs.
+struct Message {
+  enum class Severity : uint8_t { note, warning, error };
+  Severity severity = Severity::error;
+  std::string code;     // "NEU0204"
+  std::string text;     // as printed, with its location and notes
+  std::string summary;  // the text alone
+  // Where: each may be empty.
+  std::string file;
+  std::string node;  // the ONNX node's name
+  std::string op;    // its operator
+  int64_t opset = 0;
+  std::string tensor;              // `output "y": f32[1,64,56,56]`
+  std::vector<std::string> hints;  // what the values are, what to do
+};
+
+struct Progress {
+  std::string_view phase;   // "import", "passes", "code", "write"
+  std::string_view detail;  // the pass that begins; may be empty
+  int64_t done = 0;         // of `total` steps of the phase; 0 of 0: not known
+  int64_t total = 0;
+};
+
+// Later versions add fields at the end; `size_bytes` tells the library which of them its caller
+// knows.
 struct CompileOptions {
+  size_t size_bytes = sizeof(CompileOptions);
   int64_t num_neuroncores = 1;  // 0: the compiler chooses
   PartitionStrategy partition = PartitionStrategy::automatic;
   OptimizeFor optimize_for = OptimizeFor::latency;
@@ -55,13 +81,17 @@ struct CompileOptions {
   std::string dump_dir;
   std::string crash_dir;  // where the reproduction of an internal error goes
   std::function<void(std::string_view)> print;
-};
 
-struct Message {
-  enum class Severity : uint8_t { note, warning, error };
-  Severity severity = Severity::error;
-  std::string code;  // "NEU0204"
-  std::string text;  // as printed, with its location and notes
+  std::vector<std::string> outputs;  // the graph is cut at these values; empty: at its own outputs
+  std::vector<std::string>
+      external_data_dirs;  // where external data may lie, besides the model's folder
+  // External data in memory, by the location that the model names; it must outlive the compile.
+  std::map<std::string, std::span<const std::byte>> external_data;
+  int64_t num_jobs = 0;  // threads; 0: as many as affinity and control groups allow the process
+  // Called on the calling thread, often; false cancels the compile (NEU0006).
+  std::function<bool(const Progress&)> progress;
+  // Called on the calling thread with each message, not later than the phase's end.
+  std::function<void(const Message&)> log;
 };
 
 // How many operations there are and where they run.
@@ -105,6 +135,40 @@ NEURONC_API CompileResult compile_file_to(const std::string& path, const std::st
 // Imports, optimises and places without making code: every problem and where each operation would
 // run. The result has no NEFF.
 NEURONC_API CompileResult check_file(const std::string& path, const CompileOptions& options = {});
+NEURONC_API CompileResult check_bytes(std::span<const std::byte> model, const std::string& name,
+                                      const CompileOptions& options = {},
+                                      const std::string& folder = {});
+
+// What a NEFF holds.
+struct InspectResult {
+  struct Member {
+    std::string name;
+    uint64_t offset_bytes = 0;
+    uint64_t size_bytes = 0;
+  };
+  struct Target {
+    std::string name;                   // "x86-64-v3"
+    std::vector<std::string> features;  // that the machine must have
+    bool runs_here = false;
+  };
+  int exit_code = 70;  // 0 done, 1 not a usable NEFF
+  std::string json;    // neff.json
+  std::string name;
+  std::string uuid;
+  std::string compiler_version;
+  int64_t num_neuroncores = 0;
+  std::vector<Member> members;
+  std::vector<Target> targets;  // the best last
+  std::string target_here;      // which of them this machine would run; empty: none
+  std::vector<Message> messages;
+
+  bool is_ok() const { return exit_code == 0; }
+};
+NEURONC_API InspectResult inspect_file(const std::string& path);
+NEURONC_API InspectResult inspect_bytes(std::span<const std::byte> neff);
+
+// The page behind the code of a message, in either case of letters; empty: there is no such code.
+NEURONC_API std::string explain(std::string_view code);
 
 // "neuronc 0.1.0 (LLVM 19.1.7)" is made of these two.
 NEURONC_API std::string compiler_version();
