@@ -81,6 +81,10 @@ std::string neff_json(const CompiledModel& compiled, const NeffJsonInfo& info) {
   json["model"] = model_json(compiled, info);
   json["compiler"] = compiler_json(info);
   json["inputs"] = tensors_json(compiled.plan.inputs);
+  for (Json& input : json["inputs"]) {
+    const auto it = info.index_bounds.find(input["name"].get<std::string>());
+    if (it != info.index_bounds.end()) input["index_below"] = it->second;
+  }
   json["outputs"] = tensors_json(compiled.plan.outputs);
   // The best last; a runtime reads no further than this list.
   json["targets"] = Json::array({target_json(compiled)});

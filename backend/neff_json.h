@@ -4,7 +4,7 @@
 //   format        1
 //   model         name, hash of the file, operations: in model, after optimizations, placed where
 //   compiler      version, LLVM's version, the options that made the file
-//   inputs, outputs   name, dtype, shape (null: known at run time)
+//   inputs, outputs   name, dtype, shape (null: known at run time); of indices what they are below
 //   targets       instruction set, features that it needs, cores, bytes of arenas and channels; of
 //   the
 //                 list the runtime takes the last one that the machine has the features for
@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,7 +43,8 @@ struct NeffJsonInfo {
   };
   std::vector<HostNode> host_nodes;
 
-  std::string partition_report;  // a JSON text; empty: none
+  std::map<std::string, int64_t> index_bounds;  // what elements of an input are below
+  std::string partition_report;                 // a JSON text; empty: none
 };
 
 std::string neff_json(const CompiledModel& compiled, const NeffJsonInfo& info);

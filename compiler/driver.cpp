@@ -11,6 +11,7 @@
 #include "backend/cpu_target.h"
 #include "backend/neff_json.h"
 #include "compiler/fixed_input.h"
+#include "compiler/input_ranges.h"
 #include "ir/base/output_file.h"
 #include "ir/base/text.h"
 #include "ir/hardware_model.h"
@@ -344,6 +345,7 @@ Expected<void> run_passes(Compilation& compilation, const CompileOptions& option
   pipeline.items = up_to(std::move(pipeline.items), last);
   compilation.pipeline = to_text(pipeline);
   Module& module = compilation.model.module;
+  compilation.index_bounds = index_bounds(module);
   RunnerOptions runner;
   runner.print_after = options.print_after;
   runner.print_changed = options.print_changed;
@@ -447,6 +449,7 @@ NeffContents neff_contents(const Compilation& compilation, const CompileOptions&
     info.host_nodes.push_back({node.label, node.op, node.reason});
   }
   info.partition_report = compilation.partition_json;
+  info.index_bounds = compilation.index_bounds;
 
   NeffContents contents;
   contents.name = compilation.model.module.name;

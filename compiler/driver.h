@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,11 +25,12 @@ namespace neuronc {
 
 // A compile under way.
 struct Compilation {
-  std::string model_name;                // the file
-  onnx::ImportedModel model;             // its module is what the passes work on
-  std::vector<onnx::NodeStatus> survey;  // of the model's nodes, where it cannot be imported
-  std::string pipeline;                  // as it ran
-  PlacementSummary placement;            // as `place` decided
+  std::string model_name;                       // the file
+  onnx::ImportedModel model;                    // its module is what the passes work on
+  std::vector<onnx::NodeStatus> survey;         // of the model's nodes, where it cannot be imported
+  std::string pipeline;                         // as it ran
+  PlacementSummary placement;                   // as `place` decided
+  std::map<std::string, int64_t> index_bounds;  // of inputs (input_ranges.h)
   std::vector<PassTime> pass_times;
   Remarks remarks;
   CompiledModel code;          // after generate()

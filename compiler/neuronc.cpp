@@ -1,5 +1,6 @@
 // The `neuronc` command: finds the subcommand and hands over. Without one it compiles.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <exception>
@@ -17,6 +18,7 @@
 #include "compiler/include/neuronc/compiler.h"
 #include "ir/base/command.h"
 #include "ir/base/diagnostics.h"
+#include "ir/base/nearest.h"
 
 namespace {
 
@@ -50,6 +52,23 @@ std::string help() {
   return text;
 }
 
+// Whether `word` is a misspelt command and no file; says so.
+bool is_misspelt_command(const std::string& word) {
+  if (word.starts_with("-") || word.find_first_of("./") != std::string::npos) return false;
+  if (access(word.c_str(), F_OK) == 0) return false;
+  std::vector<std::string_view> names;
+  for (const Command& command : kCommands) names.push_back(command.name);
+  const std::string_view near = neuronc::nearest(word, names);
+  if (near.empty()) return false;
+  neuronc::Diagnostics diagnostics;
+  diagnostics
+      .report(neuronc::diag::usage_error, {},
+              fmt::format("there is no command and no file `{}`", word))
+      .notes.push_back(fmt::format("did you mean `{}`?", near));
+  std::fputs(diagnostics.to_text().c_str(), stderr);
+  return true;
+}
+
 int run(const std::vector<std::string>& args) {
   if (args.empty()) {
     std::fputs(help().c_str(), stderr);
@@ -66,6 +85,7 @@ int run(const std::vector<std::string>& args) {
   for (const Command& command : kCommands) {
     if (command.name == args[0]) return command.run(Arguments(args).subspan(1));
   }
+  if (is_misspelt_command(args[0])) return neuronc::exit_code(neuronc::ErrorClass::usage);
   return neuronc::run_compile(args);
 }
 

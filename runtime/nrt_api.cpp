@@ -229,6 +229,19 @@ NRT_STATUS nrt_get_model_info(const nrt_model_t* model, nrt_model_info_t* info, 
   });
 }
 
+NRT_STATUS nrt_get_model_metadata(const nrt_model_t* model, const char** json, size_t* size) {
+  return guarded([&]() -> NRT_STATUS {
+    if (json == nullptr || size == nullptr) return report(NRT_INVALID, "an argument is null");
+    const ModelInUse in_use(model);
+    if (!in_use) return in_use.status();
+    const NeffMemberView* member = in_use->model->image().find("neff.json");
+    if (member == nullptr) return report(NRT_INVALID, "the NEFF has no neff.json");
+    *json = reinterpret_cast<const char*>(member->bytes.data());
+    *size = member->bytes.size();
+    return NRT_SUCCESS;
+  });
+}
+
 NRT_STATUS nrt_get_model_tensor_info(nrt_model_t* model, nrt_tensor_info_array_t** tensor_info) {
   return guarded([&]() -> NRT_STATUS {
     if (tensor_info == nullptr) return report(NRT_INVALID, "`tensor_info` is null");

@@ -309,6 +309,8 @@ std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> a
 
 std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> args) {
   Diagnostics diagnostics;
+  app.set_version_flag("--version",
+                       fmt::format("{} (LLVM {})", compiler_version(), llvm_version()));
   const auto code = parse_arguments(app, args, diagnostics);
   std::fputs(diagnostics.to_text().c_str(), stderr);
   return code;

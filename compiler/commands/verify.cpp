@@ -13,6 +13,7 @@
 #include "compiler/runner/compare.h"
 #include "compiler/runner/model_runner.h"
 #include "compiler/runner/nrt_runner.h"
+#include "runtime/numerics.h"
 
 namespace neuronc {
 namespace {
@@ -48,6 +49,17 @@ std::string figures(const Comparison& c) {
                                  c.max_abs_diff, c.max_scaled_diff, c.cosine);
   if (c.num_rows > 0) text += fmt::format(", argmax {}/{}", c.num_same_argmax, c.num_rows);
   return text;
+}
+
+// Elements of an output that are not finite where its reference is finite throughout.
+std::string non_finite_text(const HostValue& output, const HostValue& reference) {
+  if (output.elements.size() != 1 || reference.elements.size() != 1) return {};
+  const auto find = [](const Tensor& tensor) {
+    return runtime::find_non_finite(tensor.dtype(), tensor.bytes(), runtime::NumericsCheck::both);
+  };
+  if (!is_float(output.tensor().dtype()) || find(reference.tensor()).first >= 0) return {};
+  const runtime::NonFinite found = find(output.tensor());
+  return found.first < 0 ? "" : ", has " + to_text(found);
 }
 
 class Verifier {
@@ -145,7 +157,8 @@ class Verifier {
     for (size_t i = 0; i < references.size() && i < outputs->size(); ++i) {
       const std::string& name = signature_.outputs[i].name;
       const Comparison comparison = compare((*outputs)[i], references[i], tolerance);
-      fmt::print("{}: {}: {}: {}\n", label, name, figures(comparison),
+      fmt::print("{}: {}: {}{}: {}\n", label, name, figures(comparison),
+                 non_finite_text((*outputs)[i], references[i]),
                  comparison.is_passed ? "passed" : "FAILED");
       std::fflush(stdout);
       if (comparison.is_passed) continue;

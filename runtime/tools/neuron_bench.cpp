@@ -22,6 +22,8 @@ struct Arguments {
   double seconds = 5;
   int inflight = 1;
   bool is_json = false;
+  std::vector<std::string> inputs;
+  std::optional<uint64_t> seed;
 };
 
 struct Measurement {
@@ -174,6 +176,18 @@ void print(const Measurement& m, bool is_json) {
   fmt::print("target      {} on {} NeuronCores\n", m.model.target, m.model.nc_count);
 }
 
+// With --random or --input as neuron-run makes them; else those of the other benchmark.
+Outcome<std::vector<HostTensor>> make_inputs(const nrt::Model& model, const Arguments& args) {
+  if (!args.inputs.empty() || args.seed) {
+    const auto files = parse_assignments(args.inputs, "--input");
+    if (!files) return tl::unexpected(files.error());
+    return load_inputs(model, *files, {}, {}, args.seed.value_or(1));
+  }
+  std::vector<HostTensor> inputs;
+  for (const nrt::TensorInfo& info : model.inputs()) inputs.push_back(seeded_input(info));
+  return inputs;
+}
+
 Outcome<int> run(const Arguments& args) {
   Measurement result;
   const Clock::time_point begin = Clock::now();
@@ -181,8 +195,9 @@ Outcome<int> run(const Arguments& args) {
   if (!model) return tl::unexpected(model.error());
   result.load_ms = ms_since(begin);
   result.model = model->info();
-  std::vector<HostTensor> inputs;
-  for (const nrt::TensorInfo& info : model->inputs()) inputs.push_back(seeded_input(info));
+  const auto made = make_inputs(*model, args);
+  if (!made) return tl::unexpected(made.error());
+  const std::vector<HostTensor>& inputs = *made;
   Client client(*model, inputs);
   const auto first = client.run_ms();
   if (!first) return tl::unexpected(first.error());
@@ -207,6 +222,9 @@ int main(int argc, char** argv) {
         return text.find("nan") == std::string::npos ? ""
                                                      : "a number is wanted, not `" + text + "`";
       });
+  app.add_option("--input", args.inputs, "NAME=FILE: an input from .npy, .pb (ONNX) or raw bytes")
+      ->allow_extra_args(false);
+  app.add_option("--random", args.seed, "SEED: make the inputs that are not given");
   app.add_option("--inflight", args.inflight, "Requests on their way at once")
       ->check(CLI::Range(1, 256));
   app.add_flag("--json", args.is_json, "Print one JSON object");

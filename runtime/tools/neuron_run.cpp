@@ -28,12 +28,14 @@ struct Arguments {
   std::string labels;
   int concurrency = 1;
   int repeat = 1;
+  std::optional<uint64_t> seed;
 };
 
 void add_options(CLI::App& app, Arguments& args) {
   app.add_option("neff", args.neff, "The compiled model")->required();
   app.add_option("--input", args.inputs, "NAME=FILE: an input from .npy, .pb (ONNX) or raw bytes")
       ->allow_extra_args(false);
+  app.add_option("--random", args.seed, "SEED: make the inputs that are not given");
   app.add_option("--image", args.images, "NAME=FILE: an input from a picture")
       ->allow_extra_args(false);
   app.add_option("--resize", args.image.resize,
@@ -128,7 +130,7 @@ Outcome<int> run(Arguments args) {
   if (!labels) return tl::unexpected(labels.error());
   const auto model = open_model(args.neff);
   if (!model) return tl::unexpected(model.error());
-  const auto inputs = load_inputs(*model, *files, *pictures, args.image);
+  const auto inputs = load_inputs(*model, *files, *pictures, args.image, args.seed);
   if (!inputs) return tl::unexpected(inputs.error());
   const auto outputs = run_request(*model, *inputs);
   if (!outputs) return tl::unexpected(outputs.error());

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <nlohmann/json.hpp>
+#include <random>
 
 #include "runtime/tools/tensor_file.h"
 
@@ -140,10 +142,51 @@ Outcome<std::map<std::string, std::string>> parse_assignments(const std::vector<
   return result;
 }
 
+InputRanges input_ranges(const nrt::Model& model) {
+  InputRanges ranges;
+  const char* text = nullptr;
+  size_t size = 0;
+  if (nrt_get_model_metadata(model.handle(), &text, &size) != NRT_SUCCESS) return ranges;
+  const auto json = nlohmann::json::parse(text, text + size, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("inputs") || !json["inputs"].is_array()) return ranges;
+  for (const auto& input : json["inputs"]) {
+    if (!input.is_object() || !input.contains("name") || !input["name"].is_string()) continue;
+    const auto bound = input.find("index_below");
+    if (bound == input.end() || !bound->is_number_unsigned()) continue;
+    ranges[input["name"].get<std::string>()] = bound->get<uint64_t>();
+  }
+  return ranges;
+}
+
+HostTensor random_input(const nrt::TensorInfo& info, uint64_t seed, const InputRanges& ranges) {
+  HostTensor tensor{to_dtype(info.dtype), info.shape, std::vector<std::byte>(info.size_bytes)};
+  int64_t count = 1;
+  for (int64_t dim : info.shape) count *= dim;
+  if (tensor.dtype == DType::string) {
+    tensor.bytes.assign(static_cast<size_t>(count), std::byte{0});
+    return tensor;
+  }
+  const auto range = ranges.find(info.name);
+  const uint64_t below = range == ranges.end() ? 2 : std::max<uint64_t>(range->second, 1);
+  std::mt19937_64 random(seed);
+  for (int64_t i = 0; i < count; ++i) {
+    // Of the generator's bits alone: the library's distributions differ between implementations.
+    const uint64_t bits = random() >> 11;
+    if (is_float(tensor.dtype)) {
+      store_from_f64(tensor.dtype, tensor.bytes.data(), i,
+                     static_cast<double>(bits) / 9007199254740992.0 - 0.5);
+    } else {
+      store_from_i64(tensor.dtype, tensor.bytes.data(), i, static_cast<int64_t>(bits % below));
+    }
+  }
+  return tensor;
+}
+
 Outcome<std::vector<HostTensor>> load_inputs(const nrt::Model& model,
                                              const std::map<std::string, std::string>& files,
                                              const std::map<std::string, std::string>& pictures,
-                                             const ImageOptions& options) {
+                                             const ImageOptions& options,
+                                             std::optional<uint64_t> seed) {
   std::vector<std::string> known;
   for (const nrt::TensorInfo& info : model.inputs()) {
     known.push_back(fmt::format("`{}` ({})", info.name, type_text(info)));
@@ -160,12 +203,21 @@ Outcome<std::vector<HostTensor>> load_inputs(const nrt::Model& model,
     }
   }
   std::vector<HostTensor> inputs;
+  const InputRanges ranges = seed ? input_ranges(model) : InputRanges();
   for (const nrt::TensorInfo& info : model.inputs()) {
     const auto file = files.find(info.name);
     const auto picture = pictures.find(info.name);
+    const bool is_given = file != files.end() || picture != pictures.end();
+    if (!is_given && seed) {
+      inputs.push_back(random_input(info, *seed + inputs.size(), ranges));
+      continue;
+    }
     if ((file != files.end()) == (picture != pictures.end())) {
-      return tool_error(kExitUsage, "input `{}` ({}) needs one --input or --image", info.name,
-                        type_text(info));
+      return tool_error(
+          kExitUsage,
+          "input `{}` ({}) needs one --input or --image, or --random for all that have "
+          "none",
+          info.name, type_text(info));
     }
     auto tensor = file != files.end() ? load_file_input(info, file->second)
                                       : load_picture_input(info, picture->second, options);

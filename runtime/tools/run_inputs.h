@@ -2,7 +2,9 @@
 // text.
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,11 +25,22 @@ struct HostTensor {
 Outcome<std::map<std::string, std::string>> parse_assignments(const std::vector<std::string>& texts,
                                                               const std::string& option);
 
-// The model's inputs in order, each from a file or a picture, checked against its type.
+// Inputs that index something, with the number that their elements must be below, as the model's
+// metadata says.
+using InputRanges = std::map<std::string, uint64_t>;
+InputRanges input_ranges(const nrt::Model& model);
+
+// An input made of a seed: floats evenly in [-0.5, 0.5), integers below their range or else 0 and
+// 1, which lengths and masks may be; strings empty.
+HostTensor random_input(const nrt::TensorInfo& info, uint64_t seed, const InputRanges& ranges);
+
+// The model's inputs in order, each from a file or a picture, checked against its type. Those that
+// are not given are made of `seed`; without one they are an error.
 Outcome<std::vector<HostTensor>> load_inputs(const nrt::Model& model,
                                              const std::map<std::string, std::string>& files,
                                              const std::map<std::string, std::string>& pictures,
-                                             const ImageOptions& options);
+                                             const ImageOptions& options,
+                                             std::optional<uint64_t> seed = {});
 
 // One request; the outputs in the model's order.
 Outcome<std::vector<HostTensor>> run_request(const nrt::Model& model,

@@ -11,6 +11,7 @@
 
 #include "ir/base/command.h"
 #include "runtime/include/nrt/nrt.h"
+#include "runtime/tools/command_line.h"
 
 namespace neuronc::tools {
 
@@ -44,15 +45,28 @@ inline ExitCode exit_code(NRT_STATUS status) {
   return is_unsupported ? kExitUnsupported : kExitError;
 }
 
+// "neuron-ls 0.1.0": programs and libnrt are of one release.
+inline std::string version_text(const std::string& program) {
+  nrt_version_t version{};
+  nrt_get_version(&version, sizeof(version));
+  return fmt::format("{} {}.{}.{}", program, version.rt_major, version.rt_minor, version.rt_patch);
+}
+
 // Runs `run`, which gives an Outcome<int>, after `app` has parsed the command line.
 template <class Run>
 int run_tool(CLI::App& app, int argc, char** argv, const Run& run) {
   begin_command();
   const std::string name = app.get_name();
+  app.set_version_flag("--version", version_text(name));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitDone : kExitUsage;
+    if (app.exit(error) == 0) return kExitDone;
+    for (const std::string& word : app.remaining()) {
+      const std::string near = nearest_option(app, word);
+      if (!near.empty()) print_error("did you mean `{}`?\n", near);
+    }
+    return kExitUsage;
   }
   try {
     const Outcome<int> outcome = run();

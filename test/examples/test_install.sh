@@ -16,7 +16,6 @@ prefix=$work/prefix
 cat > "$work/CMakeLists.txt" <<END
 cmake_minimum_required(VERSION 3.25)
 project(consumer LANGUAGES C CXX)
-set(CMAKE_CXX_STANDARD 20)
 find_package(neuronc 0.1 REQUIRED)
 add_executable(embed_compiler $examples/embed_compiler.cpp)
 target_link_libraries(embed_compiler neuronc::neuronc)
@@ -42,5 +41,10 @@ for file in "$lib/libnrt.so" "$prefix"/bin/neuron-{ls,run,bench}; do
     exit 1
   fi
 done
+# libnrt needs the C and the C++ library alone.
+if readelf -d "$lib/libnrt.so" | grep NEEDED | grep -vE 'lib(c|m|stdc\+\+|gcc_s)\.so|ld-linux'; then
+  echo "libnrt needs this"
+  exit 1
+fi
 # Nothing but the API is exported, beside what the standard library shares between libraries (V, u, W).
 if nm -D --defined-only "$lib/libnrt.so" | grep -vE ' nrt_| [VuW] '; then echo "libnrt exports this"; exit 1; fi

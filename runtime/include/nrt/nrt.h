@@ -195,6 +195,10 @@ NRT_API NRT_STATUS nrt_get_model_vnc_count(const nrt_model_t* model, uint32_t* c
 /* Fills the first `size` bytes of `info`; pass sizeof(nrt_model_info_t). */
 NRT_API NRT_STATUS nrt_get_model_info(const nrt_model_t* model, nrt_model_info_t* info,
                                       size_t size);
+/* neff.json: what the model was made of and how. Valid until the model is unloaded; not zero-ended.
+ */
+NRT_API NRT_STATUS nrt_get_model_metadata(const nrt_model_t* model, const char** json,
+                                          size_t* size);
 NRT_API NRT_STATUS nrt_get_model_tensor_info(nrt_model_t* model,
                                              nrt_tensor_info_array_t** tensor_info);
 NRT_API NRT_STATUS nrt_free_model_tensor_info(nrt_tensor_info_array_t* tensor_info);
