@@ -5,7 +5,7 @@
 //
 // Each problem runs on row-major memory with 16-bit floats stored as declared, and, where there are
 // images, on channels-last memory with them carried as f32; on seeded normal data, small integers,
-// and, for operators that copy or compare, edge values.
+// and, as the problem says, edge values.
 #pragma once
 
 #include <string>
@@ -13,14 +13,20 @@
 
 namespace neuronc::testing {
 
+// Whether a problem runs on infinities, NaN, denormals and the ends of the range too. By default it
+// does where the result is exact; sums of such values overflow on the way in one order of terms and
+// not in another.
+enum class Edges { where_exact, yes, no };
+
 struct Problem {
   // "%x : f32[2,3]; %i : i64[4] = -3..2": integers may be bounded.
   std::string inputs;
   // One operator a line; the value of the last line is the result, or what a line
   // "output %h : f32[2]" names.
   std::string body;
-  // |d| <= tolerance * (1 + |reference|); 0: exact.
+  // |d| <= tolerance * (|reference| + the root mean square of the references); 0: exact.
   double tolerance = 0;
+  Edges edges = Edges::where_exact;
 };
 
 // Runs all problems; a failure names the problem, the layout, the data and the worst element.

@@ -145,4 +145,25 @@ TEST_CASE("activations") {
   });
 }
 
+// Tolerance: some units in the last place (kernel/math.h), beside the elements' own size.
+TEST_CASE("functions of infinities, NaN, denormals and the ends of the range") {
+  check({
+      {"%x : f32[40]", "%y = exp(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = tanh(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = sigmoid(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = erf(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = log(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = sin(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = cos(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = tan(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = atan(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = sqrt(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = softplus(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = sinh(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = cosh(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = asinh(%x) : f32[40]", 1e-6, Edges::yes},
+      {"%x : f32[40]", "%y = reciprocal(%x) : f32[40]", 1e-6, Edges::yes},
+  });
+}
+
 }  // namespace neuronc::testing
