@@ -217,7 +217,8 @@ class Printer {
   }
 
   std::string constant(const Op& op) const {
-    const bool is_real = is_float(kernel_.type(op.results[0]).dtype);
+    // A constant without a result is malformed, and printed to say so.
+    const bool is_real = !op.results.empty() && is_float(kernel_.type(op.results[0]).dtype);
     const auto lane = [&](int64_t bits) {
       return is_real ? fmt::format("{:#x}", static_cast<uint64_t>(bits)) : fmt::format("{}", bits);
     };
