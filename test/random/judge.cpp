@@ -56,6 +56,12 @@ OrRefusal<Values> run(const Module& module, const Way& way, const Values& inputs
   return runner->run(inputs);
 }
 
+// A step that inputs of this type can make.
+double step_of(DType dtype) {
+  if (dtype == DType::bf16) return 0x1p-7;
+  return dtype == DType::f16 ? 0x1p-10 : 0x1p-21;
+}
+
 // Inputs that are as good as the given ones: floats moved by a few units in the last place. What
 // they change is the module's own sensitivity, which no arithmetic can do better than.
 Values shaken(const Values& inputs) {
@@ -65,7 +71,8 @@ Values shaken(const Values& inputs) {
     Tensor to = Tensor::zeros(from.dtype(), from.shape());
     for (int64_t i = 0; i < from.num_elements(); ++i) {
       if (is_float(from.dtype())) {
-        to.set_f64(i, from.f64(i) * (1 + (i % 2 == 0 ? 0x1p-21 : -0x1p-21)));
+        const double step = step_of(from.dtype());
+        to.set_f64(i, from.f64(i) * (1 + (i % 2 == 0 ? step : -step)));
       } else {
         to.set_i64(i, from.i64(i));
       }

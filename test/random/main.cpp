@@ -32,8 +32,8 @@ int run(const Options& options) {
                problem, seed, shape == Shape::one_operator ? 1 : 0, shape == Shape::graph ? 1 : 0);
     std::fflush(stdout);
   };
-  fmt::print("seeds {} to {} of single operators, {} to {} of graphs\n", options.seed,
-             options.seed + options.num_operators, options.seed, options.seed + options.num_graphs);
+  fmt::print("from seed {}: {} single operators and {} graphs\n", options.seed,
+             options.num_operators, options.num_graphs);
   std::fflush(stdout);
   for (uint64_t i = 0; i < options.num_operators; ++i) check(Shape::one_operator, options.seed + i);
   for (uint64_t i = 0; i < options.num_graphs; ++i) check(Shape::graph, options.seed + i);
