@@ -30,15 +30,7 @@ class PhaseClock {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-// "x86-64-v4,avx512vnni": what the runtime asks the machine for.
-std::string isa_name(const TargetIsa& isa) {
-  if (isa.features.empty()) return isa.cpu;
-  std::string text = isa.cpu + "," + isa.features;
-  std::erase(text, '+');
-  return text;
-}
-
-Expected<std::vector<std::byte>> generate_code(const KernelTable& kernels, const TargetIsa& isa,
+Expected<std::vector<std::byte>> generate_code(const KernelTable& kernels, const Machine& machine,
                                                const CompileModuleOptions& options,
                                                const Location& location,
                                                std::vector<PhaseTime>& phases,
@@ -48,8 +40,8 @@ Expected<std::vector<std::byte>> generate_code(const KernelTable& kernels, const
     symbols.push_back({&entry.kernel, entry.symbol, entry.aliases});
   }
   CodegenOptions codegen;
-  codegen.cpu = isa.features.empty() ? isa.cpu : isa.cpu + "," + isa.features;
-  codegen.opt_level = options.opt_level;
+  codegen.isa = machine.isa;
+  codegen.opt_level = machine.code.opt_level;
   codegen.is_verified = true;  // by lower_module
   codegen.num_threads = options.num_threads;
   codegen.progress = options.progress;
@@ -81,7 +73,7 @@ void measure_memory(CompiledModel& compiled) {
 
 }  // namespace
 
-Expected<CompiledModel> compile_module(const Module& partitioned,
+Expected<CompiledModel> compile_module(const Module& partitioned, const Machine& machine,
                                        const CompileModuleOptions& options,
                                        Diagnostics& diagnostics) {
   const Location location{partitioned.message_name()};
@@ -89,23 +81,19 @@ Expected<CompiledModel> compile_module(const Module& partitioned,
     diagnostics.report(diag::not_partitioned, location, name(partitioned.stage));
     return reported();
   }
-  const OrRefusal<TargetIsa> isa = describe(options.cpu);
-  if (!isa) {
-    diagnostics.report(diag::unknown_processor, location, options.cpu, isa.error().reason);
-    return reported();
-  }
   CompiledModel compiled;
-  compiled.isa = isa_name(*isa);
+  compiled.isa = machine.isa.name;
+  compiled.features.assign(machine.isa.features.begin(), machine.isa.features.end());
   PhaseClock clock(compiled.phases);
   Module module = partitioned.clone();
   prepare_host(module);
-  const LowerFunction lower = [&isa](const Module& m, const Graph& graph, NodeId node,
-                                     size_t pass) {
-    return lower_group(m, graph, node, *isa, pass);
+  const LowerFunction lower = [&machine](const Module& m, const Graph& graph, NodeId node,
+                                         size_t pass) {
+    return lower_group(m, graph, node, machine, pass);
   };
   NEURONC_ASSIGN(LoweredModule lowered, lower_module(module, lower, diagnostics));
   for (const LoweredNode& node : lowered.nodes) {
-    compiled.kernels.push_back(report_kernel(module, module.graph(), node.node, options.hardware));
+    compiled.kernels.push_back(report_kernel(module, module.graph(), node.node, machine));
     compiled.kernels.back().symbol = lowered.kernels.entries()[node.kernel.index].symbol;
   }
   clock.end("lower");
@@ -116,8 +104,8 @@ Expected<CompiledModel> compile_module(const Module& partitioned,
   compiled.constants = lowered.constants.take_tensors();
   measure_memory(compiled);
   clock.end("plan-memory");
-  NEURONC_ASSIGN(compiled.code, generate_code(lowered.kernels, *isa, options, location,
-                                              compiled.phases, diagnostics));
+  NEURONC_ASSIGN(compiled.code,
+                 generate_code(lowered.kernels, machine, location, compiled.phases, diagnostics));
   compiled.kernel_text = kernels_text(lowered.kernels);
   return compiled;
 }

@@ -10,21 +10,17 @@
 #include <vector>
 
 #include "backend/kernel_report.h"
+#include "backend/machine.h"
 #include "backend/plan/lower_module.h"
 #include "ir/base/diagnostics.h"
 #include "ir/base/expected.h"
 #include "ir/graph.h"
-#include "ir/hardware_model.h"
 #include "ir/plan/plan.h"
 #include "ir/tensor.h"
 
 namespace neuronc {
 
 struct CompileModuleOptions {
-  std::string cpu = "x86-64-v3";  // as backend/llvm/codegen.h takes it
-  int opt_level = 2;              // of code generation: 0 or 2
-  // For the costs in the kernel report; none: the report has no costs.
-  const HardwareModel* hardware = nullptr;
   int num_threads = 0;  // 0: as many as the process may use
   // Called on the calling thread as kernels become code; false ends the compile. May be empty.
   std::function<bool(int64_t done, int64_t total)> progress;
@@ -36,8 +32,8 @@ struct PhaseTime {
 };
 
 struct CompiledModel {
-  std::string isa;  // the processor the code is for, "x86-64-v3" or "x86-64-v4,avx512vnni"
-  std::vector<std::string> features;  // what it must have, by LLVM's names; empty: `isa` says it
+  std::string isa;                    // the target the code is for, "x86-64-v4-bf16"
+  std::vector<std::string> features;  // what it must have, by LLVM's names
   std::vector<std::byte> code;        // an ELF shared object
   plan::Plan plan;                    // offsets of constants are for the NEFF writer to fill in
   std::vector<Tensor> constants;      // the bytes of plan.constants, in their order
@@ -52,9 +48,10 @@ struct CompiledModel {
 };
 
 // `module` is at stage `partitioned`. Errors: NEU0701 (no lowering), NEU0702 (code generation),
-// NEU0703 (a plan that does not verify), NEU0704 (unknown processor), NEU0705 (an output that no
-// tensor can hold), NEU0706 (a module of an earlier stage).
-Expected<CompiledModel> compile_module(const Module& module, const CompileModuleOptions& options,
+// NEU0703 (a plan that does not verify), NEU0705 (an output that no tensor can hold), NEU0706 (a
+// module of an earlier stage).
+Expected<CompiledModel> compile_module(const Module& module, const Machine& machine,
+                                       const CompileModuleOptions& options,
                                        Diagnostics& diagnostics);
 
 }  // namespace neuronc

@@ -32,18 +32,9 @@ OrRefusal<void> check_lowering(const Module& module, const Graph& graph, NodeId 
 }
 
 GroupContext context_of(const Module& module, const Graph& graph, NodeId group,
-                        const TargetIsa& isa) {
+                        const Machine& machine) {
   const Graph& body = *graph.node(group).bodies[0];
-  return {module, graph, group, body, find_anchor(body), isa};
-}
-
-// The variant that a laid-out group names, or that it would take.
-const Variant* variant_of(const GroupContext& context) {
-  if (!context.anchor) return nullptr;
-  for (const Variant* variant : variants_of(context.anchor_node().op)) {
-    if (variant->accepts(context)) return variant;
-  }
-  return nullptr;
+  return {module, graph, group, body, find_anchor(body), machine};
 }
 
 // Operators whose elements are per channel: lanes run along channels, so they want them innermost.
@@ -65,19 +56,17 @@ bool works_on_channels(Op op) {
   }
 }
 
-bool wants_channels_last(const Type& type, const TargetIsa& isa) {
-  return type.rank() >= 3 && type.is_static() && type.shape()[1] >= isa.vector_bytes / 4;
+bool wants_channels_last(const Type& type, const Machine& machine) {
+  return type.rank() >= 3 && type.is_static() && type.shape()[1] >= machine.lanes(4);
 }
 
-bool reduces_once(const Graph& graph, const Node& node) {
+bool reads_once(const Graph& graph, const Node& node) {
   // A running window reads an element several times, a whole-axis reduction once.
-  return node.has(Trait::reduction) && !graph.type(node.operands[0]).dims.empty();
+  return node.op == Op::batch_normalization ||
+         (node.has(Trait::reduction) && !graph.type(node.operands[0]).dims.empty());
 }
 
 }  // namespace
-
-CpuTarget::CpuTarget(TargetIsa isa, HardwareModel hardware)
-    : isa_(std::move(isa)), hardware_(std::move(hardware)) {}
 
 OrRefusal<void> CpuTarget::can_lower(const Module& module, const Graph& graph, NodeId id) const {
   const Node& node = graph.node(id);
@@ -102,61 +91,39 @@ OrRefusal<void> CpuTarget::can_inline(const Module& module, const Graph& graph, 
 OrRefusal<void> CpuTarget::accepts_prologue(const Module& module, const Graph& graph, NodeId id,
                                             size_t operand_index) const {
   const Node& node = graph.node(id);
-  if (operand_index != 0) return refuse("the operand is read more than once");
-  const Type& x = graph.type(node.operands[0]);
-  if (reduces_once(graph, node)) return {};
-  switch (node.op) {
-    case Op::conv: {
-      // The direct variant copies the input before it multiplies; others read it tap by tap.
-      const bool has_slab = node.view().i64("group") == 1 && (x.rank() == 3 || x.rank() == 4) &&
-                            module.constant_of(graph, node.operands[1]) != nullptr &&
-                            carrier_of(x.dtype) == DType::f32;
-      if (has_slab) return {};
-      return refuse("the convolution reads its operand once per tap");
-    }
-    case Op::batch_normalization:
-      return {};
-    case Op::matmul:
-    case Op::gemm:
-      if (x.rank() >= 2 && carrier_of(x.dtype) == DType::f32 &&
-          graph.type(node.operands[1]).rank() >= 2) {
-        return {};
-      }
-      return refuse("the product reads its operand once per column");
-    default:
-      return refuse("the operator reads its operand more than once");
+  if (operand_index == 0 && reads_once(graph, node)) return {};
+  Refusal reason{"the operator reads its operand more than once"};
+  for (const Variant* variant : variants_of(node.op)) {
+    const OrRefusal<void> accepted = variant->prologue(module, graph, node, operand_index);
+    if (accepted) return {};
+    reason = accepted.error();
   }
+  return refuse(std::move(reason.reason));
 }
 
 VariantChoice CpuTarget::choose_variant(const Module& module, const Graph& graph,
                                         NodeId group) const {
   VariantChoice choice;
   choice.name = "default";
-  const GroupContext context = context_of(module, graph, group, isa_);
-  if (!context.anchor) return choice;
-  for (const Variant* variant : variants_of(context.anchor_node().op)) {
-    const OrRefusal<void> accepted = variant->accepts(context);
-    if (accepted) {
-      choice.name = variant->name;
-      break;
-    }
-    choice.refusals.push_back(std::string(variant->name) + ": " + accepted.error().reason);
-  }
+  const GroupContext context = context_of(module, graph, group, machine_);
+  const BestVariant best = best_variant(context, &choice.refusals);
+  if (best.variant == nullptr) return choice;
+  choice.name = best.variant->name;
   return choice;
 }
 
 DimOrder CpuTarget::preferred_operand_order(const Module& module, const Graph& graph, NodeId group,
                                             size_t operand_index) const {
-  const GroupContext context = context_of(module, graph, group, isa_);
+  const GroupContext context = context_of(module, graph, group, machine_);
   if (!context.anchor) return {};
   const ValueId input = context.body.inputs()[operand_index];
   const Node& anchor = context.anchor_node();
-  const Variant* variant = variant_of(context);
+  const Variant* variant = best_variant(context).variant;
   for (size_t i = 0; i < anchor.operands.size(); ++i) {
     if (anchor.operands[i] != input) continue;
     if (variant != nullptr) return variant->operand_order(context, i);
     const Type& type = context.body.type(input);
-    if (i > 0 || !wants_channels_last(type, isa_)) return {};
+    if (i > 0 || !wants_channels_last(type, machine_)) return {};
     return works_on_channels(anchor.op) ? channels_last(static_cast<size_t>(type.rank()))
                                         : DimOrder();
   }
@@ -168,34 +135,36 @@ DimOrder CpuTarget::preferred_operand_order(const Module& module, const Graph& g
 
 DimOrder CpuTarget::preferred_result_order(const Module& module, const Graph& graph, NodeId group,
                                            size_t result_index) const {
-  const GroupContext context = context_of(module, graph, group, isa_);
+  const GroupContext context = context_of(module, graph, group, machine_);
   if (!context.anchor) return {};
-  if (const Variant* variant = variant_of(context)) return variant->result_order(context);
+  if (const Variant* variant = best_variant(context).variant) return variant->result_order(context);
   const Type& type = graph.type(graph.node(group).results[result_index]);
   const Type& x = context.body.type(context.anchor_node().operands[0]);
-  if (!works_on_channels(context.anchor_node().op) || !wants_channels_last(x, isa_)) return {};
-  return wants_channels_last(type, isa_) ? channels_last(static_cast<size_t>(type.rank()))
-                                         : DimOrder();
+  if (!works_on_channels(context.anchor_node().op) || !wants_channels_last(x, machine_)) return {};
+  return wants_channels_last(type, machine_) ? channels_last(static_cast<size_t>(type.rank()))
+                                             : DimOrder();
 }
 
 bool CpuTarget::can_hold(DType dtype) const { return kernel::is_kernel_dtype(dtype); }
 
 DType CpuTarget::storage_dtype(DType dtype) const {
   if (dtype == DType::f16) return DType::f32;
-  if (dtype == DType::bf16 && !isa_.has_avx512_bf16) return DType::f32;
+  if (dtype == DType::bf16 && !machine_.isa.has_avx512_bf16) return DType::f32;
   return dtype;
 }
 
 GroupCost CpuTarget::cost(const Module& module, const Graph& graph, NodeId group) const {
-  GroupCost cost = predict_cost(module, graph, group, hardware_);
+  GroupCost cost = predict_cost(module, graph, group, machine_.hardware);
   if (graph.node(group).op != Op::group) return cost;
-  const GroupContext context = context_of(module, graph, group, isa_);
+  const GroupContext context = context_of(module, graph, group, machine_);
   if (!context.anchor || !context.anchor_node().has(Trait::matmul_like)) return cost;
-  const Variant* variant = variant_of(context);
-  const double efficiency = variant == nullptr ? kDefaultEfficiency : variant->efficiency;
+  const BestVariant best = best_variant(context);
   const DType dtype = context.body.type(context.anchor_node().operands[0]).dtype;
-  const double rate = hardware_.matmul_flops_per_s(dtype) * efficiency;
-  cost.time_ns = std::max(cost.time_ns, hardware_.launch_ns + cost.flops / rate * 1e9);
+  const double default_rate = machine_.hardware.matmul_flops_per_s(dtype) * kDefaultEfficiency;
+  const double product_ns = best.variant != nullptr
+                                ? best.time_ns
+                                : machine_.hardware.launch_ns + cost.flops / default_rate * 1e9;
+  cost.time_ns = std::max(cost.time_ns, product_ns);
   return cost;
 }
 

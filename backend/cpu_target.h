@@ -2,20 +2,20 @@
 // the list of kernel variants and the hardware model.
 #pragma once
 
-#include "backend/llvm/codegen.h"
-#include "ir/hardware_model.h"
+#include <utility>
+
+#include "backend/machine.h"
 #include "ir/target.h"
 
 namespace neuronc {
 
 class CpuTarget : public Target {
  public:
-  CpuTarget(TargetIsa isa, HardwareModel hardware);
+  explicit CpuTarget(Machine machine) : machine_(std::move(machine)) {}
 
-  const TargetIsa& isa() const { return isa_; }
-  const HardwareModel& hardware() const { return hardware_; }
+  const Machine& machine() const { return machine_; }
 
-  std::string_view name() const override { return isa_.cpu; }
+  std::string_view name() const override { return machine_.isa.name; }
   OrRefusal<void> can_lower(const Module& module, const Graph& graph, NodeId node) const override;
   OrRefusal<void> can_inline(const Module& module, const Graph& graph, NodeId node) const override;
   OrRefusal<void> accepts_prologue(const Module& module, const Graph& graph, NodeId node,
@@ -31,8 +31,7 @@ class CpuTarget : public Target {
   GroupCost cost(const Module& module, const Graph& graph, NodeId group) const override;
 
  private:
-  TargetIsa isa_;
-  HardwareModel hardware_;
+  Machine machine_;
 };
 
 }  // namespace neuronc

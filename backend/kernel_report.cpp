@@ -3,7 +3,7 @@
 
 #include <set>
 
-#include "ir/cost.h"
+#include "backend/cpu_target.h"
 
 namespace neuronc {
 namespace {
@@ -24,7 +24,7 @@ void add_sources(const Module& module, const Graph& graph, std::set<SourceId>& s
 }  // namespace
 
 KernelReport report_kernel(const Module& module, const Graph& graph, NodeId id,
-                           const HardwareModel* hardware) {
+                           const Machine& machine) {
   const Node& node = graph.node(id);
   KernelReport report;
   report.core = node.core;
@@ -32,7 +32,7 @@ KernelReport report_kernel(const Module& module, const Graph& graph, NodeId id,
   std::set<SourceId> seen;
   for (const auto& body : node.bodies) add_sources(module, *body, seen, report.nodes);
   if (report.nodes.empty() && node.source) report.nodes.push_back(module.source(node.source));
-  if (hardware != nullptr) report.cost = predict_cost(module, graph, id, *hardware);
+  report.cost = CpuTarget(machine).cost(module, graph, id);
   return report;
 }
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "backend/machine.h"
 #include "ir/graph.h"
-#include "ir/hardware_model.h"
 #include "ir/target.h"
 
 namespace neuronc {
@@ -16,11 +16,11 @@ struct KernelReport {
   std::string variant;  // the kernel variant that lay-out chose; empty for copies
   int32_t core = 0;
   std::vector<Source> nodes;  // the model's nodes behind it, in execution order, each once
-  GroupCost cost;             // predicted; zeros without a hardware model
+  GroupCost cost;             // predicted
 };
 
 // The row of `node`, a group or a reorder; `symbol` is left empty.
 KernelReport report_kernel(const Module& module, const Graph& graph, NodeId node,
-                           const HardwareModel* hardware);
+                           const Machine& machine);
 
 }  // namespace neuronc

@@ -2,6 +2,7 @@
 #include "backend/neff_json.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "ir/base/dtype.h"
 
@@ -47,12 +48,12 @@ Json target_json(const CompiledModel& compiled) {
           {"channel_bytes", compiled.channel_bytes}};
 }
 
-Json kernel_json(const KernelReport& kernel) {
+Json kernel_json(const std::string& isa, const KernelReport& kernel) {
   Json nodes = Json::array();
   for (const Source& node : kernel.nodes) {
     nodes.push_back({{"name", node.node}, {"op", node.op}, {"opset", node.opset}});
   }
-  Json json = {{"symbol", kernel.symbol}, {"core", kernel.core}, {"nodes", nodes}};
+  Json json = {{"isa", isa}, {"symbol", kernel.symbol}, {"core", kernel.core}, {"nodes", nodes}};
   if (!kernel.variant.empty()) json["variant"] = kernel.variant;
   if (kernel.cost.time_ns > 0) {
     json["predicted"] = {{"time_ns", kernel.cost.time_ns},
@@ -64,42 +65,50 @@ Json kernel_json(const KernelReport& kernel) {
   return json;
 }
 
-Json constants_json(const plan::Plan& plan) {
+Json constants_json(std::span<const CompiledModel> compiled) {
   Json list = Json::array();
-  for (const plan::Constant& constant : plan.constants) {
-    list.push_back(
-        {{"name", constant.name}, {"bytes", constant.size_bytes}, {"hash", to_hex(constant.hash)}});
+  std::set<std::string> seen;
+  for (const CompiledModel& target : compiled) {
+    for (const plan::Constant& constant : target.plan.constants) {
+      const std::string hash = to_hex(constant.hash);
+      if (!seen.insert(hash).second) continue;
+      list.push_back({{"name", constant.name}, {"bytes", constant.size_bytes}, {"hash", hash}});
+    }
   }
   return list;
 }
 
 }  // namespace
 
-std::string neff_json(const CompiledModel& compiled, const NeffJsonInfo& info) {
+std::string neff_json(std::span<const CompiledModel> compiled, const NeffJsonInfo& info) {
+  const plan::Plan& plan = compiled[0].plan;
   Json json;
   json["format"] = 1;
-  json["model"] = model_json(compiled, info);
+  json["model"] = model_json(compiled[0], info);
   json["compiler"] = compiler_json(info);
-  json["inputs"] = tensors_json(compiled.plan.inputs);
+  json["inputs"] = tensors_json(plan.inputs);
   for (Json& input : json["inputs"]) {
     const auto it = info.index_bounds.find(input["name"].get<std::string>());
     if (it != info.index_bounds.end()) input["index_below"] = it->second;
   }
-  json["outputs"] = tensors_json(compiled.plan.outputs);
+  json["outputs"] = tensors_json(plan.outputs);
   // The best last; a runtime reads no further than this list.
-  json["targets"] = Json::array({target_json(compiled)});
+  json["targets"] = Json::array();
+  for (const CompiledModel& target : compiled) json["targets"].push_back(target_json(target));
   if (!info.partition_report.empty()) {
     json["partition"] = Json::parse(info.partition_report, nullptr, /*allow_exceptions=*/false);
   }
   json["kernels"] = Json::array();
-  for (const KernelReport& kernel : compiled.kernels) {
-    json["kernels"].push_back(kernel_json(kernel));
+  for (const CompiledModel& target : compiled) {
+    for (const KernelReport& kernel : target.kernels) {
+      json["kernels"].push_back(kernel_json(target.isa, kernel));
+    }
   }
   json["host_nodes"] = Json::array();
   for (const NeffJsonInfo::HostNode& node : info.host_nodes) {
     json["host_nodes"].push_back({{"node", node.node}, {"op", node.op}, {"reason", node.reason}});
   }
-  json["constants"] = constants_json(compiled.plan);
+  json["constants"] = constants_json(compiled);
   // Names come from models and need not be UTF-8.
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -9,7 +9,7 @@
 //   the
 //                 list the runtime takes the last one that the machine has the features for
 //   partition     what the partitioner reported, if it ran
-//   kernels       symbol, core, variant, model nodes behind it, predicted cost
+//   kernels       isa, symbol, core, variant, model nodes behind it, predicted cost
 //   host_nodes    what the host runs, with the reason
 //   constants     name, bytes, hash
 // Keys are in a fixed order and nothing depends on time or place, so equal compiles give equal
@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,6 +48,7 @@ struct NeffJsonInfo {
   std::string partition_report;                 // a JSON text; empty: none
 };
 
-std::string neff_json(const CompiledModel& compiled, const NeffJsonInfo& info);
+// `compiled`: the same model for each target, the least demanding first.
+std::string neff_json(std::span<const CompiledModel> compiled, const NeffJsonInfo& info);
 
 }  // namespace neuronc

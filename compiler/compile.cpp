@@ -4,6 +4,7 @@
 #include <new>
 
 #include "backend/llvm/codegen.h"
+#include "backend/llvm/host_features.h"
 #include "compiler/driver.h"
 #include "compiler/public_api.h"
 #include "ir/base/thread.h"
@@ -31,10 +32,11 @@ void finish(CompileResult& result, const Compilation& compilation, const Compile
   for (const Compilation::Phase& phase : compilation.phases) {
     result.details.times += fmt::format("{:<24} {:.3f} ms\n", phase.name, phase.time_ms);
   }
-  for (const PhaseTime& part : compilation.code.phases) {
-    result.details.times +=
-        fmt::format("  {:<22} {:.3f} ms\n", part.phase, static_cast<double>(part.time_ns) / 1e6);
-  }
+  for (const CompiledModel& code : compilation.codes)
+    for (const PhaseTime& part : code.phases) {
+      result.details.times +=
+          fmt::format("  {:<22} {:.3f} ms\n", part.phase, static_cast<double>(part.time_ns) / 1e6);
+    }
 }
 
 // Runs `steps` with a compilation and the options; what they report becomes the result's messages.

@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "backend/cpu_target.h"
+#include "backend/llvm/host_features.h"
 #include "backend/neff_json.h"
 #include "compiler/fixed_input.h"
 #include "compiler/input_ranges.h"
@@ -146,6 +147,22 @@ int64_t num_passes(const std::vector<PipelineItem>& items) {
   int64_t count = 0;
   for (const PipelineItem& item : items) count += item.pass ? 1 : num_passes(item.body);
   return count;
+}
+
+// The others: what up_to leaves out.
+std::vector<PipelineItem> behind(std::vector<PipelineItem> items, Stage last) {
+  std::vector<PipelineItem> kept;
+  for (PipelineItem& item : items) {
+    if (item.pass) {
+      const PassInfo& info = item.pass->info();
+      if (!(info.establishes ? *info.establishes > last : info.earliest > last)) continue;
+    } else {
+      item.body = behind(std::move(item.body), last);
+      if (item.body.empty()) continue;
+    }
+    kept.push_back(std::move(item));
+  }
+  return kept;
 }
 
 Expected<void> unsupported(Diagnostics& diagnostics, std::string_view option,
@@ -327,16 +344,49 @@ Expected<void> check_signature(const Module& module, Diagnostics& diagnostics) {
 
 }  // namespace
 
-Expected<std::unique_ptr<Target>> make_target(const CompileOptions& options,
-                                              Diagnostics& diagnostics) {
+Expected<std::vector<Machine>> make_machines(const CompileOptions& options,
+                                             Diagnostics& diagnostics) {
   NEURONC_ASSIGN(HardwareModel hardware, load_hardware_model(options.hardware_model, diagnostics));
-  auto isa = describe(options.target_cpu);
-  if (!isa) {
-    diagnostics.report(diag::unknown_processor, {}, options.target_cpu, isa.error().reason);
+  auto isas = describe_list(options.target_cpu);
+  if (!isas) {
+    diagnostics.report(diag::unknown_processor, {}, options.target_cpu, isas.error().reason);
     return reported();
   }
-  return std::make_unique<CpuTarget>(std::move(*isa), std::move(hardware));
+  std::vector<Machine> machines;
+  for (Isa& isa : *isas) {
+    Machine machine{std::move(isa), hardware, {}};
+    machine.code.opt_level = options.optimization_level == 0 ? 0 : 2;
+    machine.code.is_strict = options.numerics == Numerics::strict;
+    machines.push_back(std::move(machine));
+  }
+  return machines;
 }
+
+Expected<std::unique_ptr<Target>> make_target(const CompileOptions& options,
+                                              Diagnostics& diagnostics) {
+  NEURONC_ASSIGN(std::vector<Machine> machines, make_machines(options, diagnostics));
+  return std::make_unique<CpuTarget>(std::move(machines[0]));
+}
+
+namespace {
+
+// Runs the passes from stage fused on for every machine but the first.
+Expected<void> run_further_targets(Compilation& compilation, const Pipeline& rest,
+                                   const RunnerOptions& runner, Diagnostics& diagnostics) {
+  for (size_t i = 1; i < compilation.machines.size(); ++i) {
+    Module& module = compilation.further_modules[i - 1];
+    const CpuTarget target(compilation.machines[i]);
+    // What can be said of all of them has been said of the first.
+    Remarks remarks;
+    PassContext context{target, diagnostics, remarks};
+    NEURONC_ASSIGN(PipelineResult result, run_pipeline(module, rest, context, runner));
+    for (const PassTime& time : result.times) compilation.pass_times.push_back(time);
+    NEURONC_TRY(verify(module, diagnostics, compilation.model_name));
+  }
+  return {};
+}
+
+}  // namespace
 
 Expected<void> run_passes(Compilation& compilation, const CompileOptions& options, Stage last,
                           const Target& target, Diagnostics& diagnostics) {
@@ -363,12 +413,30 @@ Expected<void> run_passes(Compilation& compilation, const CompileOptions& option
   };
   compilation.placement.num_in_model = module.num_model_ops;
   NEURONC_TRY(check_signature(module, diagnostics));
+  NEURONC_ASSIGN(compilation.machines, make_machines(options, diagnostics));
+  // Parsed again rather than copied: a pass owns its options.
+  NEURONC_ASSIGN(Pipeline rest, parse_pipeline(compilation.pipeline, diagnostics));
+  rest.items = behind(std::move(rest.items), Stage::fused);
+  pipeline.items = up_to(std::move(pipeline.items), Stage::fused);
   PassContext context{target, diagnostics, compilation.remarks};
   NEURONC_ASSIGN(PipelineResult result, run_pipeline(module, pipeline, context, runner));
   compilation.pass_times = std::move(result.times);
+  if (!rest.items.empty()) {
+    for (size_t i = 1; i < compilation.machines.size(); ++i) {
+      compilation.further_modules.push_back(module.clone());
+    }
+    NEURONC_ASSIGN(PipelineResult more, run_pipeline(module, rest, context, runner));
+    for (const PassTime& time : more.times) compilation.pass_times.push_back(time);
+  }
   NEURONC_TRY(verify(module, diagnostics, compilation.model_name));
   NEURONC_TRY(check_signature(module, diagnostics));
   NEURONC_TRY(check_host_gate(compilation, options, diagnostics));
+  if (!rest.items.empty()) {
+    runner.print_after.clear();
+    runner.print_changed = false;
+    runner.dump_dir.clear();
+    NEURONC_TRY(run_further_targets(compilation, rest, runner, diagnostics));
+  }
   if (module.stage == Stage::partitioned) {
     NEURONC_TRY(report_cores(compilation, options, diagnostics));
   }
@@ -378,26 +446,31 @@ Expected<void> run_passes(Compilation& compilation, const CompileOptions& option
 Expected<void> generate(Compilation& compilation, const CompileOptions& options,
                         Diagnostics& diagnostics) {
   const PhaseTimer timer(compilation, "code");
-  NEURONC_ASSIGN(const HardwareModel hardware,
-                 load_hardware_model(options.hardware_model, diagnostics));
-  CompileModuleOptions backend;
-  backend.cpu = options.target_cpu;
-  backend.opt_level = options.optimization_level == 0 ? 0 : 2;
-  backend.hardware = &hardware;
-  backend.num_threads = static_cast<int>(options.num_jobs);
-  backend.progress = [&](int64_t done, int64_t total) {
-    return compilation.goes_on({"code", "", done, total});
-  };
   if (!compilation.goes_on({"code"})) return reported();
-  NEURONC_ASSIGN(compilation.code, compile_module(compilation.model.module, backend, diagnostics));
+  const auto num_targets = static_cast<int64_t>(compilation.machines.size());
+  for (int64_t i = 0; i < num_targets; ++i) {
+    const auto at = static_cast<size_t>(i);
+    const Module& module = i == 0 ? compilation.model.module : compilation.further_modules[at - 1];
+    CompileModuleOptions backend;
+    backend.num_threads = static_cast<int>(options.num_jobs);
+    // Targets have about as many kernels each.
+    backend.progress = [&](int64_t done, int64_t total) {
+      return compilation.goes_on({"code", "", i * total + done, num_targets * total});
+    };
+    NEURONC_ASSIGN(CompiledModel code,
+                   compile_module(module, compilation.machines[at], backend, diagnostics));
+    compilation.codes.push_back(std::move(code));
+  }
   return {};
 }
 
 // What `native` is on this machine, so that the same options give the same bytes anywhere.
 static std::string resolved_cpu(const std::string& cpu) {
-  const auto isa = describe(cpu);
-  if (!isa) return cpu;
-  return isa->features.empty() ? isa->cpu : isa->cpu + "," + isa->features;
+  const auto isas = describe_list(cpu);
+  if (!isas) return cpu;
+  std::string text;
+  for (const Isa& isa : *isas) text += (text.empty() ? "" : ",") + isa.name;
+  return text;
 }
 
 // Numbers as they were given; what stood in files is part of the model.
@@ -434,7 +507,6 @@ std::vector<std::pair<std::string, std::string>> option_list(const CompileOption
 }
 
 NeffContents neff_contents(const Compilation& compilation, const CompileOptions& options) {
-  const CompiledModel& code = compilation.code;
   const PlacementSummary& placement = compilation.placement;
   NeffJsonInfo info;
   info.compiler_version = compiler_version();
@@ -454,15 +526,19 @@ NeffContents neff_contents(const Compilation& compilation, const CompileOptions&
   NeffContents contents;
   contents.name = compilation.model.module.name;
   contents.compiler_version = compiler_version();
-  contents.json = neff_json(code, info);
-  contents.host_nir = code.host_nir;
-  if (!code.host_nirc.empty()) {
-    contents.more.push_back({"host.nirc", std::as_bytes(std::span(code.host_nirc))});
+  contents.json = neff_json(compilation.codes, info);
+  // Host nodes are placed before any target is looked at.
+  const CompiledModel& first = compilation.codes[0];
+  contents.host_nir = first.host_nir;
+  if (!first.host_nirc.empty()) {
+    contents.more.push_back({"host.nirc", std::as_bytes(std::span(first.host_nirc))});
   }
-  contents.variants.push_back({code.isa, code.code, code.plan});
-  if (options.emit_kernels) contents.variants.back().kernels = code.kernel_text;
-  for (size_t i = 0; i < code.constants.size(); ++i) {
-    contents.constants.push_back({code.plan.constants[i].hash, code.constants[i].bytes()});
+  for (const CompiledModel& code : compilation.codes) {
+    contents.variants.push_back({code.isa, code.code, code.plan});
+    if (options.emit_kernels) contents.variants.back().kernels = code.kernel_text;
+    for (size_t i = 0; i < code.constants.size(); ++i) {
+      contents.constants.push_back({code.plan.constants[i].hash, code.constants[i].bytes()});
+    }
   }
   return contents;
 }

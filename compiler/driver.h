@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/compile_module.h"
+#include "backend/machine.h"
 #include "backend/neff_writer.h"
 #include "compiler/include/neuronc/compiler.h"
 #include "compiler/onnx/import.h"
@@ -33,7 +34,11 @@ struct Compilation {
   std::map<std::string, int64_t> index_bounds;  // of inputs (input_ranges.h)
   std::vector<PassTime> pass_times;
   Remarks remarks;
-  CompiledModel code;          // after generate()
+  // Per target, the least demanding first: the module from stage laid_out on (the first one's is
+  // model.module), and after generate() the code.
+  std::vector<Machine> machines;
+  std::vector<Module> further_modules;  // of machines[1] and on
+  std::vector<CompiledModel> codes;
   std::string partition_json;  // what the partitioner reported; empty: it did not run
   std::string partition_text;  // the same for people
   struct Phase {
@@ -65,17 +70,22 @@ Expected<void> import_model(Compilation& compilation, std::span<const std::byte>
                             const std::string& name, const std::string& folder,
                             const CompileOptions& options, Diagnostics& diagnostics);
 
-// The machine that `options` compile for.
+// The machines that `options` compile for, the least demanding first. Errors: NEU0704, NEU0603.
+Expected<std::vector<Machine>> make_machines(const CompileOptions& options,
+                                             Diagnostics& diagnostics);
+
+// The first of them: what all share is decided for it.
 Expected<std::unique_ptr<Target>> make_target(const CompileOptions& options,
                                               Diagnostics& diagnostics);
 
 // Runs the pipeline, leaving out the passes that start from a later stage than `last`, and checks
-// the gate of --max-host-ops. Errors: those of the passes; NEU0903 (more host operations than
+// the gate of --max-host-ops. Passes up to stage fused run once, those behind it for each machine, of
+// which `target` is the first. Errors: those of the passes; NEU0903 (more host operations than
 // allowed).
 Expected<void> run_passes(Compilation& compilation, const CompileOptions& options, Stage last,
                           const Target& target, Diagnostics& diagnostics);
 
-// Makes native code and a plan of the partitioned module. Errors: NEU07xx.
+// Makes native code and plans of the partitioned modules. Errors: NEU07xx.
 Expected<void> generate(Compilation& compilation, const CompileOptions& options,
                         Diagnostics& diagnostics);
 

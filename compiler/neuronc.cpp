@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/llvm/codegen.h"
+#include "backend/llvm/host_features.h"
 #include "compiler/commands/check.h"
 #include "compiler/commands/compile.h"
 #include "compiler/commands/inspect.h"

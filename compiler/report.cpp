@@ -1,4 +1,5 @@
 // The JSON report: the part of driver.h that sees the JSON library.
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "compiler/driver.h"
@@ -80,6 +81,29 @@ std::string partition_json(const PartitionReport& report) {
   return json.dump();
 }
 
+namespace {
+
+Json code_json(const CompiledModel& code) {
+  return {{"isa", code.isa},
+          {"code_bytes", code.code.size()},
+          {"peak_arena_bytes", code.peak_arena_bytes},
+          {"total_arena_bytes", code.total_arena_bytes},
+          {"channel_bytes", code.channel_bytes}};
+}
+
+// Of code generation, all targets together.
+std::map<std::string, double> phase_times(const Compilation& compilation) {
+  std::map<std::string, double> times;
+  for (const CompiledModel& code : compilation.codes) {
+    for (const PhaseTime& time : code.phases) {
+      times[std::string(time.phase)] += static_cast<double>(time.time_ns) * 1e-6;
+    }
+  }
+  return times;
+}
+
+}  // namespace
+
 std::string report_json(const Compilation& compilation, const CompileOptions& options) {
   Json report;
   report["compiler"] = compiler_version();
@@ -98,23 +122,23 @@ std::string report_json(const Compilation& compilation, const CompileOptions& op
   if (!compilation.partition_json.empty()) {
     report["partition"] = Json::parse(compilation.partition_json, nullptr, false);
   }
-  if (!compilation.code.code.empty()) {
-    report["kernels"] = kernels(compilation.code);
-    report["code"] = {{"isa", compilation.code.isa},
-                      {"code_bytes", compilation.code.code.size()},
-                      {"peak_arena_bytes", compilation.code.peak_arena_bytes},
-                      {"total_arena_bytes", compilation.code.total_arena_bytes},
-                      {"channel_bytes", compilation.code.channel_bytes}};
+  if (!compilation.codes.empty()) {
+    // The best target's kernels; the table of targets has all.
+    report["kernels"] = kernels(compilation.codes.back());
+    report["code"] = code_json(compilation.codes.back());
+    report["targets"] = Json::array();
+    for (const CompiledModel& code : compilation.codes) {
+      report["targets"].push_back(code_json(code));
+    }
   }
   Json phases = Json::object();
   for (const Compilation::Phase& phase : compilation.phases) phases[phase.name] = phase.time_ms;
   report["time_ms"] = std::move(phases);
   Json passes = Json::object();
-  for (const PhaseTime& time : compilation.code.phases) {
-    passes[std::string(time.phase)] = static_cast<double>(time.time_ns) * 1e-6;
-  }
+  for (const auto& [phase, time_ms] : phase_times(compilation)) passes[phase] = time_ms;
   for (const PassTime& time : compilation.pass_times) {
-    passes[std::string(time.pass)] = static_cast<double>(time.time_ns) * 1e-6;
+    Json& sum = passes[std::string(time.pass)];
+    sum = (sum.is_number() ? sum.get<double>() : 0.0) + static_cast<double>(time.time_ns) * 1e-6;
   }
   report["pass_time_ms"] = std::move(passes);
   report["remarks"] = remarks(compilation.remarks);

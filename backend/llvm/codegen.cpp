@@ -58,7 +58,7 @@ void initialise_llvm() {
   });
 }
 
-OrRefusal<std::unique_ptr<llvm::TargetMachine>> make_machine(const TargetIsa& isa, int opt_level) {
+OrRefusal<std::unique_ptr<llvm::TargetMachine>> make_machine(const Isa& isa, int opt_level) {
   const char* triple = "x86_64-unknown-linux-gnu";
   std::string error;
   const llvm::Target* target = llvm::TargetRegistry::lookupTarget(triple, error);
@@ -68,9 +68,10 @@ OrRefusal<std::unique_ptr<llvm::TargetMachine>> make_machine(const TargetIsa& is
   options.UnsafeFPMath = false;
   const llvm::CodeGenOptLevel level =
       opt_level == 0 ? llvm::CodeGenOptLevel::None : llvm::CodeGenOptLevel::Default;
-  std::unique_ptr<llvm::TargetMachine> machine(target->createTargetMachine(
-      triple, isa.cpu, isa.features, options, llvm::Reloc::PIC_, llvm::CodeModel::Small, level));
-  if (machine == nullptr) return refuse("LLVM cannot make code for " + isa.cpu);
+  std::unique_ptr<llvm::TargetMachine> machine(
+      target->createTargetMachine(triple, isa.llvm_cpu, isa.llvm_features(), options,
+                                  llvm::Reloc::PIC_, llvm::CodeModel::Small, level));
+  if (machine == nullptr) return refuse("LLVM cannot make code for " + isa.name);
   return machine;
 }
 
@@ -116,7 +117,7 @@ void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
 OrRefusal<std::unique_ptr<llvm::Module>> make_module(llvm::LLVMContext& context,
                                                      llvm::TargetMachine& machine,
                                                      std::span<const KernelSymbol> kernels,
-                                                     const TargetIsa& isa) {
+                                                     const Isa& isa) {
   auto module = std::make_unique<llvm::Module>("neuronc", context);
   module->setTargetTriple(machine.getTargetTriple().str());
   module->setDataLayout(machine.createDataLayout());
@@ -125,10 +126,11 @@ OrRefusal<std::unique_ptr<llvm::Module>> make_module(llvm::LLVMContext& context,
     llvm::Function* function = emit_kernel(*module, *symbol.kernel, symbol.name, isa);
     for (const std::string& alias : symbol.aliases) llvm::GlobalAlias::create(alias, function);
   }
+  const std::string features = isa.llvm_features();
   for (llvm::Function& function : *module) {
     if (function.isDeclaration()) continue;
-    function.addFnAttr("target-cpu", isa.cpu);
-    if (!isa.features.empty()) function.addFnAttr("target-features", isa.features);
+    function.addFnAttr("target-cpu", isa.llvm_cpu);
+    if (!features.empty()) function.addFnAttr("target-features", features);
   }
   std::string problem;
   llvm::raw_string_ostream stream(problem);
@@ -154,7 +156,7 @@ OrRefusal<llvm::SmallVector<char, 0>> produce(std::span<const KernelSymbol> kern
                                               const CodegenOptions& options, Product product) {
   initialise_llvm();
   try {
-    NEURONC_ASSIGN(const TargetIsa isa, describe(options.cpu));
+    const Isa& isa = options.isa;
     NEURONC_ASSIGN(const auto machine, make_machine(isa, options.opt_level));
     llvm::LLVMContext context;
     NEURONC_ASSIGN(const auto module, make_module(context, *machine, kernels, isa));

@@ -13,36 +13,20 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/isa.h"
 #include "ir/base/expected.h"
 #include "ir/kernel/kernel.h"
 
 namespace neuronc {
 
 struct CodegenOptions {
-  std::string cpu = "x86-64-v3";  // x86-64-v2 | x86-64-v3 | x86-64-v4 | native
-  int opt_level = 2;              // 0: no optimisation, 2: the pipeline
-  int num_threads = 0;            // 0: as many as the process may use; without effect on the bytes
-  bool is_verified = false;       // the caller has verified the kernels
+  Isa isa = common_isa();
+  int opt_level = 2;         // 0: no optimisation, 2: the pipeline
+  int num_threads = 0;       // 0: as many as the process may use; without effect on the bytes
+  bool is_verified = false;  // the caller has verified the kernels
   // Called on the calling thread with the kernels that are done; false: compile_kernels refuses.
   std::function<bool(int64_t done, int64_t total)> progress;
 };
-
-// What a lowering wants to know of the processor that it lowers for.
-struct TargetIsa {
-  std::string cpu;        // a name that CodegenOptions takes and that means the same everywhere
-  std::string features;   // printed features, for example "+avx2,+fma"; empty for the levels
-  int vector_bytes = 32;  // of the widest register that is worth using
-  int num_vector_registers = 16;
-  bool has_fma = true;
-  bool has_f16c = true;
-  bool has_avx512 = false;
-  bool has_avx512_vnni = false;
-  bool has_avx512_bf16 = false;
-};
-
-// `native` is resolved to this machine's level and printed features; an unknown name is refused.
-// A `cpu` may carry features: "x86-64-v4,+avx512vnni".
-OrRefusal<TargetIsa> describe(std::string_view cpu);
 
 // A kernel and the further names under which the object exports it.
 struct KernelSymbol {
@@ -72,8 +56,5 @@ OrRefusal<std::string> emit_assembly(std::span<const KernelSymbol> kernels,
 // Makes LLVM's fatal errors refusals of compile_kernels, by a handler that LLVM keeps for the whole
 // process: a command calls it, a library leaves the process as it is.
 void throw_llvm_errors();
-
-// "19.1.7", for --version and the build information of an artifact.
-std::string llvm_library_version();
 
 }  // namespace neuronc

@@ -27,11 +27,11 @@ using kernel::ValueType;
 
 // Emits `kernel` as the function `name`.
 llvm::Function* emit_kernel(llvm::Module& module, const kernel::Kernel& kernel,
-                            std::string_view name, const TargetIsa& isa);
+                            std::string_view name, const Isa& isa);
 
 class KernelEmitter {
  public:
-  KernelEmitter(llvm::Module& module, const kernel::Kernel& kernel, const TargetIsa& isa);
+  KernelEmitter(llvm::Module& module, const kernel::Kernel& kernel, const Isa& isa);
   llvm::Function* emit(std::string_view name);
 
  private:
@@ -89,6 +89,8 @@ class KernelEmitter {
   llvm::Value* shuffle(const Op& op);
   llvm::Value* reduce(const Op& op);
   llvm::Value* dot(const Op& op);
+  llvm::Value* dot_bf16(llvm::Value* acc, llvm::Value* a, llvm::Value* b);
+  llvm::Value* flushed(llvm::Value* x);  // f32 denormals as zeros
   llvm::Value* dot_pairs_i16(llvm::Value* a, llvm::Value* b);
   llvm::Value* dot_quads(llvm::Value* a, llvm::Value* b, bool a_is_signed);
   llvm::Value* every_other(llvm::Value* a, int first, int step);
@@ -106,7 +108,7 @@ class KernelEmitter {
   llvm::Module& module_;
   llvm::LLVMContext& context_;
   const kernel::Kernel& kernel_;
-  const TargetIsa& isa_;
+  const Isa& isa_;
   llvm::IRBuilder<> ir_;
   llvm::Function* function_ = nullptr;
   llvm::BasicBlock* out_of_range_ = nullptr;

@@ -11,12 +11,11 @@ using llvm::BasicBlock;
 using llvm::PHINode;
 
 llvm::Function* emit_kernel(llvm::Module& module, const kernel::Kernel& kernel,
-                            std::string_view name, const TargetIsa& isa) {
+                            std::string_view name, const Isa& isa) {
   return KernelEmitter(module, kernel, isa).emit(name);
 }
 
-KernelEmitter::KernelEmitter(llvm::Module& module, const kernel::Kernel& kernel,
-                             const TargetIsa& isa)
+KernelEmitter::KernelEmitter(llvm::Module& module, const kernel::Kernel& kernel, const Isa& isa)
     : module_(module),
       context_(module.getContext()),
       kernel_(kernel),

@@ -150,19 +150,43 @@ llvm::Value* KernelEmitter::dot_quads(llvm::Value* a, llvm::Value* b, bool a_is_
                        dot_pairs_i16(odd(x, a_is_signed), odd(y, true)));
 }
 
+llvm::Value* KernelEmitter::flushed(llvm::Value* x) {
+  llvm::Type* bits = with_element(x->getType(), ir_.getInt32Ty());
+  llvm::Value* word = ir_.CreateBitCast(x, bits);
+  llvm::Value* exponent = ir_.CreateAnd(word, integer(bits, 0x7f800000));
+  llvm::Value* sign = ir_.CreateAnd(word, integer(bits, -0x80000000ll));
+  llvm::Value* is_tiny = ir_.CreateICmpEQ(exponent, integer(bits, 0));
+  return ir_.CreateBitCast(ir_.CreateSelect(is_tiny, sign, word), x->getType());
+}
+
+// vdpbf16ps, or what it does where the processor lacks it: odd elements first, denormal operands
+// and results as zeros.
+llvm::Value* KernelEmitter::dot_bf16(llvm::Value* acc, llvm::Value* a, llvm::Value* b) {
+  const int lanes = num_lanes(acc);
+  if (isa_.has_avx512_bf16 && (lanes == 4 || lanes == 8 || lanes == 16)) {
+    const auto id = lanes == 4   ? llvm::Intrinsic::x86_avx512bf16_dpbf16ps_128
+                    : lanes == 8 ? llvm::Intrinsic::x86_avx512bf16_dpbf16ps_256
+                                 : llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512;
+    auto* halves = llvm::FixedVectorType::get(ir_.getBFloatTy(), static_cast<unsigned>(2 * lanes));
+    return ir_.CreateIntrinsic(id, {},
+                               {acc, ir_.CreateBitCast(a, halves), ir_.CreateBitCast(b, halves)});
+  }
+  const ValueType half{DType::bf16, lanes};
+  acc = flushed(acc);
+  for (int first : {1, 0}) {
+    llvm::Value* x = flushed(convert(every_other(a, first, 2), half, DType::f32));
+    llvm::Value* y = flushed(convert(every_other(b, first, 2), half, DType::f32));
+    acc = flushed(fma(x, y, acc));
+  }
+  return acc;
+}
+
 llvm::Value* KernelEmitter::dot(const Op& op) {
   llvm::Value* acc = operand(op, 0);
   llvm::Value* a = operand(op, 1);
   llvm::Value* b = operand(op, 2);
   const DType dtype = operand_type(op, 1).dtype;
-  if (dtype == DType::bf16) {
-    const ValueType pair{DType::bf16, operand_type(op, 1).lanes / 2};
-    for (int first : {0, 1}) {
-      acc = fma(convert(every_other(a, first, 2), pair, DType::f32),
-                convert(every_other(b, first, 2), pair, DType::f32), acc);
-    }
-    return acc;
-  }
+  if (dtype == DType::bf16) return dot_bf16(acc, a, b);
   if (dtype == DType::i16) return ir_.CreateAdd(acc, dot_pairs_i16(a, b));
   const int lanes = num_lanes(a);
   if (dtype == DType::u8 && isa_.has_avx512_vnni && (lanes == 16 || lanes == 32 || lanes == 64)) {

@@ -298,7 +298,7 @@ void KernelEmitter::store(const Op& op) {
 void KernelEmitter::prefetch(const Op& op) {
   llvm::Value* pointer = address(op.buffer, op.indices);
   ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {ir_.getPtrTy()},
-                      {pointer, ir_.getInt32(0), ir_.getInt32(3), ir_.getInt32(1)});
+                      {pointer, ir_.getInt32(0), ir_.getInt32(2), ir_.getInt32(1)});
 }
 
 }  // namespace neuronc::llvm_backend

@@ -93,13 +93,13 @@ std::unique_ptr<Graph> body_of_reorder(const Graph& graph, NodeId reorder) {
 }  // namespace
 
 GroupEmitter::GroupEmitter(const Module& module, const Graph& graph, NodeId group,
-                           const TargetIsa& isa, std::string name, int64_t num_tiles)
+                           const Machine& machine, std::string name, int64_t num_tiles)
     : module_(module),
       graph_(graph),
       group_(group),
       reorder_body_(graph.node(group).op == Op::group ? nullptr : body_of_reorder(graph, group)),
       body_(reorder_body_ ? *reorder_body_ : *graph.node(group).bodies[0]),
-      isa_(isa),
+      machine_(machine),
       builder_(std::move(name), num_tiles) {
   const Node& node = graph.node(group);
   operand_buffers_.resize(node.operands.size());
@@ -110,7 +110,7 @@ GroupEmitter::GroupEmitter(const Module& module, const Graph& graph, NodeId grou
 
 int GroupEmitter::vector_lanes(DType carrier) const {
   const int bytes = carrier == DType::boolean ? 4 : size_bytes(carrier);
-  return std::max(1, isa_.vector_bytes / bytes);
+  return std::max(1, machine_.isa.vector_bytes / bytes);
 }
 
 // A result may lie over an operand if the kernel reads that operand only elementwise, behind the

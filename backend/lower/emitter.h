@@ -15,8 +15,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "backend/llvm/codegen.h"
 #include "backend/lower/lowered.h"
+#include "backend/machine.h"
 #include "ir/graph.h"
 #include "ir/kernel/builder.h"
 
@@ -48,13 +48,13 @@ DType carrier_of(DType dtype);
 
 class GroupEmitter {
  public:
-  GroupEmitter(const Module& module, const Graph& graph, NodeId group, const TargetIsa& isa,
+  GroupEmitter(const Module& module, const Graph& graph, NodeId group, const Machine& machine,
                std::string name, int64_t num_tiles);
 
   kernel::Builder& builder() { return builder_; }
   const Module& module() const { return module_; }
   const Graph& body() const { return body_; }
-  const TargetIsa& isa() const { return isa_; }
+  const Machine& machine() const { return machine_; }
   int vector_lanes(DType carrier) const;  // lanes of a full register
 
   const Type& type(ValueId value) const { return body_.type(value); }
@@ -131,7 +131,7 @@ class GroupEmitter {
   NodeId group_;
   std::unique_ptr<Graph> reorder_body_;  // a reorder is lowered as a group of one identity
   const Graph& body_;
-  const TargetIsa& isa_;
+  const Machine& machine_;
   kernel::Builder builder_;
   std::vector<KernelBuffer> buffers_;
   std::vector<std::optional<kernel::BufferId>> operand_buffers_;

@@ -21,7 +21,7 @@ OrRefusal<void> check_lowerings(const Graph& body) {
 }
 
 // Lanes for the widest element that the group computes with.
-int default_lanes(const Graph& body, const TargetIsa& isa) {
+int default_lanes(const Graph& body, const Machine& machine) {
   int widest = 4;
   for (NodeId id : body.nodes()) {
     for (ValueId result : body.node(id).results) {
@@ -29,13 +29,13 @@ int default_lanes(const Graph& body, const TargetIsa& isa) {
       widest = std::max(widest, size_bytes(carrier_of(body.type(result).dtype)));
     }
   }
-  return std::max(1, isa.vector_bytes / widest);
+  return std::max(1, machine.isa.vector_bytes / widest);
 }
 
 LoweredKernel lower_by_nest(const GroupContext& context, const Lowering& lowering) {
   const Node& anchor = context.anchor_node();
-  GroupEmitter e(context.module, context.graph, context.group, context.isa, kernel_name(context),
-                 lowering.num_tiles(context.body, anchor));
+  GroupEmitter e(context.module, context.graph, context.group, context.machine,
+                 kernel_name(context), lowering.num_tiles(context.body, anchor));
   lowering.nest(e, anchor);
   return std::move(e).finish();
 }
@@ -45,55 +45,67 @@ LoweredKernel lower_by_elements(const GroupContext& context) {
   const ValueId result = group.results[0];
   const NestShape nest =
       plan_nest(context.graph.type(result).shape(), context.graph.value(result).storage,
-                default_lanes(context.body, context.isa));
-  GroupEmitter e(context.module, context.graph, context.group, context.isa, kernel_name(context),
-                 nest.num_tiles);
+                default_lanes(context.body, context.machine));
+  GroupEmitter e(context.module, context.graph, context.group, context.machine,
+                 kernel_name(context), nest.num_tiles);
   emit_nest(e, nest, [&](const LaneIndex& at) { e.store_results(at); });
   return std::move(e).finish();
 }
 
 LoweredKernel lower_reorder(const Module& module, const Graph& graph, NodeId node,
-                            const TargetIsa& isa) {
+                            const Machine& machine) {
   const ValueId result = graph.node(node).results[0];
   const std::vector<int64_t> shape = graph.type(result).shape();
   const int lanes =
-      std::max(1, isa.vector_bytes / std::max(4, size_bytes(graph.type(result).dtype)));
+      std::max(1, machine.isa.vector_bytes / std::max(4, size_bytes(graph.type(result).dtype)));
   const NestShape nest = plan_nest(shape, graph.value(result).storage, lanes);
   std::string name = "reorder";
   for (int64_t extent : shape) name += "_" + std::to_string(extent);
-  GroupEmitter e(module, graph, node, isa, std::move(name), nest.num_tiles);
+  GroupEmitter e(module, graph, node, machine, std::move(name), nest.num_tiles);
   emit_nest(e, nest, [&](const LaneIndex& at) { e.store_results(at); });
   return std::move(e).finish();
+}
+
+// The variant that the group names, then the others that take it.
+OrRefusal<std::vector<const Variant*>> from_chosen_on(const GroupContext& context,
+                                                      std::string_view chosen) {
+  std::vector<const Variant*> found;
+  if (context.anchor) {
+    for (const Variant* variant : variants_of(context.anchor_node().op)) {
+      if (variant->name == chosen) {
+        found.insert(found.begin(), variant);
+      } else if (variant->predict_ns(context)) {
+        found.push_back(variant);
+      }
+    }
+  }
+  if (!found.empty() && found[0]->name == chosen) return found;
+  return refuse("there is no variant `" + std::string(chosen) + "`");
 }
 
 }  // namespace
 
 OrRefusal<LoweredKernel> lower_group(const Module& module, const Graph& graph, NodeId node,
-                                     const TargetIsa& isa, size_t pass) {
+                                     const Machine& machine, size_t pass) {
   if (graph.node(node).op != Op::group) {
     if (pass > 0) return refuse("there is one way to copy");
-    return lower_reorder(module, graph, node, isa);
+    return lower_reorder(module, graph, node, machine);
   }
   const Graph& body = *graph.node(node).bodies[0];
   NEURONC_TRY(check_lowerings(body));
-  const GroupContext context{module, graph, node, body, find_anchor(body), isa};
-  std::string chosen = graph.node(node).view().string("variant");
-  if (context.anchor) {
-    const Op op = context.anchor_node().op;
-    bool is_reached = false;
-    for (const Variant* variant : variants_of(op)) {
-      is_reached |= variant->name == chosen;
-      if (!is_reached) continue;
-      const OrRefusal<void> accepted = variant->accepts(context);
-      if (!accepted && variant->name == chosen) return tl::unexpected(accepted.error());
-      if (accepted && pass-- == 0) return variant->lower(context);
-    }
-    if (is_reached) chosen = "default";
-    if (pass == 0 && lowering_of(op).nest != nullptr)
-      return lower_by_nest(context, lowering_of(op));
+  const GroupContext context{module, graph, node, body, find_anchor(body), machine};
+  const std::string chosen = graph.node(node).view().string("variant");
+  const bool names_variant = !chosen.empty() && chosen != "default";
+  if (names_variant) {
+    NEURONC_ASSIGN(const std::vector<const Variant*> variants, from_chosen_on(context, chosen));
+    if (pass < variants.size()) return variants[pass]->lower(context);
+    pass -= variants.size();
   }
   if (pass > 0) return refuse("there is no further variant");
-  if (!chosen.empty() && chosen != "default") return refuse("there is no variant `" + chosen + "`");
+  if (context.anchor) {
+    const Lowering& lowering = lowering_of(context.anchor_node().op);
+    if (lowering.nest != nullptr) return lower_by_nest(context, lowering);
+  }
   return lower_by_elements(context);
 }
 

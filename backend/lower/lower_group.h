@@ -1,8 +1,8 @@
 // Lowers one fused group, or one reorder, to a kernel.
 #pragma once
 
-#include "backend/llvm/codegen.h"
 #include "backend/lower/lowered.h"
+#include "backend/machine.h"
 #include "ir/base/expected.h"
 
 namespace neuronc {
@@ -14,6 +14,6 @@ namespace neuronc {
 // Errors: an operator without lowering, which placement should have kept on the host; no variant
 // left.
 OrRefusal<LoweredKernel> lower_group(const Module& module, const Graph& graph, NodeId node,
-                                     const TargetIsa& isa, size_t pass = 0);
+                                     const Machine& machine, size_t pass = 0);
 
 }  // namespace neuronc

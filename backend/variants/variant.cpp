@@ -7,16 +7,34 @@
 
 namespace neuronc {
 
-std::vector<const Variant*> variants_of(Op op) {
+std::span<const Variant* const> variants_of(Op op) {
+  static constexpr const Variant* kConv[] = {&kConvDepthwise, &kConvDirect};
+  static constexpr const Variant* kMatmul[] = {&kMatmulPacked, &kMatmulDynamic};
   switch (op) {
     case Op::conv:
-      return {&kConvDepthwise, &kConvDirect};
+      return kConv;
     case Op::matmul:
     case Op::gemm:
-      return {&kMatmulPacked, &kMatmulDynamic};
+      return kMatmul;
     default:
       return {};
   }
+}
+
+BestVariant best_variant(const GroupContext& context, std::vector<std::string>* refusals) {
+  BestVariant best;
+  if (!context.anchor) return best;
+  for (const Variant* variant : variants_of(context.anchor_node().op)) {
+    const OrRefusal<double> time_ns = variant->predict_ns(context);
+    if (!time_ns) {
+      if (refusals != nullptr) {
+        refusals->push_back(std::string(variant->name) + ": " + time_ns.error().reason);
+      }
+    } else if (best.variant == nullptr || *time_ns < best.time_ns) {
+      best = {variant, *time_ns};
+    }
+  }
+  return best;
 }
 
 NodeId find_anchor(const Graph& body) {
@@ -30,14 +48,19 @@ NodeId find_anchor(const Graph& body) {
   return anchor;
 }
 
+ValueId GroupContext::outer_of(ValueId body_value) const {
+  for (size_t k = 0; k < body.inputs().size(); ++k) {
+    if (body.inputs()[k] == body_value) return graph.node(group).operands[k];
+  }
+  return ValueId();
+}
+
 const Tensor* GroupContext::constant_operand(size_t i) const {
   if (!anchor_node().has_operand(i)) return nullptr;
   const ValueId value = anchor_node().operands[i];
   if (const Tensor* inside = module.constant_of(body, value)) return inside;
-  for (size_t k = 0; k < body.inputs().size(); ++k) {
-    if (body.inputs()[k] == value) return module.constant_of(graph, graph.node(group).operands[k]);
-  }
-  return nullptr;
+  const ValueId outer = outer_of(value);
+  return outer ? module.constant_of(graph, outer) : nullptr;
 }
 
 DimOrder channels_last(size_t rank) {
@@ -49,6 +72,10 @@ DimOrder channels_last(size_t rank) {
 
 DimOrder no_order(const GroupContext&, size_t) { return {}; }
 DimOrder no_result_order(const GroupContext&) { return {}; }
+
+OrRefusal<void> no_prologue(const Module&, const Graph&, const Node&, size_t) {
+  return refuse("the operand is read more than once");
+}
 
 std::string kernel_name(const GroupContext& context) {
   std::string text;

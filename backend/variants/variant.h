@@ -1,15 +1,17 @@
-// Kernel variants: fast ways to compute a group, tried in order, best first.
+// Kernel variants: fast ways to compute a group, chosen by predicted time.
 //
-// A variant serves one kind of anchor. It accepts a group or refuses it with a reason that reaches
-// the remarks; it says in which memory order it wants operands and results; it lowers the group.
-// "default" (backend/lower/) takes every group and comes last.
+// A variant serves one kind of anchor. It predicts the time of a group or refuses it with a reason
+// that reaches the remarks; it says in which memory order it wants operands and results, and where
+// it takes elementwise work in; it lowers the group. "default" (backend/lower/) takes every group.
 #pragma once
 
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
-#include "backend/llvm/codegen.h"
 #include "backend/lower/lowered.h"
+#include "backend/machine.h"
 #include "ir/base/expected.h"
 #include "ir/graph.h"
 #include "ir/target.h"
@@ -23,31 +25,47 @@ struct GroupContext {
   NodeId group;
   const Graph& body;
   NodeId anchor;  // in the body: the one operator that is not elementwise; none: all are
-  const TargetIsa& isa;
+  const Machine& machine;
 
   const Node& anchor_node() const { return body.node(anchor); }
   // The type of an operand or result of the anchor.
   std::vector<int64_t> operand_shape(size_t i) const {
     return body.type(anchor_node().operands[i]).shape();
   }
+  DType operand_dtype(size_t i) const { return body.type(anchor_node().operands[i]).dtype; }
   std::vector<int64_t> result_shape() const { return body.type(anchor_node().results[0]).shape(); }
+  // The group's operand behind a value of the body; none if the body computes it.
+  ValueId outer_of(ValueId body_value) const;
   // The tensor behind operand `i` of the anchor, where it is a constant.
   const Tensor* constant_operand(size_t i) const;
 };
 
 struct Variant {
   std::string_view name;
-  OrRefusal<void> (*accepts)(const GroupContext&);
-  LoweredKernel (*lower)(const GroupContext&);
+  // The predicted time of the group in nanoseconds on one core of the machine's hardware model, or
+  // why the variant cannot compute it. Asked from stage fused on.
+  OrRefusal<double> (*predict_ns)(const GroupContext&);
+  // Plans once; called for groups that predict_ns accepted, when storages are settled.
+  OrRefusal<LoweredKernel> (*lower)(const GroupContext&);
   // Memory order wanted for operand `i` of the anchor, and for the group's results.
   DimOrder (*operand_order)(const GroupContext&, size_t anchor_operand);
   DimOrder (*result_order)(const GroupContext&);
-  // The part of the machine's peak that it reaches on large problems, for the cost model.
-  double efficiency;
+  // Asked before fusion: whether work on operand `i` of the anchor costs no more than once per
+  // element where this variant reads it.
+  OrRefusal<void> (*prologue)(const Module&, const Graph&, const Node& anchor, size_t operand);
+  // Products and sums of small integers come out exactly.
+  bool is_exact_for_small_integers = true;
 };
 
-// Variants of groups anchored by `op`, best first; "default" is not among them.
-std::vector<const Variant*> variants_of(Op op);
+// Variants of groups anchored by `op`; "default" is not among them.
+std::span<const Variant* const> variants_of(Op op);
+
+// The variant of least predicted time, none if all refuse; refusals are appended where wanted.
+struct BestVariant {
+  const Variant* variant = nullptr;
+  double time_ns = 0;
+};
+BestVariant best_variant(const GroupContext& context, std::vector<std::string>* refusals = nullptr);
 
 // The anchor of a body: its only operator that is not elementwise; none if all are.
 NodeId find_anchor(const Graph& body);
@@ -62,6 +80,7 @@ extern const Variant kMatmulDynamic;
 DimOrder channels_last(size_t rank);
 DimOrder no_order(const GroupContext&, size_t);
 DimOrder no_result_order(const GroupContext&);
+OrRefusal<void> no_prologue(const Module&, const Graph&, const Node&, size_t);
 
 // "conv_3x3_64_relu": the operators of the body and what tells kernels apart at a glance.
 std::string kernel_name(const GroupContext& context);

@@ -186,6 +186,13 @@ Value Builder::select(Value condition, Value if_true, Value if_false) {
 Value Builder::convert(Value a, DType to) {
   if (a.type.dtype == to) return a;
   NEURONC_CHECK(is_convertible(a.type.dtype, to));
+  // What was widened from f16 or bf16 narrows to itself.
+  const OpId def = kernel_.values[a.id.index].def;
+  if (def && kernel_.op(def).code == OpCode::convert && a.type.dtype == DType::f32 &&
+      (to == DType::f16 || to == DType::bf16)) {
+    const ValueId narrow = kernel_.op(def).operands[0];
+    if (kernel_.type(narrow).dtype == to) return {narrow, kernel_.type(narrow)};
+  }
   Op op{OpCode::convert};
   use(op, a);
   return emit(std::move(op), {to, a.type.lanes});

@@ -121,14 +121,21 @@ void dot_integers(const LaneStep& s, std::byte* r) {
   }
 }
 
+// A denormal becomes a zero of its sign.
+float flushed(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x; }
+
 void dot_bf16(const LaneStep& s, std::byte* r) {
   const float* acc = reinterpret_cast<const float*>(r + s.operands[0]);
   const uint16_t* a = reinterpret_cast<const uint16_t*>(r + s.operands[1]);
   const uint16_t* b = reinterpret_cast<const uint16_t*>(r + s.operands[2]);
   float* result = reinterpret_cast<float*>(r + s.result);
   for (int i = 0; i < s.lanes; ++i) {
-    const float even = std::fma(bf16_to_f32(a[2 * i]), bf16_to_f32(b[2 * i]), acc[i]);
-    result[i] = std::fma(bf16_to_f32(a[2 * i + 1]), bf16_to_f32(b[2 * i + 1]), even);
+    float sum = flushed(acc[i]);
+    for (int j : {2 * i + 1, 2 * i}) {
+      const float x = flushed(bf16_to_f32(a[j])), y = flushed(bf16_to_f32(b[j]));
+      sum = flushed(std::fma(x, y, sum));
+    }
+    result[i] = sum;
   }
 }
 

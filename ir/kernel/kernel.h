@@ -14,25 +14,27 @@
 // bit for bit. Which NaN an arithmetic operation gives is the one thing left open: every NaN is the
 // same value to a kernel, so tests compare NaN as NaN; load, store, select, shuffle, bitcast, neg
 // and abs keep the bits they are given (neg and abs change the sign bit alone).
-//   integers    wrap; x/0 = 0; x%0 = x; MIN/-1 = MIN; MIN%-1 = 0; division truncates; abs(MIN) =
-//   MIN shifts      by an unsigned amount; >= width gives 0 (shl, lshr) or the sign (ashr) min, max
-//   floats: NaN if either is NaN, and -0 < +0; bool: and, or min_num     exactly a < b ? a : b: the
-//   second operand on NaN and for two zeros (one instruction) max_num     exactly a > b ? a : b cmp
-//   on floats eq lt le gt ge are false and ne is true when an operand is NaN rem         floats:
-//   not defined as an operation (compositions use trunc and fma) sqrt        correctly rounded; of
-//   a negative value NaN. fma rounds once. round_even  to the nearest integer, ties to even; floor,
-//   ceil, trunc and it keep -0 convert     to a float: nearest even, overflow to infinity; float to
-//   integer truncates,
+//   integers    wrap; x/0 = 0; x%0 = x; MIN/-1 = MIN; MIN%-1 = 0; division truncates;
+//               abs(MIN) = MIN
+//   shifts      by an unsigned amount; >= width gives 0 (shl, lshr) or the sign (ashr)
+//   min, max    floats: NaN if either is NaN, and -0 < +0; bool: and, or
+//   min_num     exactly a < b ? a : b: the second operand on NaN and for two zeros (one instruction)
+//   max_num     exactly a > b ? a : b
+//   cmp         on floats eq lt le gt ge are false and ne is true when an operand is NaN
+//   rem         floats: not defined as an operation (compositions use trunc and fma)
+//   sqrt        correctly rounded; of a negative value NaN. fma rounds once.
+//   round_even  to the nearest integer, ties to even; floor, ceil, trunc and it keep -0
+//   convert     to a float: nearest even, overflow to infinity; float to integer truncates,
 //               saturates, NaN gives 0; integer to integer wraps or extends by the source's sign;
 //               to bool is x != 0 (NaN is true); from bool gives 0 or 1. f16 and bf16 convert
 //               from and to f32 and f64 alone (f64 rounds once).
-//   dot         bf16 pairs: acc[i] = fma(a[2i+1], b[2i+1], fma(a[2i], b[2i], acc[i])) in f32;
+//   dot         bf16 pairs, as vdpbf16ps does: acc[i] = fma(a[2i], b[2i], fma(a[2i+1], b[2i+1],
+//               acc[i])) in f32, where denormal operands and results of each fma count as zeros;
 //               i16 pairs and (u8|i8)*i8 quads: exact products, wrapping sum in i32
 //   reduce      a tree: the upper half of the lanes is combined with the lower, lower operand
-//   first,
-//               until one is left; the number of lanes is a power of two
+//               first, until one is left; the number of lanes is a power of two
 // f16 and bf16 are storage types: constant, load, store, convert, bitcast, shuffles and select take
-// them, arithmetic does not. Denormals are exact.
+// them, arithmetic does not. But for dot, denormals are exact.
 #pragma once
 
 #include <array>
@@ -103,7 +105,7 @@ enum class OpCode : uint8_t {
   load,          // indices: one per dim, then [active]
   store,         // value; indices as load
   store_masked,  // value, mask; every lane in bounds
-  prefetch,      // a hint; its address may lie outside
+  prefetch,      // a hint, into the second level of cache; its address may lie outside
   // Arithmetic on num.
   add,
   sub,

@@ -287,7 +287,7 @@ bool has_image(const Parsed& parsed) {
   return false;
 }
 
-void prepare(const Problem& problem, Layout layout, const TargetIsa& isa,
+void prepare(const Problem& problem, Layout layout, const Machine& machine,
              std::vector<Prepared>& all) {
   Prepared p{&problem, layout, parse(problem), {}, "k" + std::to_string(all.size())};
   if (layout == Layout::channels_last && !has_image(p.parsed)) return;
@@ -299,7 +299,7 @@ void prepare(const Problem& problem, Layout layout, const TargetIsa& isa,
   edit.set_storage(result, storage_of(graph.type(result), layout));
   p.parsed.module.stage = Stage::laid_out;
   INFO(describe(p));
-  auto lowered = lower_group(p.parsed.module, graph, p.parsed.group, isa);
+  auto lowered = lower_group(p.parsed.module, graph, p.parsed.group, machine);
   if (!lowered) FAIL(lowered.error().reason);
   p.lowered = std::move(*lowered);
   const std::vector<std::string> errors = kernel::verify(p.lowered.kernel);
@@ -342,13 +342,21 @@ void run(const Prepared& p, const std::vector<const LoadedCode*>& codes, Data da
 
 }  // namespace
 
+namespace {
+
+Machine test_machine(std::string_view target) {
+  Diagnostics diagnostics;
+  return {*neuronc::describe(target), *load_hardware_model("host", diagnostics), {}};
+}
+
+}  // namespace
+
 void check(const std::vector<Problem>& problems) {
-  const auto isa = neuronc::describe("x86-64-v3");
-  REQUIRE(isa.has_value());
+  const Machine machine = test_machine("x86-64-v3");
   std::vector<Prepared> all;
   for (const Problem& problem : problems) {
-    prepare(problem, Layout::row_major, *isa, all);
-    prepare(problem, Layout::channels_last, *isa, all);
+    prepare(problem, Layout::row_major, machine, all);
+    prepare(problem, Layout::channels_last, machine, all);
   }
   for (const Prepared& p : all) note_operators(p.parsed);
   std::vector<std::unique_ptr<LoadedCode>> loaded;
@@ -357,7 +365,7 @@ void check(const std::vector<Problem>& problems) {
   for (const Prepared& p : all) symbols.push_back({&p.lowered.kernel, p.symbol, {}});
   for (int opt_level : {0, 2}) {
     if (!runs_here("x86-64-v3")) break;
-    const auto elf = compile_kernels(symbols, {"x86-64-v3", opt_level});
+    const auto elf = compile_kernels(symbols, {machine.isa, opt_level});
     if (!elf) FAIL(elf.error().reason);
     loaded.push_back(std::make_unique<LoadedCode>(*elf));
     codes.push_back(loaded.back().get());

@@ -30,7 +30,10 @@ struct Depthwise {
   Index image, row;
 };
 
-OrRefusal<void> accepts(const GroupContext& context) {
+// Of the vector rate of the hardware model, which counts loads and stores as work.
+constexpr double kVectorRates = 3;
+
+OrRefusal<double> predict_ns(const GroupContext& context) {
   NEURONC_ASSIGN(const ConvGeometry g, conv_geometry(context));
   if (!g.is_depthwise() || g.m != g.c) return refuse("not one result channel per input channel");
   if (g.r * g.s > kMaxTaps) return refuse("the window is larger than 49 taps");
@@ -40,8 +43,10 @@ OrRefusal<void> accepts(const GroupContext& context) {
     return refuse("the weights are not f32, bf16 or f16");
   }
   if (g.p * g.q == 0 || g.n == 0) return refuse("it has no elements");
-  if (g.c < context.isa.vector_bytes / 4) return refuse("fewer channels than lanes");
-  return {};
+  if (g.c < context.machine.isa.vector_bytes / 4) return refuse("fewer channels than lanes");
+  const double flops = 2.0 * static_cast<double>(g.n * g.c * g.p * g.q * g.r * g.s);
+  const HardwareModel& hardware = context.machine.hardware;
+  return hardware.launch_ns + flops / (kVectorRates * hardware.vector_flops_per_s) * 1e9;
 }
 
 Tensor pack(const ConvGeometry& g, const Tensor& weights) {
@@ -170,9 +175,9 @@ void emit_row(const Depthwise& d) {
   borders(last, g.q);
 }
 
-LoweredKernel lower(const GroupContext& context) {
-  const ConvGeometry g = *conv_geometry(context);
-  GroupEmitter e(context.module, context.graph, context.group, context.isa,
+OrRefusal<LoweredKernel> lower(const GroupContext& context) {
+  NEURONC_ASSIGN(const ConvGeometry g, conv_geometry(context));
+  GroupEmitter e(context.module, context.graph, context.group, context.machine,
                  "depthwise_" + kernel_name(context), g.n * g.p);
   const BufferId weights = e.packed_buffer("w", pack(g, *context.constant_operand(1)));
   const Index t = g.n * g.p > 1 ? e.builder().tile() : Index(0);
@@ -180,7 +185,7 @@ LoweredKernel lower(const GroupContext& context) {
                     g,
                     context.anchor_node(),
                     weights,
-                    context.isa.vector_bytes / 4,
+                    context.machine.isa.vector_bytes / 4,
                     kernel::floor_div(t, g.p),
                     kernel::mod(t, g.p)};
   emit_row(d);
@@ -197,7 +202,11 @@ DimOrder result_order(const GroupContext& context) {
 
 }  // namespace
 
-const Variant kConvDepthwise = {"conv.depthwise", accepts,      lower,
-                                operand_order,    result_order, 0.35};
+const Variant kConvDepthwise = {.name = "conv.depthwise",
+                                .predict_ns = predict_ns,
+                                .lower = lower,
+                                .operand_order = operand_order,
+                                .result_order = result_order,
+                                .prologue = no_prologue};
 
 }  // namespace neuronc

@@ -7,12 +7,13 @@
 // another memory order, the tile first copies the input rows it needs into a slab with zero
 // borders; inside it window columns and channels are consecutive, which makes one long inner loop
 // even for three channels.
-// Small integers come out exactly: products and sums are f32 fused multiply-adds.
+// Small integers come out exactly: every product is exact in f32, and so are their sums.
 #include <algorithm>
 
 #include "backend/variants/convolution/geometry.h"
-#include "backend/variants/gemm/blocks.h"
-#include "backend/variants/gemm/pack.h"
+#include "backend/variants/product/blocks.h"
+#include "backend/variants/product/pack.h"
+#include "backend/variants/product/predict.h"
 #include "backend/variants/variant.h"
 
 namespace neuronc {
@@ -32,7 +33,9 @@ struct Plan {
   bool uses_slab = false;
   int64_t channels = 0;  // input channels of a group
   int64_t columns = 0;   // result channels of a group
+  ProductStep step;
   RegisterTile tile;
+  KLoops k;
   int64_t block_rows = 0;    // result pixels in a block
   int64_t num_blocks = 0;    // of one image and group
   int64_t block_height = 0;  // with a slab: result rows in a block
@@ -41,16 +44,21 @@ struct Plan {
   int64_t num_tiles() const { return g.n * g.groups * num_blocks; }
 };
 
-// Whether the register tile can read operand 0 where it lies.
-bool is_in_memory(const GroupContext& context, const ConvGeometry& g) {
-  if (g.has_padding()) return false;
-  return !context.body.producer(context.anchor_node().operands[0]);
+// Whether the register tile can read operand 0 where it lies; before storages are settled, whether
+// it will.
+bool is_in_memory(const GroupContext& context, const Plan& plan) {
+  if (plan.g.has_padding()) return false;
+  const ValueId input = context.outer_of(context.anchor_node().operands[0]);
+  if (!input) return false;
+  const Storage& storage = context.graph.value(input).storage;
+  if (!storage || !plan.step.reads_a_in_groups()) return true;
+  return storage.dtype == plan.step.a && storage.strides[1] == 1;
 }
 
 void choose_slab_block(Plan& plan) {
   const ConvGeometry& g = plan.g;
   plan.slab_width = (g.q - 1) * g.stride_w + (g.s - 1) * g.dilation_w + 1;
-  const int64_t row_bytes = plan.slab_width * plan.channels * 4;
+  const int64_t row_bytes = plan.slab_width * plan.channels * size_bytes(plan.step.a);
   const auto slab_height = [&](int64_t rows) {
     return (rows - 1) * g.stride_h + (g.r - 1) * g.dilation_h + 1;
   };
@@ -77,7 +85,7 @@ void choose_slab_block(Plan& plan) {
 void choose_direct_block(Plan& plan) {
   const ConvGeometry& g = plan.g;
   const int64_t pixels = g.p * g.q;
-  const int64_t pixel_bytes = plan.channels * 4 * g.stride_h * g.stride_w;
+  const int64_t pixel_bytes = plan.channels * size_bytes(plan.step.a) * g.stride_h * g.stride_w;
   int64_t rows = std::max<int64_t>(kBlockBytes / std::max<int64_t>(pixel_bytes, 1), 48);
   const int64_t share = (pixels * g.n * g.groups + kMinTiles - 1) / kMinTiles;
   rows = std::min(rows, std::max<int64_t>(share, 64));
@@ -87,40 +95,58 @@ void choose_direct_block(Plan& plan) {
   plan.num_blocks = (pixels + plan.block_rows - 1) / plan.block_rows;
 }
 
+// Window columns and channels are one loop where the slab makes them consecutive, and where groups
+// of k would otherwise be padded for every window column; packing depends on the latter alone.
+KLoops choose_k_loops(const Plan& plan) {
+  const ConvGeometry& g = plan.g;
+  if (plan.uses_slab && g.dilation_w == 1) return {{g.r}, g.s * plan.channels};
+  return {{g.r, g.s}, plan.channels};
+}
+
+bool crosses_columns(const Plan& plan) {
+  const ConvGeometry& g = plan.g;
+  return g.s > 1 && g.dilation_w == 1 && plan.channels % plan.step.k_step() != 0;
+}
+
 OrRefusal<Plan> make_plan(const GroupContext& context) {
   Plan plan;
   NEURONC_ASSIGN(plan.g, conv_geometry(context));
   const ConvGeometry& g = plan.g;
   const Tensor* weights = context.constant_operand(1);
   if (weights == nullptr) return refuse("the weights are not constant");
-  if (weights->dtype() != DType::f32 && weights->dtype() != DType::bf16 &&
-      weights->dtype() != DType::f16) {
-    return refuse("the weights are not f32, bf16 or f16");
-  }
+  NEURONC_ASSIGN(plan.step,
+                 choose_step(context.machine, context.operand_dtype(0), weights->dtype()));
   if (g.p * g.q == 0 || g.n == 0 || g.c == 0 || g.m == 0) return refuse("it has no elements");
   plan.channels = g.c / g.groups;
   plan.columns = g.m / g.groups;
   if (plan.columns < 4 && g.groups > 1) return refuse("groups of fewer than 4 channels");
-  plan.tile = choose_register_tile(context.isa, g.p * g.q, plan.columns);
-  plan.uses_slab = !is_in_memory(context, g);
+  plan.tile = choose_register_tile(context.machine, plan.step, g.p * g.q, plan.columns);
+  plan.uses_slab = !is_in_memory(context, plan) || crosses_columns(plan);
   if (plan.uses_slab) {
     choose_slab_block(plan);
   } else {
     choose_direct_block(plan);
   }
+  plan.tile = choose_register_tile(context.machine, plan.step, plan.block_rows, plan.columns);
+  plan.k = choose_k_loops(plan);
   return plan;
 }
 
-OrRefusal<void> accepts(const GroupContext& context) {
-  NEURONC_TRY(make_plan(context));
-  return {};
+OrRefusal<double> predict_ns(const GroupContext& context) {
+  NEURONC_ASSIGN(const Plan plan, make_plan(context));
+  const ConvGeometry& g = plan.g;
+  ProductWork work{g.n * g.p * g.q, plan.columns, g.r * g.s * plan.channels, g.groups};
+  if (plan.uses_slab) {
+    work.copied_elements =
+        static_cast<double>(plan.num_tiles() * plan.slab_height * plan.slab_width * plan.channels);
+  }
+  return predict_product_ns(context.machine, plan.step, plan.tile, work);
 }
 
 // Lays out weights [m, c/groups, r, s] as panels whose k runs over (r, s, c).
-PackedPanels pack(const Plan& plan, const Tensor& weights, int64_t group) {
+Tensor pack(const Plan& plan, const Tensor& weights, int64_t group) {
   const ConvGeometry& g = plan.g;
-  const int64_t k = g.r * g.s * plan.channels;
-  return pack_panels(weights, k, plan.columns, plan.tile, [&](int64_t at, int64_t column) {
+  return pack_panels(weights, plan.k, plan.columns, [&](int64_t at, int64_t column) {
     const int64_t c = at % plan.channels;
     const int64_t window = at / plan.channels;
     const int64_t m = group * plan.columns + column;
@@ -129,19 +155,18 @@ PackedPanels pack(const Plan& plan, const Tensor& weights, int64_t group) {
 }
 
 // The panels of all groups behind one another.
-PackedPanels pack_groups(const Plan& plan, const Tensor& weights) {
-  PackedPanels all = pack(plan, weights, 0);
+Tensor pack_groups(const Plan& plan, const Tensor& weights) {
+  Tensor all = pack(plan, weights, 0);
   if (plan.g.groups == 1) return all;
-  std::vector<int64_t> shape = all.tensor.shape();
-  const int64_t part_bytes = all.tensor.size_bytes();
+  std::vector<int64_t> shape = all.shape();
+  const int64_t part_bytes = all.size_bytes();
   shape[0] *= plan.g.groups;
-  Tensor joined = Tensor::zeros(all.tensor.dtype(), shape);
+  Tensor joined = Tensor::zeros(all.dtype(), shape);
   for (int64_t group = 0; group < plan.g.groups; ++group) {
-    const PackedPanels part = pack(plan, weights, group);
-    std::copy_n(part.tensor.data(), part_bytes, joined.mutable_data() + group * part_bytes);
+    if (group > 0) all = pack(plan, weights, group);
+    std::copy_n(all.data(), part_bytes, joined.mutable_data() + group * part_bytes);
   }
-  all.tensor = std::move(joined);
-  return all;
+  return joined;
 }
 
 // The memory dim along which the input's channels are consecutive gets the lanes of the copy.
@@ -170,7 +195,7 @@ void emit_slab(GroupEmitter& e, const Plan& plan, ValueId input, BufferId slab, 
     const int64_t from = begin * c, to = end * c;
     const int step = plan.tile.lanes;
     const int64_t vectors_end = from + (to - from) / step * step;
-    const Register zeros = b.f32(0.0f, step), zero = b.f32(0.0f);
+    const Register zeros = b.zero({plan.step.a, step}), zero = b.zero({plan.step.a, 1});
     if (vectors_end > from) {
       e.loop({from, vectors_end, step}, [&](Index i) { b.store(slab, {row, i}, zeros); });
     }
@@ -181,7 +206,8 @@ void emit_slab(GroupEmitter& e, const Plan& plan, ValueId input, BufferId slab, 
   const auto copy_run = [&](Index row, Index column, Index channel, int n) {
     const std::vector<Index> at = g.at(image, group * c + channel, first_row + row, column);
     const LaneIndex index = LaneIndex::along(at, 1, n);
-    b.store(slab, {row, (column + Index(left)) * c + channel}, e.pull(input, index));
+    b.store(slab, {row, (column + Index(left)) * c + channel},
+            b.convert(e.pull(input, index), plan.step.a));
   };
   e.loop({0, plan.slab_height, 1}, [&](Index row) {
     if (left > 0) zero_columns(row, 0, left);
@@ -213,76 +239,67 @@ Tile current_tile(GroupEmitter& e, const Plan& plan) {
           kernel::mod(t, plan.num_blocks)};
 }
 
-// Reads pixel `row` of the block from the slab.
-void read_slab(GroupEmitter& e, const Plan& plan, BufferId slab, BlockLoops& loops) {
+// Pixels of the block in the slab.
+RowOperand slab_rows(const Plan& plan, BufferId slab) {
   const ConvGeometry& g = plan.g;
   const int64_t c = plan.channels;
-  const auto load = [&e, &g, slab, c](Index pixel, Index r, Index in_row) {
-    const Index p = kernel::floor_div(pixel, g.q), q = kernel::mod(pixel, g.q);
-    return e.builder().load(slab,
-                            {p * g.stride_h + r * g.dilation_h, q * (g.stride_w * c) + in_row});
-  };
-  if (g.dilation_w == 1) {
-    loops.k_extents = {g.r, g.s * c};
-    loops.load_a = [load](Index pixel, std::span<const Index> k) {
-      return load(pixel, k[0], k[1]);
-    };
-  } else {
-    loops.k_extents = {g.r, g.s, c};
-    loops.load_a = [load, &g, c](Index pixel, std::span<const Index> k) {
-      return load(pixel, k[0], k[1] * (g.dilation_w * c) + k[2]);
-    };
-  }
+  return {slab, 1, [&g, c](Index pixel, std::span<const Index> outer, Index inner) {
+            const Index p = kernel::floor_div(pixel, g.q), q = kernel::mod(pixel, g.q);
+            if (outer.size() > 1) inner += outer[1] * (g.dilation_w * c);
+            return std::vector<Index>{p * g.stride_h + outer[0] * g.dilation_h,
+                                      q * (g.stride_w * c) + inner};
+          }};
 }
 
-// Reads pixel `row` of the image where the input lies.
-void read_input(GroupEmitter& e, const Plan& plan, ValueId input, const Tile& at,
-                BlockLoops& loops) {
+// Pixels of the image where the input lies.
+RowOperand input_rows(GroupEmitter& e, const Plan& plan, ValueId input, const Tile& at) {
   const ConvGeometry& g = plan.g;
-  loops.k_extents = {g.r, g.s, plan.channels};
-  loops.load_a = [&e, &g, &plan, input, at](Index pixel, std::span<const Index> k) {
-    const Index p = kernel::floor_div(pixel, g.q), q = kernel::mod(pixel, g.q);
-    return e.pull(input, LaneIndex::scalar(g.at(at.image, at.group * plan.channels + k[2],
-                                                p * g.stride_h + k[0] * g.dilation_h,
-                                                q * g.stride_w + k[1] * g.dilation_w)));
-  };
+  return {e.memory_of(input)->buffer, 1,
+          [&g, &plan, at](Index pixel, std::span<const Index> outer, Index inner) {
+            const Index p = kernel::floor_div(pixel, g.q), q = kernel::mod(pixel, g.q);
+            return g.at(at.image, at.group * plan.channels + inner,
+                        p * g.stride_h + outer[0] * g.dilation_h,
+                        q * g.stride_w + outer[1] * g.dilation_w);
+          }};
 }
 
-LoweredKernel lower(const GroupContext& context) {
-  const Plan plan = *make_plan(context);
+OrRefusal<LoweredKernel> lower(const GroupContext& context) {
+  NEURONC_ASSIGN(const Plan plan, make_plan(context));
   const ConvGeometry& g = plan.g;
-  GroupEmitter e(context.module, context.graph, context.group, context.isa, kernel_name(context),
-                 plan.num_tiles());
+  GroupEmitter e(context.module, context.graph, context.group, context.machine,
+                 kernel_name(context), plan.num_tiles());
   const Node& conv = context.anchor_node();
   const ValueId input = conv.operands[0];
-  const PackedPanels panels = pack_groups(plan, *context.constant_operand(1));
-  const BufferId weights = e.packed_buffer("w", panels.tensor);
+  const BufferId weights = e.packed_buffer("w", pack_groups(plan, *context.constant_operand(1)));
   const Tile at = current_tile(e, plan);
 
   BlockLoops loops;
+  loops.step = plan.step;
   loops.tile = plan.tile;
+  loops.k = plan.k;
   loops.n = plan.columns;
   loops.block_rows = plan.block_rows;
-  loops.num_panels = panels.num_panels;
+  loops.num_panels = (plan.columns + plan.tile.columns() - 1) / plan.tile.columns();
   if (plan.uses_slab) {
     const BufferId slab =
-        e.workspace("slab", DType::f32, {plan.slab_height, plan.slab_width * plan.channels});
+        e.workspace("slab", plan.step.a, {plan.slab_height, plan.slab_width * plan.channels});
     const Index first = at.block * (plan.block_height * g.stride_h) - Index(g.pad_top);
     emit_slab(e, plan, input, slab, at.image, at.group, first);
     loops.num_rows = plan.block_rows;
     loops.first_row = Index(0);
-    read_slab(e, plan, slab, loops);
+    loops.a = slab_rows(plan, slab);
   } else {
     loops.num_rows = g.p * g.q;
     loops.first_row = at.block * plan.block_rows;
-    read_input(e, plan, input, at, loops);
+    loops.a = input_rows(e, plan, input, at);
   }
-  loops.load_b = [&](Index panel, int active, Index k) {
-    Values columns =
-        load_panel(e, weights, panels, plan.tile, at.group * panels.num_panels + panel, k);
-    columns.resize(std::min<size_t>(
-        columns.size(), static_cast<size_t>((active + plan.tile.lanes - 1) / plan.tile.lanes)));
-    return columns;
+  const int64_t group_columns = num_panels(plan.columns) * kPanelColumns;
+  loops.load_b = [&](Index panel, int vectors, Index group) {
+    return load_panel(e, weights, plan.step, at.group * group_columns + panel * plan.tile.columns(),
+                      group, vectors, plan.tile.lanes);
+  };
+  loops.prefetch = [&](Index panel, Index line) {
+    prefetch_panel(e, weights, plan.step, at.group * group_columns + panel * plan.tile.columns(), line);
   };
   loops.store = [&](Index row, Index column, int active, Register sum) {
     // Rows of a slab count from its block.
@@ -311,8 +328,25 @@ DimOrder result_order(const GroupContext& context) {
   return channels_last(context.result_shape().size());
 }
 
+// The direct variant copies what is not in memory as it wants it before it multiplies.
+OrRefusal<void> prologue(const Module& module, const Graph& graph, const Node& conv,
+                         size_t operand) {
+  if (operand != 0) return refuse("the operand is read more than once");
+  const Type& x = graph.type(conv.operands[0]);
+  const bool has_slab = conv.view().i64("group") == 1 && (x.rank() == 3 || x.rank() == 4) &&
+                        module.constant_of(graph, conv.operands[1]) != nullptr &&
+                        carrier_of(x.dtype) == DType::f32;
+  if (has_slab) return {};
+  return refuse("the convolution reads its operand once per tap");
+}
+
 }  // namespace
 
-const Variant kConvDirect = {"conv.direct", accepts, lower, operand_order, result_order, 0.8};
+const Variant kConvDirect = {.name = "conv.direct",
+                             .predict_ns = predict_ns,
+                             .lower = lower,
+                             .operand_order = operand_order,
+                             .result_order = result_order,
+                             .prologue = prologue};
 
 }  // namespace neuronc

@@ -1,12 +1,15 @@
 // Matrix product of two computed operands, as in attention.
 //
-// A tile is a batch. Where columns of b are consecutive in memory the register tile reads them as
-// they lie; otherwise each panel is first gathered into scratch, which is also where a transpose or
-// elementwise work on b is done.
+// A tile is a batch. Where rows of b are read as they lie (f32, columns consecutive) the register
+// tile does so; otherwise each panel is first packed into scratch (run_time_pack.h), which is also
+// where a transpose or elementwise work on b is done.
 #include <algorithm>
 
-#include "backend/variants/gemm/blocks.h"
 #include "backend/variants/matmul/problem.h"
+#include "backend/variants/product/blocks.h"
+#include "backend/variants/product/pack.h"
+#include "backend/variants/product/predict.h"
+#include "backend/variants/product/run_time_pack.h"
 
 namespace neuronc {
 namespace {
@@ -17,110 +20,92 @@ using kernel::Values;
 
 struct Plan {
   MatmulProblem problem;
+  ProductStep step;
   RegisterTile tile;
 };
 
 OrRefusal<Plan> make_plan(const GroupContext& context) {
   Plan plan;
   NEURONC_ASSIGN(plan.problem, matmul_problem(context));
-  plan.tile = choose_register_tile(context.isa, plan.problem.m, plan.problem.n);
+  // What is computed is widened to f32 where both operands are not bf16 on a machine for it.
+  NEURONC_ASSIGN(plan.step,
+                 choose_step(context.machine, context.operand_dtype(0), context.operand_dtype(1)));
+  if (plan.step.kind != StepKind::dot_bf16) plan.step = ProductStep();
+  plan.tile = choose_register_tile(context.machine, plan.step, plan.problem.m, plan.problem.n);
   if (plan.tile.vectors > 4) plan.tile.vectors = 4;
   return plan;
 }
 
-OrRefusal<void> accepts(const GroupContext& context) {
-  NEURONC_TRY(make_plan(context));
-  return {};
-}
-
-int active_vectors(const RegisterTile& tile, int active) {
-  return std::min(tile.vectors, (active + tile.lanes - 1) / tile.lanes);
+OrRefusal<double> predict_ns(const GroupContext& context) {
+  NEURONC_ASSIGN(const Plan plan, make_plan(context));
+  const MatmulProblem& p = plan.problem;
+  const ProductWork work{p.m, p.n, p.k, p.num_batches(),
+                         static_cast<double>(p.n * p.k * p.num_batches())};
+  return predict_product_ns(context.machine, plan.step, plan.tile, work);
 }
 
 // Reads b where it lies.
 void read_columns(GroupEmitter& e, const Plan& plan, const std::vector<Index>& batch, ValueId b,
                   BlockLoops& loops) {
-  loops.load_b = [&e, &plan, batch, b](Index panel, int active, Index k) {
+  loops.load_b = [&e, &plan, batch, b](Index panel, int vectors, Index k) {
     Values columns;
-    for (int v = 0; v < active_vectors(plan.tile, active); ++v) {
-      const Index column = panel * plan.tile.columns() + Index(v * plan.tile.lanes);
+    for (int v = 0; v < vectors; ++v) {
+      const int64_t done = v * plan.tile.lanes;
+      const Index column = panel * plan.tile.columns() + Index(done);
+      // Only the last panel, which is emitted on its own, has fewer columns.
+      const int64_t left = panel.is_constant()
+                               ? plan.problem.n - panel.constant() * plan.tile.columns() - done
+                               : plan.tile.lanes;
       columns.push_back(
           e.pull(b, LaneIndex::along(plan.problem.b_at(batch, k, column),
                                      plan.problem.b_column_dim(), plan.tile.lanes,
-                                     std::min(plan.tile.lanes, active - v * plan.tile.lanes))));
+                                     static_cast<int>(std::min<int64_t>(plan.tile.lanes, left)))));
     }
     return columns;
   };
 }
 
-// Gathers each panel of b into scratch before its rows.
-void gather_columns(GroupEmitter& e, const Plan& plan, const std::vector<Index>& batch, ValueId b,
-                    BlockLoops& loops) {
-  const MatmulProblem& problem = plan.problem;
-  const int columns = plan.tile.columns();
-  const BufferId panel_buffer = e.workspace("b", DType::f32, {problem.k, columns});
-  const auto whole = static_cast<int64_t>(problem.n / columns);
-  loops.begin_panel = [&e, &plan, batch, b, panel_buffer, whole](Index panel) {
-    const MatmulProblem& p = plan.problem;
-    const int lanes = plan.tile.lanes;
-    // The last, partial panel is emitted on its own with a constant index.
-    const bool is_tail = panel.is_constant() && panel.constant() == whole;
-    const int active = is_tail ? static_cast<int>(p.n % plan.tile.columns()) : plan.tile.columns();
-    e.loop({0, p.k, 1}, [&](Index k) {
-      for (int v = 0; v < active_vectors(plan.tile, active); ++v) {
-        const Index column = panel * plan.tile.columns() + Index(v * lanes);
-        const LaneIndex at = LaneIndex::along(p.b_at(batch, k, column), p.b_column_dim(), lanes,
-                                              std::min(lanes, active - v * lanes));
-        e.builder().store(panel_buffer, {k, Index(v * lanes)}, e.pull(b, at));
-      }
-    });
-  };
-  loops.load_b = [&e, &plan, panel_buffer](Index, int active, Index k) {
-    Values registers;
-    for (int v = 0; v < active_vectors(plan.tile, active); ++v) {
-      registers.push_back(
-          e.builder().load(panel_buffer, {k, Index(v * plan.tile.lanes)}, plan.tile.lanes));
-    }
-    return registers;
-  };
-}
-
-LoweredKernel lower(const GroupContext& context) {
-  const Plan plan = *make_plan(context);
+OrRefusal<LoweredKernel> lower(const GroupContext& context) {
+  NEURONC_ASSIGN(const Plan plan, make_plan(context));
   const MatmulProblem& problem = plan.problem;
   const int64_t num_tiles = problem.num_batches();
-  GroupEmitter e(context.module, context.graph, context.group, context.isa, kernel_name(context),
-                 num_tiles);
+  GroupEmitter e(context.module, context.graph, context.group, context.machine,
+                 kernel_name(context), num_tiles);
   const Node& anchor = context.anchor_node();
-  const ValueId a = anchor.operands[0], b = anchor.operands[1];
+  const ValueId b = anchor.operands[1];
   const std::vector<Index> batch =
       problem.batch_index(num_tiles > 1 ? e.builder().tile() : Index(0));
 
   BlockLoops loops;
+  loops.step = plan.step;
   loops.tile = plan.tile;
+  loops.k.inner = problem.k;
   loops.n = problem.n;
   loops.num_rows = problem.m;
   loops.block_rows = problem.m;
   loops.num_panels = (problem.n + plan.tile.columns() - 1) / plan.tile.columns();
-  loops.k_extents = {problem.k};
   const auto at_row = [&problem, batch](Index row, Index k) { return problem.a_at(batch, row, k); };
-  if (e.producer(a)) {
-    const BufferId block = e.workspace("a", DType::f32, {problem.m, problem.k});
-    copy_rows(e, anchor, problem, block, at_row, Index(0), problem.m, problem.m, plan.tile.lanes);
-    loops.load_a = [&e, block](Index row, std::span<const Index> k) {
-      return e.builder().load(block, {row, k[0]});
-    };
-  } else {
-    loops.load_a = [&e, a, at_row](Index row, std::span<const Index> k) {
-      return e.pull(a, LaneIndex::scalar(at_row(row, k[0])));
-    };
-  }
+  loops.a = matmul_rows(e, anchor, problem, plan.step, at_row, Index(0), problem.m, problem.m);
   const auto memory = e.memory_of(b);
-  const bool is_consecutive = memory && memory->strides[problem.b_column_dim()] == 1;
-  if (is_consecutive) {
+  const bool is_read_in_place =
+      plan.step.kind == StepKind::fma && memory && memory->strides[problem.b_column_dim()] == 1;
+  if (is_read_in_place) {
     read_columns(e, plan, batch, b, loops);
   } else {
-    gather_columns(e, plan, batch, b, loops);
+    const RunTimeOperand operand{
+        b,
+        problem.b_k_dim(),
+        problem.b_column_dim(),
+        problem.k,
+        problem.n,
+        [&problem, batch](Index k, Index column) { return problem.b_at(batch, k, column); }};
+    const BufferId panel_buffer = run_time_panel(e, plan.step, plan.tile, operand);
+    loops.begin_panel = [&e, &plan, operand, panel_buffer](Index panel) {
+      pack_at_run_time(e, plan.step, plan.tile, operand, panel, panel_buffer);
+    };
+    loops.load_b = [&e, &plan, panel_buffer](Index, int vectors, Index group) {
+      return load_panel(e, panel_buffer, plan.step, Index(0), group, vectors, plan.tile.lanes);
+    };
   }
   loops.store = [&](Index row, Index column, int active, Register sum) {
     store_matmul_result(e, anchor, problem, batch, row, column, active, sum);
@@ -131,6 +116,11 @@ LoweredKernel lower(const GroupContext& context) {
 
 }  // namespace
 
-const Variant kMatmulDynamic = {"matmul.dynamic", accepts, lower, no_order, no_result_order, 0.6};
+const Variant kMatmulDynamic = {.name = "matmul.dynamic",
+                                .predict_ns = predict_ns,
+                                .lower = lower,
+                                .operand_order = no_order,
+                                .result_order = no_result_order,
+                                .prologue = matmul_prologue};
 
 }  // namespace neuronc

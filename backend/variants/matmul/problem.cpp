@@ -84,16 +84,35 @@ void store_matmul_result(GroupEmitter& emitter, const Node& anchor, const Matmul
   emitter.store_results(at);
 }
 
-void copy_rows(GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem,
-               kernel::BufferId block,
-               const std::function<std::vector<Index>(Index row, Index k)>& at, Index first,
-               int64_t rows, int64_t end, int lanes) {
+namespace {
+
+bool lies_as_read(GroupEmitter& emitter, const MatmulProblem& problem, const ProductStep& step,
+                  ValueId a) {
+  if (emitter.producer(a)) return false;
+  const auto memory = emitter.memory_of(a);
+  if (!memory) return false;
+  if (!step.reads_a_in_groups()) return carrier_of(memory->dtype) == DType::f32;
+  return memory->dtype == step.a && (problem.k == 1 || memory->strides[problem.a_k_dim()] == 1);
+}
+
+}  // namespace
+
+RowOperand matmul_rows(GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem,
+                       const ProductStep& step,
+                       const std::function<std::vector<Index>(Index row, Index k)>& at, Index first,
+                       int64_t rows, int64_t end) {
   const ValueId a = anchor.operands[0];
-  const size_t k_dim = problem.a_shape.size() - (problem.transpose_a ? 2 : 1);
+  const size_t k_dim = problem.a_k_dim();
+  if (lies_as_read(emitter, problem, step, a)) {
+    return {emitter.memory_of(a)->buffer, static_cast<int>(k_dim),
+            [at](Index row, std::span<const Index>, Index k) { return at(row, k); }};
+  }
+  const kernel::BufferId block = emitter.workspace("a", step.a, {rows, problem.k});
+  const int lanes = emitter.vector_lanes(DType::f32);
   const int64_t whole = problem.k / lanes * lanes;
   const auto copy = [&](Index i, Index k, int n) {
     const Register value = emitter.pull(a, LaneIndex::along(at(first + i, k), k_dim, n));
-    emitter.builder().store(block, {i, k}, value);
+    emitter.builder().store(block, {i, k}, emitter.builder().convert(value, step.a));
   };
   emitter.loop({0, rows, 1}, [&](Index i) {
     emitter.when({{first + i, 0, end}}, [&] {
@@ -103,6 +122,20 @@ void copy_rows(GroupEmitter& emitter, const Node& anchor, const MatmulProblem& p
       }
     });
   });
+  return {block, 1, [first](Index row, std::span<const Index>, Index k) {
+            return std::vector<Index>{row - first, k};
+          }};
+}
+
+OrRefusal<void> matmul_prologue(const Module&, const Graph& graph, const Node& anchor,
+                                size_t operand) {
+  if (operand != 0) return refuse("the operand is read more than once");
+  const Type& x = graph.type(anchor.operands[0]);
+  if (x.rank() >= 2 && carrier_of(x.dtype) == DType::f32 &&
+      graph.type(anchor.operands[1]).rank() >= 2) {
+    return {};
+  }
+  return refuse("the product reads its operand once per column");
 }
 
 }  // namespace neuronc

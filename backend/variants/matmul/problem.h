@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "backend/lower/emitter.h"
+#include "backend/variants/product/tile.h"
 #include "backend/variants/variant.h"
 
 namespace neuronc {
@@ -25,6 +25,8 @@ struct MatmulProblem {
                                   kernel::Index k) const;
   std::vector<kernel::Index> b_at(const std::vector<kernel::Index>& batch, kernel::Index k,
                                   kernel::Index n) const;
+  size_t a_k_dim() const { return a_shape.size() - (transpose_a ? 2 : 1); }
+  size_t b_k_dim() const { return b_shape.size() - (transpose_b ? 1 : 2); }
   size_t b_column_dim() const { return b_shape.size() - (transpose_b ? 2 : 1); }
 };
 
@@ -36,10 +38,17 @@ void store_matmul_result(GroupEmitter& emitter, const Node& anchor, const Matmul
                          const std::vector<kernel::Index>& batch, kernel::Index m, kernel::Index n,
                          int active, Register sum);
 
-// Copies rows [first, first + rows) of a into `block` [rows, k]; rows past `end` are left alone.
-void copy_rows(
-    GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem, kernel::BufferId block,
+// The rows of a as the register tile reads them: rows `first` to `first + rows` of the list of all
+// rows of all batches, of which there are `end`. Where they lie if memory order and dtype suit the
+// step, otherwise copied to scratch first, which is also where elementwise work on a is done.
+RowOperand matmul_rows(
+    GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem,
+    const ProductStep& step,
     const std::function<std::vector<kernel::Index>(kernel::Index row, kernel::Index k)>& at,
-    kernel::Index first, int64_t rows, int64_t end, int lanes);
+    kernel::Index first, int64_t rows, int64_t end);
+
+// Whether a matmul-like anchor does elementwise work on a once per element: a has rows.
+OrRefusal<void> matmul_prologue(const Module& module, const Graph& graph, const Node& anchor,
+                                size_t operand);
 
 }  // namespace neuronc

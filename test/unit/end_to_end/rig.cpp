@@ -72,16 +72,17 @@ std::vector<std::byte> compile_to_neff(const Module& source, int num_cores, int 
   const bool is_run = run_pipeline(module, *pipeline, context, runner).has_value();
   INFO(diagnostics.to_text());
   REQUIRE(is_run);
-  CompileModuleOptions options;
-  options.opt_level = opt_level;
-  auto compiled = compile_module(module, options, diagnostics);
+  auto hardware = load_hardware_model("host", diagnostics);
+  REQUIRE(hardware);
+  const Machine machine{*describe("x86-64-v3"), *hardware, {.opt_level = opt_level}};
+  auto compiled = compile_module(module, machine, {}, diagnostics);
   INFO(to_text(module));
   INFO(diagnostics.to_text());
   REQUIRE(compiled);
   NeffContents contents;
   contents.name = module.name;
   contents.compiler_version = "test";
-  contents.json = neff_json(*compiled, {});
+  contents.json = neff_json({&*compiled, 1}, {});
   contents.host_nir = compiled->host_nir;
   if (!compiled->host_nirc.empty()) {
     contents.more.push_back({"host.nirc", std::as_bytes(std::span(compiled->host_nirc))});

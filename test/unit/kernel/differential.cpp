@@ -207,7 +207,7 @@ void check_same_bits(const std::vector<Case>& cases) {
   for (const char* cpu : {"x86-64-v2", "x86-64-v3", "x86-64-v4", "native"}) {
     if (!runs_here(cpu)) continue;
     for (int opt_level : {0, 2}) {
-      const auto elf = compile_kernels(symbols, CodegenOptions{cpu, opt_level, 1});
+      const auto elf = compile_kernels(symbols, CodegenOptions{*describe(cpu), opt_level, 1});
       INFO(cpu << " -O" << opt_level << ": " << (elf ? "" : elf.error().reason));
       REQUIRE(elf.has_value());
       const LoadedCode code(*elf);

@@ -98,7 +98,7 @@ KernelFunction LoadedCode::function(const std::string& name) const {
 std::vector<std::byte> compile_one(const kernel::Kernel& kernel, std::string_view cpu,
                                    int opt_level) {
   const KernelSymbol symbol{&kernel, kernel.name, {}};
-  auto elf = compile_kernels({&symbol, 1}, CodegenOptions{std::string(cpu), opt_level, 1});
+  auto elf = compile_kernels({&symbol, 1}, CodegenOptions{*describe(cpu), opt_level, 1});
   if (!elf) FAIL(elf.error().reason);
   return *std::move(elf);
 }

@@ -1,5 +1,5 @@
 // Implements blocks.h.
-#include "backend/variants/gemm/blocks.h"
+#include "backend/variants/product/blocks.h"
 
 #include <algorithm>
 
@@ -10,17 +10,21 @@ using kernel::Values;
 
 namespace {
 
+constexpr int64_t kLineBytes = 64;
+
 // `rows` rows from `row`, against one panel of which `active` columns exist.
 void emit_tile(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int active, Index row,
                int rows) {
   const RegisterTile& tile = loops.tile;
   MicroKernel micro;
+  micro.step = loops.step;
   micro.rows = rows;
-  micro.vectors = std::min(tile.vectors, (active + tile.lanes - 1) / tile.lanes);
+  micro.vectors = tile.active_vectors(active);
   micro.lanes = tile.lanes;
-  micro.k_extents = loops.k_extents;
-  micro.load_a = [&](int i, std::span<const Index> k) { return loops.load_a(row + Index(i), k); };
-  micro.load_b = [&](Index k) { return loops.load_b(panel, active, k); };
+  micro.first_row = row;
+  micro.k = &loops.k;
+  micro.a = &loops.a;
+  micro.load_b = [&](Index group) { return loops.load_b(panel, micro.vectors, group); };
   const Values sums = emit_micro_kernel(emitter, micro);
   // Column by column, so that operands that vary along columns alone are loaded once.
   for (int v = 0; v < micro.vectors; ++v) {
@@ -32,6 +36,21 @@ void emit_tile(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int 
   }
 }
 
+// A row tile's share of the panel behind `panel`.
+void prefetch_next(GroupEmitter& emitter, const BlockLoops& loops, Index panel, Index row_tile,
+                   int64_t num_row_tiles) {
+  if (!loops.prefetch || num_row_tiles < 2) return;
+  const int64_t row_bytes =
+      int64_t{loops.step.row_elements()} * size_bytes(loops.step.b) * loops.tile.columns() /
+      kPanelColumns;
+  const int64_t num_lines =
+      (loops.k.num_groups(loops.step.k_step()) * row_bytes + kLineBytes - 1) / kLineBytes;
+  const int64_t share = (num_lines + num_row_tiles - 1) / num_row_tiles;
+  emitter.loop({0, share, 1}, [&](Index line) {
+    loops.prefetch(panel + Index(1), row_tile * share + line);
+  });
+}
+
 void emit_rows(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int active) {
   const int rows = loops.tile.rows;
   const int64_t whole_tiles = loops.num_rows / rows;
@@ -41,6 +60,7 @@ void emit_rows(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int 
   if (loops.begin_panel) loops.begin_panel(panel);
   const auto body = [&](Index i) {
     const Index row = loops.first_row + i * rows;
+    prefetch_next(emitter, loops, panel, i, tiles_per_block);
     emit_tile(emitter, loops, panel, active, row, rows);
   };
   if (is_one_block) {

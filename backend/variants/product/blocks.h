@@ -2,30 +2,34 @@
 //
 //   for panel: for micro tile of the block: accumulate; hand each row's registers to the epilogue
 //
-// The panel stays in the nearest cache while the block's rows pass by.
+// The panel stays in the nearest cache while the block's rows pass by; each micro tile asks for its
+// share of the next panel, so that weights come from memory while the core multiplies.
 #pragma once
 
 #include <functional>
 
-#include "backend/variants/gemm/microkernel.h"
+#include "backend/variants/product/tile.h"
 
 namespace neuronc {
 
 struct BlockLoops {
+  ProductStep step;
   RegisterTile tile;
+  KLoops k;
+  RowOperand a;             // rows of the whole problem
   int64_t n = 0;            // columns
   kernel::Index first_row;  // of the block, in rows of the whole problem
   int64_t block_rows = 0;   // rows per block
   int64_t num_rows = 0;     // of the whole problem; rows past it do not exist
   kernel::Index first_panel = 0;
-  int64_t num_panels = 0;  // panels this tile computes; past the last panel they do not exist
-  std::vector<int64_t> k_extents;
-  // One f32 of a at row `row` of the whole problem.
-  std::function<Register(kernel::Index row, std::span<const kernel::Index> k)> load_a;
+  int64_t num_panels = 0;  // runs of tile.columns() that this tile computes
   // Called once per panel, before its rows.
   std::function<void(kernel::Index panel)> begin_panel;
-  // The registers of b; `active` columns of the panel exist.
-  std::function<kernel::Values(kernel::Index panel, int active, kernel::Index k)> load_b;
+  // `vectors` registers of b at row `group`, from the panel's first column on.
+  std::function<kernel::Values(kernel::Index panel, int vectors, kernel::Index group)> load_b;
+  // Hints that line `line` (64 bytes) of b from the panel's first column on will be read; lines may
+  // run past the end. None: b is not worth it.
+  std::function<void(kernel::Index panel, kernel::Index line)> prefetch;
   // One register of results: row, first column, lanes that exist.
   std::function<void(kernel::Index row, kernel::Index column, int active, Register)> store;
 };

@@ -1,0 +1,24 @@
+// The machine that code is made for: made once, passed as a value.
+#pragma once
+
+#include "backend/isa.h"
+#include "ir/hardware_model.h"
+
+namespace neuronc {
+
+// Options that change the code of a kernel.
+struct CodeOptions {
+  int opt_level = 2;       // 0: no optimisation, 2: the pipeline
+  bool is_strict = false;  // --numerics strict: no variant whose sums differ in kind
+};
+
+struct Machine {
+  Isa isa;
+  HardwareModel hardware;
+  CodeOptions code;
+
+  // Lanes of a full register of `bytes` wide elements.
+  int lanes(int bytes) const { return isa.vector_bytes / bytes; }
+};
+
+}  // namespace neuronc

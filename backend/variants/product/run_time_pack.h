@@ -1,0 +1,29 @@
+// Packs one panel of a computed right operand into scratch, in the form of pack.h.
+//
+//   columns consecutive in memory: rows of k are interleaved by groups
+//   k consecutive (a transposed operand): words of one group of k are transposed in registers
+//   otherwise: element by element
+#pragma once
+
+#include <functional>
+
+#include "backend/variants/product/tile.h"
+
+namespace neuronc {
+
+struct RunTimeOperand {
+  ValueId value;
+  size_t k_dim = 0, column_dim = 0;  // of `value`
+  int64_t k = 0, n = 0;
+  std::function<std::vector<kernel::Index>(kernel::Index k, kernel::Index column)> at;
+};
+
+// Scratch for tile.columns() columns.
+kernel::BufferId run_time_panel(GroupEmitter& emitter, const ProductStep& step,
+                                const RegisterTile& tile, const RunTimeOperand& operand);
+
+// Fills `buffer` with columns panel * tile.columns() and on; those past n are zero.
+void pack_at_run_time(GroupEmitter& emitter, const ProductStep& step, const RegisterTile& tile,
+                      const RunTimeOperand& operand, kernel::Index panel, kernel::BufferId buffer);
+
+}  // namespace neuronc

@@ -1,0 +1,112 @@
+// Implements step.h.
+#include "backend/variants/product/step.h"
+
+#include "ir/base/check.h"
+
+namespace neuronc {
+
+using kernel::BufferId;
+using kernel::Builder;
+using kernel::Index;
+using kernel::Values;
+using kernel::ValueType;
+
+int k_group(DType b) {
+  if (b == DType::bf16) return 2;
+  return size_bytes(b) == 1 ? 4 : 1;
+}
+
+int ProductStep::k_step() const { return k_group(b); }
+
+OrRefusal<ProductStep> choose_step(const Machine& machine, DType a, DType b) {
+  ProductStep step;
+  step.b = b;
+  switch (b) {
+    case DType::f32:
+    case DType::f16:
+      if (carrier_of(a) != DType::f32) break;
+      return step;
+    case DType::bf16:
+      if (carrier_of(a) != DType::f32) break;
+      step.kind = StepKind::widen_bf16;
+      if (machine.isa.has_avx512_bf16 && a == DType::bf16) {
+        step.kind = StepKind::dot_bf16;
+        step.a = DType::bf16;
+      }
+      return step;
+    default:
+      break;
+  }
+  return refuse("products of " + std::string(name(a)) + " and " + std::string(name(b)) +
+                " have no step");
+}
+
+Values prepare_b(Builder& b, const ProductStep& step, const Values& rows) {
+  Values prepared;
+  for (const Register& row : rows) {
+    if (step.kind == StepKind::fma) {
+      prepared.push_back(b.convert(row, DType::f32));
+    } else if (step.kind == StepKind::widen_bf16) {
+      const Register words = b.bitcast(row, DType::u32);
+      prepared.push_back(b.bf16_low_to_f32(words));
+      prepared.push_back(b.bf16_high_to_f32(words));
+    } else {
+      prepared.push_back(row);
+    }
+  }
+  return prepared;
+}
+
+namespace {
+
+// `count` of the 2 or 4 elements of a word, the others 0.
+Register load_word(Builder& b, const ProductStep& step, BufferId buffer,
+                   const std::vector<Index>& index, int lane_dim, int count) {
+  const int k_step = step.k_step();
+  if (count == k_step) {
+    return b.bitcast(b.load(buffer, index, kernel::Lanes{k_step, lane_dim}), DType::u32);
+  }
+  Register word;
+  for (int j = 0; j < count; ++j) {
+    std::vector<Index> at = index;
+    at[static_cast<size_t>(lane_dim)] += Index(j);
+    const DType bits = step.a == DType::bf16 ? DType::u16 : DType::u8;
+    Register part = b.convert(b.bitcast(b.load(buffer, at), bits), DType::u32);
+    if (j > 0) part = b.shl(part, j * 8 * size_bytes(step.a));
+    word = j == 0 ? part : b.bit_or(word, part);
+  }
+  return word;
+}
+
+}  // namespace
+
+Values load_a(Builder& b, const ProductStep& step, BufferId buffer, std::vector<Index> index,
+              int lane_dim, int count, int lanes) {
+  if (step.reads_a_in_groups()) {
+    const Register word = load_word(b, step, buffer, index, lane_dim, count);
+    return {b.bitcast(b.splat(word, lanes), ValueType{step.a, lanes * step.k_step()})};
+  }
+  Values values;
+  for (int j = 0; j < count; ++j) {
+    values.push_back(b.splat(b.convert(b.load(buffer, index), DType::f32), lanes));
+    index[static_cast<size_t>(lane_dim)] += Index(1);
+  }
+  return values;
+}
+
+Register multiply(Builder& b, const ProductStep& step, const Values& a, const Values& prepared,
+                  size_t v, Register acc) {
+  switch (step.kind) {
+    case StepKind::fma:
+      return b.fma(a[0], prepared[v], acc);
+    case StepKind::widen_bf16:
+      if (a.size() > 1) acc = b.fma(a[1], prepared[2 * v + 1], acc);
+      return b.fma(a[0], prepared[2 * v], acc);
+    case StepKind::dot_bf16:
+    case StepKind::dot_bytes:
+      return b.dot(acc, a[0], prepared[v]);
+  }
+  NEURONC_UNREACHABLE("no such step");
+}
+
+}  // namespace neuronc
