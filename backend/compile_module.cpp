@@ -104,8 +104,8 @@ Expected<CompiledModel> compile_module(const Module& partitioned, const Machine&
   compiled.constants = lowered.constants.take_tensors();
   measure_memory(compiled);
   clock.end("plan-memory");
-  NEURONC_ASSIGN(compiled.code,
-                 generate_code(lowered.kernels, machine, location, compiled.phases, diagnostics));
+  NEURONC_ASSIGN(compiled.code, generate_code(lowered.kernels, machine, options, location,
+                                              compiled.phases, diagnostics));
   compiled.kernel_text = kernels_text(lowered.kernels);
   return compiled;
 }

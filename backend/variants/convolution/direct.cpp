@@ -299,7 +299,8 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
                       group, vectors, plan.tile.lanes);
   };
   loops.prefetch = [&](Index panel, Index line) {
-    prefetch_panel(e, weights, plan.step, at.group * group_columns + panel * plan.tile.columns(), line);
+    prefetch_panel(e, weights, plan.step, at.group * group_columns + panel * plan.tile.columns(),
+                   line);
   };
   loops.store = [&](Index row, Index column, int active, Register sum) {
     // Rows of a slab count from its block.

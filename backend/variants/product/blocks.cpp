@@ -40,15 +40,13 @@ void emit_tile(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int 
 void prefetch_next(GroupEmitter& emitter, const BlockLoops& loops, Index panel, Index row_tile,
                    int64_t num_row_tiles) {
   if (!loops.prefetch || num_row_tiles < 2) return;
-  const int64_t row_bytes =
-      int64_t{loops.step.row_elements()} * size_bytes(loops.step.b) * loops.tile.columns() /
-      kPanelColumns;
+  const int64_t row_bytes = int64_t{loops.step.row_elements()} * size_bytes(loops.step.b) *
+                            loops.tile.columns() / kPanelColumns;
   const int64_t num_lines =
       (loops.k.num_groups(loops.step.k_step()) * row_bytes + kLineBytes - 1) / kLineBytes;
   const int64_t share = (num_lines + num_row_tiles - 1) / num_row_tiles;
-  emitter.loop({0, share, 1}, [&](Index line) {
-    loops.prefetch(panel + Index(1), row_tile * share + line);
-  });
+  emitter.loop({0, share, 1},
+               [&](Index line) { loops.prefetch(panel + Index(1), row_tile * share + line); });
 }
 
 void emit_rows(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int active) {
