@@ -147,13 +147,17 @@ class Attention {
       score = mask.type.dtype == DType::boolean ? b_.select(mask, score, hidden)
                                                 : b_.add(score, b_.convert(mask, carrier_));
     }
-    if (op.i64("is_causal") != 0) {
-      const Register last = b_.index_value(query_ + Index(num_past_));
-      score = b_.select(b_.gt(b_.index_value(key), last), hidden, score);
-    }
+    Register count = b_.i64(0);
     if (node_.has_operand(kNumKeys)) {
-      const Register count = e_.pull(node_.operands[kNumKeys], LaneIndex::scalar({batch_}));
+      count = e_.pull(node_.operands[kNumKeys], LaneIndex::scalar({batch_}));
       score = b_.select(b_.ge(b_.index_value(key), count), hidden, score);
+    }
+    if (op.i64("is_causal") != 0) {
+      Register last = b_.index_value(query_ + Index(num_past_));
+      if (node_.has_operand(kNumKeys) && !node_.has_operand(kPastKey)) {
+        last = b_.add(last, b_.sub(count, b_.i64(q_.length)));
+      }
+      score = b_.select(b_.gt(b_.index_value(key), last), hidden, score);
     }
     return score;
   }

@@ -26,6 +26,11 @@ const Lowering& lowering_of(Op op) {
     add_region_lowerings(table);
     add_sampling_lowerings(table);
     add_spectral_lowerings(table);
+    add_deform_columns_lowerings(table);
+    add_label_encoder_lowerings(table);
+    add_linear_attention_lowerings(table);
+    add_tensor_scatter_lowerings(table);
+    add_tree_ensemble_lowerings(table);
     return table;
   }();
   return kTable[static_cast<size_t>(op)];

@@ -54,6 +54,11 @@ void add_loss_lowerings(LoweringTable& table);
 void add_region_lowerings(LoweringTable& table);
 void add_sampling_lowerings(LoweringTable& table);
 void add_spectral_lowerings(LoweringTable& table);
+void add_deform_columns_lowerings(LoweringTable& table);
+void add_label_encoder_lowerings(LoweringTable& table);
+void add_linear_attention_lowerings(LoweringTable& table);
+void add_tensor_scatter_lowerings(LoweringTable& table);
+void add_tree_ensemble_lowerings(LoweringTable& table);
 
 inline Lowering& row(LoweringTable& table, Op op) { return table[static_cast<size_t>(op)]; }
 

@@ -308,8 +308,16 @@ ValueId grown_cache(NodeContext& node, const Group& g, ValueId past, ValueId nex
   const ValueId fresh = heads_first(node, next, g.kv_heads);
   const int64_t old = length_of(node, past, 2);
   if (old == 0 && g.keys == g.queries) return fresh;
-  node.unsupported("it is given a cache of keys");
-  return fresh;
+  const DType dtype = node.dtype_of(fresh);
+  const int64_t missing = g.keys - old;
+  ValueId room = past;
+  if (old == 0) {
+    room = node.emit(Op::expand,
+                     {node.scalar(dtype, 0), node.ints({g.batch, g.kv_heads, g.keys, g.size})});
+  } else if (missing > 0) {
+    room = node.emit(Op::pad, {past, node.ints({0, 0, 0, 0, 0, 0, missing, 0})});
+  }
+  return node.emit(Op::tensor_scatter, {room, fresh, g.begins}, {{"axis", int64_t{2}}});
 }
 
 // A key that scores what `sink` says (0 for a smooth softmax) and has no value: it takes a share of

@@ -159,9 +159,71 @@ void import_loop(NodeContext& node, const Rule&) {
                                    node.num_outputs(), only(std::move(graph))));
 }
 
-// Opset 8 had a batch axis and sequence lengths.
+// Opset 8 had a batch axis in front, and lengths of each entry's sequence: a scan per entry.
+void import_scan_8(NodeContext& node, const Rule&) {
+  const auto body = node.body("body");
+  const int64_t num_scans = node.i64("num_scan_inputs", 0);
+  const auto num_inputs = static_cast<int64_t>(node.num_inputs()) - 1;
+  if (node.failed()) return;
+  if (num_scans < 1 || num_scans > num_inputs) {
+    return node.invalid("attribute `num_scan_inputs` does not fit its inputs");
+  }
+  if (node.has_input(0)) return node.unsupported("its sequences have lengths of their own");
+  const std::vector<int64_t> shape = node.shape(node.input(node.num_inputs() - 1));
+  if (node.failed()) return;
+  if (shape.empty() || shape[0] < 1) return node.unsupported("its batch is empty");
+  const auto num_states = static_cast<size_t>(num_inputs - num_scans);
+  const auto captures = node.bodies().captures(node, {*body});
+  std::vector<std::vector<ValueId>> outputs(node.num_outputs());
+  for (int64_t entry = 0; entry < shape[0]; ++entry) {
+    std::vector<ValueId> operands;
+    Types formals;
+    for (size_t i = 1; i < node.num_inputs(); ++i) {
+      operands.push_back(node.emit(Op::gather, {node.input(i), node.scalar_i64(entry)}));
+      Type type = node.type(operands.back());
+      if (i > num_states && type.is_ranked && type.rank() > 0) type.dims.erase(type.dims.begin());
+      formals.push_back(std::move(type));
+    }
+    if (node.failed()) return;
+    auto graph = import_carrying_body(node, *body, formals, 0, num_states, 0, captures);
+    if (!graph) return;
+    std::vector<NamedAttribute> attributes{{"num_scan_inputs", num_scans},
+                                           {"num_states", static_cast<int64_t>(num_states)}};
+    if (node.has("directions")) {
+      attributes.push_back({"scan_input_directions", node.ints("directions")});
+    }
+    const auto results = node.emit_many(Op::scan, joined(operands, captures), std::move(attributes),
+                                        node.num_outputs(), only(std::move(graph)));
+    for (size_t i = 0; i < results.size(); ++i) {
+      outputs[i].push_back(
+          node.emit(Op::unsqueeze, {results[i], node.ints(std::vector<int64_t>{0})}));
+    }
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    node.set_output(i, node.emit(Op::concat, outputs[i], {{"axis", int64_t{0}}}));
+  }
+}
+
+// The body takes an element of each sequence, tensors as they are, and captures.
+void import_sequence_map(NodeContext& node, const Rule& rule) {
+  const auto body = node.body("body");
+  if (node.failed()) return;
+  Types formals;
+  for (ValueId input : node.inputs()) {
+    if (!input) return node.invalid("an input is missing");
+    Type type = node.type(input);
+    if (type.kind == Type::Kind::sequence) type.kind = Type::Kind::tensor;
+    formals.push_back(std::move(type));
+  }
+  const auto captures = node.bodies().captures(node, {*body});
+  auto graph = node.bodies().import_body(node, *body, formals, captures);
+  if (!graph) return;
+  set_outputs(node, node.emit_many(rule.op, joined(node.inputs(), captures),
+                                   {{"num_operands", static_cast<int64_t>(node.num_inputs())}},
+                                   node.num_outputs(), only(std::move(graph))));
+}
+
 void import_scan(NodeContext& node, const Rule&) {
-  if (node.version() < 9) return node.unsupported("the form of opset 8 is not handled");
   const auto body = node.body("body");
   const int64_t num_scan_inputs = node.i64("num_scan_inputs", 0);
   const auto num_inputs = static_cast<int64_t>(node.num_inputs());

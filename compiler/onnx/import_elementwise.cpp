@@ -130,7 +130,26 @@ void import_cast_like(NodeContext& node, const Rule&) {
       0, node.emit(Op::cast, {node.input(0)}, {{"to", to}, {"saturate", node.i64("saturate", 1)}}));
 }
 
-// Compiled models infer: nothing is dropped, and the mask is all true.
+namespace {
+
+// Each element is dropped with the probability `ratio`; the others grow, so that sums stay.
+void import_training_dropout(NodeContext& node, ValueId x, ValueId ratio) {
+  std::vector<NamedAttribute> attributes{{"dtype", DType::f64}};
+  if (node.has("seed")) attributes.push_back({"seed", static_cast<double>(node.i64("seed", 0))});
+  const ValueId draws = node.emit(Op::random_uniform_like, {x}, std::move(attributes));
+  const ValueId bound = node.emit(Op::cast, {ratio}, {{"to", DType::f64}});
+  const ValueId kept = node.emit(Op::greater_or_equal, {draws, bound});
+  const ValueId rest = node.emit(Op::sub, {node.scalar(DType::f64, 1), bound});
+  const ValueId factor =
+      node.emit(Op::cast, {node.emit(Op::reciprocal, {rest})}, {{"to", node.dtype_of(x)}});
+  const ValueId grown = node.emit(Op::mul, {x, factor});
+  node.set_output(0, node.emit(Op::where, {kept, grown, node.scalar_like(x, 0)}));
+  if (node.wants_output(1)) node.set_output(1, kept);
+}
+
+}  // namespace
+
+// Where it does not train nothing is dropped, and the mask is all true.
 void import_dropout(NodeContext& node, const Rule&) {
   const ValueId x = node.input(0);
   const Tensor* training = node.known(node.input(2));
@@ -138,7 +157,14 @@ void import_dropout(NodeContext& node, const Rule&) {
   const bool may_train = node.has_input(2) && (training == nullptr || training->i64(0) != 0);
   const bool drops_nothing =
       node.has_input(1) && ratio != nullptr && ratio->num_elements() == 1 && ratio->f64(0) == 0;
-  if (may_train && !drops_nothing) return node.unsupported("it is in training mode");
+  if (may_train && !drops_nothing) {
+    // Whether it trains may be known only at run time; the ratio then counts as 0 or as given.
+    ValueId bound = node.has_input(1) ? node.input(1) : node.scalar_like(x, 0.5);
+    if (training == nullptr) {
+      bound = node.emit(Op::where, {node.input(2), bound, node.scalar_like(bound, 0)});
+    }
+    return import_training_dropout(node, x, bound);
+  }
   node.set_output(0, node.emit(Op::identity, {x}));
   if (!node.wants_output(1)) return;
   // Before opset 10 the mask had the type of the data.

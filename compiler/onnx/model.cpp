@@ -54,6 +54,9 @@ void GraphImporter::read_versions() {
   opsets_ = versions_from(model_->opset_import());
   if (opsets_.contains("")) {
     check("opset", opsets_[""], kOldestOpset, kNewestOpset);
+    if (opsets_[""] > kNewestReleasedOpset && opsets_[""] <= kNewestOpset) {
+      diagnostics_.report(diag::opset_in_development, Location{file_}, opsets_[""]);
+    }
   } else if (opsets_.empty()) {
     reports_.count_problem();
     diagnostics_.report(diag::damaged_model, Location{file_}, "it does not state its opset");
@@ -216,7 +219,7 @@ void GraphImporter::define_inputs(Scope& scope) {
 void GraphImporter::check_output_type(const ValueInfoProto& declared, ValueId value) {
   if (!declared.has_type()) return;
   const Type& type = module_.graph().type(value);
-  auto expected = type_from_proto(declared.type());
+  auto expected = output_type_from_proto(declared.type());
   if (!expected) {
     reports_.count_problem();
     diagnostics_.report(diag::unsupported_type, Location{file_}, declared.name(),
@@ -228,6 +231,9 @@ void GraphImporter::check_output_type(const ValueInfoProto& declared, ValueId va
     diagnostics_.report(diag::output_type_mismatch, Location{file_}, declared.name(),
                         to_text(*expected), to_text(type, &module_));
     return;
+  }
+  if (is_sequence_of_maps(declared.type())) {
+    diagnostics_.report(diag::maps_become_tensor, Location{file_}, declared.name());
   }
   if (!expected->is_ranked || !type.is_ranked || !type.is_tensor()) return;
   bool agrees = expected->dims.size() == type.dims.size();
@@ -372,8 +378,9 @@ Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& di
   }
   NEURONC_ASSIGN(const auto model, parse_model((*file)->bytes(), path, diagnostics));
   NEURONC_TRY(cut_at_outputs(*model, outputs, path, diagnostics));
-  const auto describe = [](const ValueInfoProto& value) {
-    const auto type = type_from_proto(value.type());
+  const auto describe = [](const ValueInfoProto& value, bool is_output = false) {
+    const auto type =
+        is_output ? output_type_from_proto(value.type()) : type_from_proto(value.type());
     if (!type) return DeclaredValue{value.name(), "unsupported"};
     return DeclaredValue{value.name(), to_text(*type), type->kind};
   };
@@ -382,7 +389,9 @@ Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& di
   for (const auto& input : model->graph().input()) {
     if (!initializers.contains(input.name())) signature.inputs.push_back(describe(input));
   }
-  for (const auto& output : model->graph().output()) signature.outputs.push_back(describe(output));
+  for (const auto& output : model->graph().output()) {
+    signature.outputs.push_back(describe(output, true));
+  }
   return signature;
 }
 

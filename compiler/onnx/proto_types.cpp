@@ -356,4 +356,19 @@ OrRefusal<DeclaredType> type_from_proto(const TypeProto& proto) {
   }
 }
 
+bool is_sequence_of_maps(const TypeProto& proto) {
+  return proto.value_case() == TypeProto::kSequenceType &&
+         proto.sequence_type().elem_type().value_case() == TypeProto::kMapType;
+}
+
+OrRefusal<DeclaredType> output_type_from_proto(const TypeProto& proto) {
+  if (!is_sequence_of_maps(proto)) return type_from_proto(proto);
+  NEURONC_ASSIGN(DeclaredType type,
+                 type_from_proto(proto.sequence_type().elem_type().map_type().value_type()));
+  if (type.kind != Type::Kind::tensor) return refuse("it holds maps of non-tensors");
+  type.is_ranked = false;
+  type.dims.clear();
+  return type;
+}
+
 }  // namespace neuronc::onnx

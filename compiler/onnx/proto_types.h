@@ -47,5 +47,8 @@ struct DeclaredType {
 };
 // Refuses maps, opaque types, sparse tensors and element types without a DType.
 OrRefusal<DeclaredType> type_from_proto(const TypeProto& proto);
+// Of an output; a sequence of maps is a tensor of what the maps hold, a row for each.
+OrRefusal<DeclaredType> output_type_from_proto(const TypeProto& proto);
+bool is_sequence_of_maps(const TypeProto& proto);
 
 }  // namespace neuronc::onnx

@@ -35,7 +35,8 @@ std::string why_no_rule(std::string_view domain, std::string_view op_type, int64
 
 // What the rules were written for: opsets of ai.onnx, and versions of the file format.
 inline constexpr int64_t kOldestOpset = 1;
-inline constexpr int64_t kNewestOpset = 27;
+inline constexpr int64_t kNewestOpset = 28;
+inline constexpr int64_t kNewestReleasedOpset = 27;
 inline constexpr int64_t kOldestIrVersion = 3;
 inline constexpr int64_t kNewestIrVersion = 13;
 

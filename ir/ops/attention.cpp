@@ -157,8 +157,10 @@ OrRefusal<std::vector<double>> score_bias(const EvaluateInput& input, const Shap
     const int64_t key = i % shape[3];
     const int64_t query = i / shape[3] % shape[2];
     const int64_t batch = i / (shape[1] * shape[2] * shape[3]);
-    const bool is_hidden = (is_causal && key > query + num_past) ||
-                           (input.has(6) && key >= input.tensor(6).i64(batch));
+    const int64_t count = input.has(6) ? input.tensor(6).i64(batch) : 0;
+    // Without a past the queries are the last ones of the keys that are counted.
+    const int64_t before = input.has(6) && !input.has(4) ? count - shape[2] : num_past;
+    const bool is_hidden = (is_causal && key > query + before) || (input.has(6) && key >= count);
     if (is_hidden) bias[static_cast<size_t>(i)] = kMinusInf;
   }
   return bias;
@@ -310,10 +312,11 @@ Values evaluate_rotary(const EvaluateInput& input) {
 
 /// y = softmax(cap(scale * q k^T) + mask) v per head; each key head serves a run of query heads.
 /// cap(s) = softcap * tanh(s / softcap), before the mask as ONNX corrected it in 2026. A bool mask
-/// hides where it is false; `is_causal` hides later keys; keys from num_keys[b] on are hidden; past
-/// keys and values stand before the new ones. `scores` shows the scores scaled (0), capped (1),
-/// masked (2) or normalised (3). Shapes: query [B,H,L,D] or [B,L,H*D], key and value alike
-/// with their own heads, past [B,heads,P,size], mask broadcast to [B,H,L,keys], num_keys [B].
+/// hides where it is false; keys from num_keys[b] on are hidden; past keys and values stand before
+/// the new ones; `is_causal` hides keys behind the query's own, where the first query stands behind
+/// the past, or else behind the first num_keys[b] - L keys. `scores` shows the scores scaled (0),
+/// capped (1), masked (2) or normalised (3). Shapes: query [B,H,L,D] or [B,L,H*D], key and value
+/// alike with their own heads, past [B,heads,P,size], mask broadcast to [B,H,L,keys], num_keys [B].
 /// Types: floats.   Source: ONNX Attention-24.
 NEURONC_OP(attention) = {"attention",          "values weighted by the match of queries and keys",
                          "ONNX Attention-24",  kAttentionOperands,

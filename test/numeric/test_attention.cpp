@@ -22,6 +22,10 @@ TEST_CASE("attention in every form") {
       {qkv + "; %m : bool[2,1,5,7]", "%y = attention(%q, %k, %v, %m) : f32[2,4,5,9]", 1e-5},
       {qkv + "; %n : i64[2] = 0..7", "%y = attention(%q, %k, %v, _, _, _, %n) : f32[2,4,5,9]",
        1e-5},
+      {qkv + "; %n : i64[2] = 0..7",
+       "%y = attention(%q, %k, %v, _, _, _, %n) {is_causal = 1} : f32[2,4,5,9]", 1e-5},
+      {qkv + "; %p : f32[2,2,3,11]; %r : f32[2,2,3,9]; %n : i64[2] = 0..10",
+       "%y = attention(%q, %k, %v, _, %p, %r, %n) {is_causal = 1} : f32[2,4,5,9]", 1e-5},
       {qkv + "; %p : f32[2,2,3,11]; %r : f32[2,2,3,9]",
        "%y = attention(%q, %k, %v, _, %p, %r) {is_causal = 1} : f32[2,4,5,9]", 1e-5},
       {"%q : f32[2,5,24]; %k : f32[2,7,24]; %v : f32[2,7,30]",
@@ -45,6 +49,39 @@ TEST_CASE("rotary_embedding turns pairs") {
        1e-6},
       {"%x : bf16[1,2,5,40]; %c : bf16[1,5,16]; %s : bf16[1,5,16]",
        "%y = rotary_embedding(%x, %c, %s) {rotary_embedding_dim = 32} : bf16[1,2,5,40]", 1e-2},
+  });
+}
+
+TEST_CASE("linear_attention carries a state") {
+  const std::string qkv = "%q : f32[2,5,12]; %k : f32[2,5,6]; %v : f32[2,5,22]";
+  const std::string heads = "kv_num_heads = 2, q_num_heads = 4";
+  const std::string small = "{kv_num_heads = 1, q_num_heads = 1, scale = 0.5, ";
+  check({
+      {qkv,
+       "%y = linear_attention(%q, %k, %v) {" + heads + ", update_rule = \"linear\"} : f32[2,5,44]",
+       1e-5},
+      {qkv + "; %s : f32[2,2,3,11]; %d : f32[2,5,2]; %b : f32[2,5,1]",
+       "%y, %p = linear_attention(%q, %k, %v, %s, %d, %b) {" + heads +
+           "} : f32[2,5,44], f32[2,2,3,11]\noutput %p : f32[2,2,3,11]",
+       1e-4},
+      {qkv + "; %s : f32[2,2,3,11]; %d : f32[2,5,6]; %b : f32[2,5,2]; %e : f32[2,5,6]",
+       "%y = linear_attention(%q, %k, %v, %s, %d, %b, %e) {" + heads + "} : f32[2,5,44]", 1e-4},
+      {"%q : bf16[1,3,4]; %k : bf16[1,3,4]; %v : bf16[1,3,5]; %b : bf16[1,3,1]",
+       "%y = linear_attention(%q, %k, %v, _, _, %b) " + small +
+           "update_rule = \"delta\"} : bf16[1,3,5]",
+       2e-2},
+  });
+}
+
+TEST_CASE("tensor_scatter writes new entries") {
+  check({
+      {"%x : f32[2,3,6,5]; %u : f32[2,3,2,5]; %i : i64[2] = 0..4",
+       "%y = tensor_scatter(%x, %u, %i) : f32[2,3,6,5]"},
+      {"%x : i32[2,6,19]; %u : i32[2,4,19]; %i : i64[2] = 0..5",
+       "%y = tensor_scatter(%x, %u, %i) {mode = \"circular\"} : i32[2,6,19]"},
+      {"%x : bf16[2,7,6]; %u : bf16[2,7,3]; %i : i64[2] = 0..3",
+       "%y = tensor_scatter(%x, %u, %i) {axis = -1} : bf16[2,7,6]"},
+      {"%x : f32[2,6]; %u : f32[2,2]", "%y = tensor_scatter(%x, %u) {axis = 1} : f32[2,6]"},
   });
 }
 

@@ -142,4 +142,18 @@ TEST_CASE("losses read where targets say") {
   });
 }
 
+TEST_CASE("deform_columns reads moved taps") {
+  const std::string window =
+      "{kernel_shape = [2,2], offset_group = 2, pads = [1,2,1,0], strides = [2,1], dilations = "
+      "[1,2]}";
+  check({
+      {"%x : f32[2,3,6,7]; %o : f32[2,18,4,5]",
+       "%y = deform_columns(%x, %o) {kernel_shape = [3,3]} : f32[2,3,3,3,4,5]", 1e-5},
+      {"%x : f32[2,4,6,7]; %o : f32[2,16,4,7]; %m : f32[2,8,4,7]",
+       "%y = deform_columns(%x, %o, %m) " + window + " : f32[2,4,2,2,4,7]", 1e-5},
+      {"%x : bf16[1,2,5,5]; %o : bf16[1,2,5,5]",
+       "%y = deform_columns(%x, %o) {kernel_shape = [1,1]} : bf16[1,2,1,1,5,5]", 1e-2},
+  });
+}
+
 }  // namespace neuronc::testing

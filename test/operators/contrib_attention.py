@@ -76,7 +76,8 @@ add("rotary_partial", "RotaryEmbedding", [random(44, 2, 5, 36), ints(42, 2, 5, h
     {"num_heads": 3, "rotary_embedding_dim": 8})
 
 
-def group(name, batch, queries, total, lengths, cache, attributes=None, rotary=False, packed=False, tail=()):
+def group(name, batch, queries, total, lengths, cache, attributes=None, rotary=False, packed=False, tail=(),
+          num_outputs=3, expected=None):
     """GroupQueryAttention of 4 heads over 2 of keys, of 8 numbers each, or 16 where they turn."""
     size = 16 if rotary or tail else 8
     q = random(50, batch, queries, 4 * size)
@@ -88,7 +89,8 @@ def group(name, batch, queries, total, lengths, cache, attributes=None, rotary=F
         angles = random(56, 16, 8, low=0, high=3)
         inputs += [Const(np.cos(angles)), Const(np.sin(angles))]
     settings = {"num_heads": 4, "kv_num_heads": 2, "do_rotary": int(rotary), **(attributes or {})}
-    add(f"group_query_{name}", "GroupQueryAttention", [*inputs, *tail], settings, num_outputs=3)
+    add(f"group_query_{name}", "GroupQueryAttention", [*inputs, *tail], settings, num_outputs=num_outputs,
+        expected=expected)
 
 
 group("prompt", 2, 5, 5, [4, 4], 0)
@@ -98,4 +100,24 @@ group("prompt_window", 1, 6, 6, [5], 0, {"local_window_size": 3})
 group("prompt_softcap", 1, 6, 6, [5], 0, {"softcap": 0.5, "scale": 0.5})
 group("prompt_smooth", 1, 5, 5, [4], 0, {"smooth_softmax": 1})
 group("prompt_interleaved", 1, 5, 5, [4], 0, {"rotary_interleaved": 1}, rotary=True)
+group("token", 2, 1, 7, [6, 6], 6)
+group("token_rotary", 2, 1, 7, [6, 6], 6, rotary=True)
+
+
+def ragged(lengths):
+    """What one token of each entry sees: its own part of the cache, and itself."""
+    query, key, value = random(50, 2, 1, 32), random(51, 2, 1, 16), random(52, 2, 1, 16)
+    rows = []
+    for entry, length in enumerate(lengths):
+        parts = [np.concatenate([random(53 + i, 2, 2, 6, 8)[entry].transpose(1, 0, 2)[:length],
+                                 new[entry].reshape(1, 2, 8)]) for i, new in enumerate((key, value))]
+        wide = [np.repeat(part, 2, 1)[None] for part in parts]
+        rows.append(attention(query[entry].reshape(1, 1, 4, 8), *wide))
+    return np.concatenate(rows)
+
+
+group("token_lengths", 2, 1, 7, [6, 4], 6, num_outputs=1, expected=[ragged([6, 4])])
+group("token_window", 2, 1, 7, [6, 6], 6, {"local_window_size": 4})
+group("token_smooth", 2, 1, 7, [6, 5], 6, {"smooth_softmax": 1})
+group("more_tokens", 1, 3, 9, [8], 6, rotary=True)
 group("sink", 1, 5, 5, [4], 0, tail=(None, None, Const(random(55, 4))))

@@ -1,0 +1,190 @@
+"""Operators of ONNX newer than its packaged tests, with values worked out in numpy."""
+
+import numpy as np
+
+from case import Collection, Const, ints, random
+
+CASES = Collection("core")
+add = CASES.add
+f32 = np.float32
+
+
+def attention(q, k, v, bias=0.0, scale=None, cap=0.0):
+    """y and the scores at each point, of [B, heads, length, size]; heads of keys serve runs of queries."""
+    k, v = (np.repeat(t, q.shape[1] // t.shape[1], 1).astype(np.float64) for t in (k, v))
+    raw = q @ k.swapaxes(-1, -2) * (1 / np.sqrt(q.shape[-1]) if scale is None else scale)
+    capped = cap * np.tanh(raw / cap) if cap else raw
+    masked = capped + bias
+    weights = np.exp(masked - masked.max(-1, keepdims=True))
+    weights /= weights.sum(-1, keepdims=True)
+    return [t.astype(f32) for t in (weights @ v, raw, capped, masked, weights)]
+
+
+def causal(queries, keys, before):
+    """What hides later keys; `before`: keys before the first query, for each batch entry."""
+    place = np.arange(queries)[:, None] + np.reshape(before, (-1, 1, 1, 1))
+    return np.where(np.arange(keys) <= place, 0, -np.inf)
+
+
+q, k, v = random(1, 2, 4, 3, 8), random(2, 2, 2, 7, 8), random(3, 2, 2, 7, 6)
+past_k, past_v = random(4, 2, 2, 5, 8), random(5, 2, 2, 5, 6)
+lengths = np.array([4, 7], np.int64)
+padding = np.where(np.arange(7) < lengths.reshape(2, 1, 1, 1), 0, -np.inf)
+new = {"opset": 24}
+add("attention_present", "Attention", [q, k, v, None, past_k, past_v], {"is_causal": 1}, num_outputs=3,
+    expected=[attention(q, np.concatenate([past_k, k], 2), np.concatenate([past_v, v], 2), causal(3, 12, 5))[0],
+              np.concatenate([past_k, k], 2), np.concatenate([past_v, v], 2)], **new)
+add("attention_lengths", "Attention", [q, k, v, None, None, None, lengths],
+    expected=[attention(q, k, v, padding)[0]], **new)
+add("attention_lengths_causal", "Attention", [q, k, v, None, None, None, lengths], {"is_causal": 1},
+    expected=[attention(q, k, v, padding + causal(3, 7, lengths - 3))[0]], **new)
+mask = random(6, 3, 7)
+add("attention_mask_causal", "Attention", [q, k, v, mask], {"is_causal": 1},
+    expected=[attention(q, k, v, mask + causal(3, 7, [0, 0]))[0]], **new)
+short = random(7, 3, 5)
+add("attention_short_mask", "Attention", [q, k, v, short],
+    expected=[attention(q, k, v, np.pad(short, [(0, 0), (0, 2)], constant_values=-np.inf))[0]], **new)
+shown = ints(8, 3, 5, high=2).astype(bool) | np.eye(3, 5, dtype=bool)
+add("attention_short_bool_mask", "Attention", [q, k, v, shown],
+    expected=[attention(q, k, v, np.pad(np.where(shown, 0, -np.inf), [(0, 0), (0, 2)], constant_values=-np.inf))[0]],
+    **new)
+for mode in range(4):
+    parts = attention(q, k, v, mask, cap=1.5)
+    add(f"attention_scores_{mode}", "Attention", [q, k, v, mask], {"softcap": 1.5, "qk_matmul_output_mode": mode},
+        num_outputs=4, unused=(1, 2), expected=[parts[0], parts[1 + mode]], **new)
+flat = lambda t: t.transpose(0, 2, 1, 3).reshape(t.shape[0], t.shape[2], -1)
+add("attention_flat_present", "Attention", [flat(q), flat(k), flat(v), None, past_k, past_v],
+    {"q_num_heads": 4, "kv_num_heads": 2}, num_outputs=3,
+    expected=[flat(attention(q, np.concatenate([past_k, k], 2), np.concatenate([past_v, v], 2))[0]),
+              np.concatenate([past_k, k], 2), np.concatenate([past_v, v], 2)], **new)
+
+
+def written(past, update, places, axis, circular=False):
+    present = past.copy()
+    for b in range(past.shape[0]):
+        for i in range(update.shape[axis]):
+            at = (places[b] + i) % past.shape[axis] if circular else places[b] + i
+            np.moveaxis(present, axis, 1)[b, at] = np.moveaxis(update, axis, 1)[b, i]
+    return present
+
+
+cache, update = random(10, 2, 3, 6, 5), random(11, 2, 3, 2, 5)
+for mode, places in [("linear", [4, 1]), ("circular", [5, 1])]:
+    add(f"tensor_scatter_{mode}", "TensorScatter", [cache, update, np.array(places, np.int64)], {"mode": mode},
+        expected=[written(cache, update, places, 2, mode == "circular")], **new)
+add("tensor_scatter_start", "TensorScatter", [cache, update], expected=[written(cache, update, [0, 0], 2)], **new)
+wide = random(12, 2, 3, 6, 2)
+add("tensor_scatter_last", "TensorScatter", [cache, wide, np.array([3, 0], np.int64)], {"axis": -1},
+    expected=[written(cache, wide, [3, 0], 3)], **new)
+rows = ints(13, 2, 6)
+add("tensor_scatter_rank_2", "TensorScatter", [rows, ints(14, 2, 2), np.array([1, 4], np.int64)], {"axis": 1},
+    expected=[written(rows, ints(14, 2, 2), [1, 4], 1)], **new)
+
+
+def deform_conv(x, w, offset, b=None, mask=None, group=1, offset_group=1, strides=(1, 1), pads=(0, 0, 0, 0),
+                dilations=(1, 1)):
+    """Tap by tap, in f64; what lies outside is 0."""
+    n, channels, height, width = x.shape
+    m, depth, r, s = w.shape
+    _, _, p, q = offset.shape
+    offset = offset.reshape(n, offset_group, r, s, 2, p, q).astype(np.float64)
+    factor = np.ones((n, offset_group, r, s, p, q)) if mask is None else mask.reshape(n, offset_group, r, s, p, q)
+    y = np.zeros((n, m, p, q)) + (0 if b is None else b.reshape(1, -1, 1, 1))
+
+    def pixel(image, row, column):
+        inside = 0 <= row < height and 0 <= column < width
+        return float(image[row, column]) if inside else 0.0
+
+    for i in np.ndindex(n, channels, r, s, p, q):
+        e, c, tr, ts, row, column = i
+        g = c // (channels // offset_group)
+        at_row = row * strides[0] - pads[0] + tr * dilations[0] + offset[e, g, tr, ts, 0, row, column]
+        at_column = column * strides[1] - pads[1] + ts * dilations[1] + offset[e, g, tr, ts, 1, row, column]
+        top, left = int(np.floor(at_row)), int(np.floor(at_column))
+        down, right = at_row - top, at_column - left
+        value = ((1 - down) * ((1 - right) * pixel(x[e, c], top, left) + right * pixel(x[e, c], top, left + 1))
+                 + down * ((1 - right) * pixel(x[e, c], top + 1, left) + right * pixel(x[e, c], top + 1, left + 1)))
+        of_group = c // depth
+        outputs = slice(of_group * (m // group), (of_group + 1) * (m // group))
+        y[e, outputs, row, column] += w[outputs, c % depth, tr, ts] * value * factor[e, g, tr, ts, row, column]
+    return y.astype(f32)
+
+
+image = random(20, 2, 4, 6, 7)
+moved = {"opset": 19}
+offset = random(21, 2, 18, 4, 5, low=-2, high=2)
+weight = random(22, 3, 4, 3, 3)
+add("deform_conv", "DeformConv", [image, weight, offset], expected=[deform_conv(image, weight, offset)], **moved)
+factors = random(23, 2, 9, 4, 5, low=0, high=1)
+bias = random(24, 3)
+add("deform_conv_mask", "DeformConv", [image, weight, offset, bias, factors],
+    expected=[deform_conv(image, weight, offset, bias, factors)], **moved)
+add("deform_conv_mask_no_bias", "DeformConv", [image, weight, offset, None, factors],
+    expected=[deform_conv(image, weight, offset, None, factors)], **moved)
+window = {"strides": [2, 1], "pads": [1, 2, 1, 0], "dilations": [1, 2]}
+offset = random(25, 2, 16, 4, 7, low=-2, high=2)
+weight = random(26, 6, 2, 2, 2)
+add("deform_conv_groups", "DeformConv", [image, weight, offset], {"group": 2, "offset_group": 2, **window},
+    expected=[deform_conv(image, weight, offset, group=2, offset_group=2, **window)], **moved)
+
+
+def linear_attention(q, k, v, rule, past=None, decay=None, beta=None, erase=None, q_heads=1, kv_heads=1, scale=None):
+    """Step by step, in f64."""
+    b, length, _ = q.shape
+    split = lambda t, heads: t.reshape(b, length, heads, -1).astype(np.float64)
+    q, k, v = split(q, q_heads), split(k, kv_heads), split(v, kv_heads)
+    state = np.zeros((b, kv_heads, k.shape[-1], v.shape[-1])) if past is None else past.astype(np.float64)
+    decay = None if decay is None else split(decay, kv_heads)
+    erase = np.ones_like(k) if erase is None else split(erase, kv_heads)
+    out = np.zeros((b, length, q_heads, v.shape[-1]))
+    for t in range(length):
+        value = v[:, t]
+        if decay is not None:
+            state = state * np.exp(decay[:, t])[..., None]
+        if beta is not None:
+            known = np.einsum("bhdm,bhd->bhm", state, k[:, t] * erase[:, t])
+            value = beta[:, t].reshape(b, -1, 1) * (value - known)
+        state = state + k[:, t, :, :, None] * value[:, :, None, :]
+        shown = np.repeat(state, q_heads // kv_heads, 1)
+        out[:, t] = np.einsum("bhd,bhdm->bhm", q[:, t], shown) * (scale or 1 / np.sqrt(k.shape[-1]))
+    return [out.reshape(b, length, -1).astype(f32), state.astype(f32)]
+
+
+q, k, v = random(30, 2, 5, 12), random(31, 2, 5, 6), random(32, 2, 5, 22)
+state = random(33, 2, 2, 3, 11)
+gates = {"decay": random(34, 2, 5, 2, low=-1, high=0), "beta": random(35, 2, 5, 2, low=0, high=1)}
+vector = random(36, 2, 5, 6, low=-1, high=0)
+heads = {"q_num_heads": 4, "kv_num_heads": 2}
+numbers = {"q_heads": 4, "kv_heads": 2}
+next_opset = {"opset": 27, "num_outputs": 2}
+for rule, used in [("linear", []), ("gated", ["decay"]), ("delta", ["beta"]), ("gated_delta", ["decay", "beta"])]:
+    given = {name: gates[name] for name in used}
+    inputs = [q, k, v, state, given.get("decay"), given.get("beta")]
+    add(f"linear_attention_{rule}", "LinearAttention", inputs, {"update_rule": rule, **heads},
+        expected=linear_attention(q, k, v, rule, state, **given, **numbers), **next_opset)
+add("linear_attention_start", "LinearAttention", [q, k, v], {"update_rule": "linear", "scale": 0.5, **heads},
+    opset=27, expected=linear_attention(q, k, v, "linear", scale=0.5, **numbers)[:1])
+add("linear_attention_vector_gates", "LinearAttention",
+    [q, k, v, None, vector, gates["beta"][:, :, :1].copy(), random(37, 2, 5, 6)], heads,
+    expected=linear_attention(q, k, v, "gated_delta", None, vector, gates["beta"][:, :, :1], random(37, 2, 5, 6), **numbers),
+    **next_opset)
+
+
+def causal_conv(x, w, b=None, past=None, silu=False):
+    before = w.shape[2] - 1
+    whole = np.concatenate([np.zeros((*x.shape[:2], before), f32) if past is None else past, x], 2)
+    y = sum(whole[:, :, i : i + x.shape[2]].astype(np.float64) * w[:, 0, i : i + 1] for i in range(w.shape[2]))
+    y = y + (0 if b is None else b.reshape(1, -1, 1))
+    return [(y / (1 + np.exp(-y)) if silu else y).astype(f32), whole[:, :, whole.shape[2] - before :]]
+
+
+signal, taps = random(40, 2, 5, 6), random(41, 5, 1, 4)
+add("causal_conv", "CausalConvWithState", [signal, taps], expected=causal_conv(signal, taps), **next_opset)
+add("causal_conv_state", "CausalConvWithState", [signal, taps, random(42, 5), random(43, 2, 5, 3)],
+    {"activation": "silu"}, expected=causal_conv(signal, taps, random(42, 5), random(43, 2, 5, 3), True), **next_opset)
+add("causal_conv_short", "CausalConvWithState", [signal[:, :, :1].copy(), taps, None, random(43, 2, 5, 3)],
+    {"activation": "swish"}, expected=causal_conv(signal[:, :, :1], taps, None, random(43, 2, 5, 3), True), **next_opset)
+a, b = random(50, 3, 7, low=-3, high=3), random(51, 3, 7)
+for alpha in (1.0, 1.7):
+    add(f"swiglu_{alpha}", "SwiGLU", [a, b], {"alpha": alpha}, opset=27,
+        expected=[(a.astype(np.float64) / (1 + np.exp(-alpha * a.astype(np.float64))) * b).astype(f32)])
