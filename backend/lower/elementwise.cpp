@@ -151,7 +151,9 @@ Register emit_cast(GroupEmitter& e, const Node& node, size_t, const LaneIndex& a
 Register emit_bit_cast(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
   Builder& b = e.builder();
   const DType to = e.type(node.results[0]).dtype;
-  const Register bits = b.bitcast(e.pull(node.operands[0], at), to);
+  Register x = e.pull(node.operands[0], at);
+  if (x.type.dtype == DType::boolean) x = b.convert(x, DType::u8);
+  const Register bits = b.bitcast(x, to);
   return b.convert(bits, carrier_of(to));
 }
 

@@ -10,7 +10,6 @@
 
 #include "compiler/include/neuronc/compiler.h"
 #include "ir/base/diagnostics.h"
-#include "ir/op.h"
 #include "passes/pipeline.h"
 
 namespace neuronc {
@@ -44,15 +43,6 @@ std::string severity_name(Severity severity) {
 }
 
 }  // namespace
-
-int run_list_operators(std::span<const std::string> args) {
-  if (const auto code = refuse_arguments("list-operators", args)) return *code;
-  for (size_t i = 0; i < kNumOps; ++i) {
-    const OpDef& def = op_def(static_cast<Op>(i));
-    print(fmt::format("{:<24} {:<28} {}\n", def.name, def.source, def.summary));
-  }
-  return 0;
-}
 
 int run_list_passes(std::span<const std::string> args) {
   if (const auto code = refuse_arguments("list-passes", args)) return *code;

@@ -7,7 +7,7 @@
 namespace neuronc {
 
 // Each returns the exit code; `args` are those behind the command's name.
-int run_list_operators(std::span<const std::string> args);
+int run_list_operators(std::span<const std::string> args);  // list_operators.cpp
 int run_list_passes(std::span<const std::string> args);
 int run_list_errors(std::span<const std::string> args);
 int run_explain(std::span<const std::string> args);

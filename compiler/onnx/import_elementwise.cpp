@@ -134,9 +134,10 @@ namespace {
 
 // Each element is dropped with the probability `ratio`; the others grow, so that sums stay.
 void import_training_dropout(NodeContext& node, ValueId x, ValueId ratio) {
-  std::vector<NamedAttribute> attributes{{"dtype", DType::f64}};
-  if (node.has("seed")) attributes.push_back({"seed", static_cast<double>(node.i64("seed", 0))});
-  const ValueId draws = node.emit(Op::random_uniform_like, {x}, std::move(attributes));
+  const auto place = static_cast<int64_t>(node.source().index) + 1;
+  const auto seed = static_cast<double>(node.has("seed") ? node.i64("seed", 0) : place);
+  const ValueId draws =
+      node.emit(Op::random_uniform_like, {x}, {{"dtype", DType::f64}, {"seed", seed}});
   const ValueId bound = node.emit(Op::cast, {ratio}, {{"to", DType::f64}});
   const ValueId kept = node.emit(Op::greater_or_equal, {draws, bound});
   const ValueId rest = node.emit(Op::sub, {node.scalar(DType::f64, 1), bound});

@@ -134,6 +134,10 @@ NEURONC_IMPORT(sequence_length)
 NEURONC_IMPORT(split_to_sequence)
 // import_signal.cpp
 NEURONC_IMPORT(dft_17)
+// import_training.cpp
+NEURONC_IMPORT(adagrad)
+NEURONC_IMPORT(adam)
+NEURONC_IMPORT(momentum)
 // import_shape.cpp
 NEURONC_IMPORT(concat_1)
 NEURONC_IMPORT(constant)

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::string_view kAi = "";
 constexpr std::string_view kMl = "ai.onnx.ml";
+constexpr std::string_view kTraining = "ai.onnx.preview.training";
+constexpr std::string_view kMicrosoft = "com.microsoft";
 
 constexpr Rule kRules[] = {
 #define RULE(domain, op_type, since, function, op) {domain, #op_type, since, function, Op::op},
@@ -45,7 +47,7 @@ std::string why_no_rule(std::string_view domain, std::string_view op_type, int64
     return fmt::format("it exists from opset {} on, but the model uses opset {}", it->since_version,
                        version);
   }
-  if (domain == kAi || domain == kMl || domain == "com.microsoft")
+  if (domain == kAi || domain == kMl || domain == kTraining || domain == kMicrosoft)
     return "this version has no import rule for it";
   return fmt::format("domain `{}` is not part of ONNX", domain);
 }

@@ -102,6 +102,11 @@ Values evaluate_cast(const EvaluateInput& input) {
     }
     return one(std::move(result));
   }
+  if (is_integer(to) && integer_bits(to) < 8 && is_float(x.dtype())) {
+    Tensor result = Tensor::zeros(to, x.shape());
+    for (int64_t i = 0; i < x.num_elements(); ++i) result.set_i64(i, x.i64(i));
+    return one(std::move(result));
+  }
   return one(x.converted(to));
 }
 
@@ -126,7 +131,8 @@ Values evaluate_bit_cast(const EvaluateInput& input) {
 }  // namespace
 
 /// y = x converted to the element type `to`. Floats round to nearest even; floats become integers
-/// by truncation with saturation, NaN 0; integers wrap. With `saturate` 0, values beyond an f8
+/// by truncation with saturation, those of 2 and 4 bits by truncation to the low bits, NaN 0;
+/// integers wrap. With `saturate` 0, values beyond an f8
 /// type's range become its infinity or NaN. Passes express all rounding with this operator.
 ///   Shapes: any.   Types: any.   Source: ONNX Cast-19.
 NEURONC_OP(cast) = {"cast",

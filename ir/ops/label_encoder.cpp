@@ -19,6 +19,11 @@ constexpr OperandSpec kOperands[] = {{"x", kLabels, 'K'},
 constexpr ResultSpec kResults[] = {{"y", kLabels, 'V'}};
 
 Types infer_label_encoder(const InferInput& input) {
+  for (size_t i = 1; i < 3; ++i) {
+    if (input.operands[i].is_ranked && input.operands[i].rank() != 1) {
+      return refuse("keys or values are not of rank 1");
+    }
+  }
   const auto num_keys = known_length(input, 1);
   const auto num_values = known_length(input, 2);
   if (num_keys && num_values && *num_keys != *num_values) {

@@ -1,8 +1,8 @@
-// Random numbers: element i of a tensor is a function of the seed and i alone, so that results do
-// not depend on the machine or on the order of evaluation. A node without a seed takes the seed 0.
+// Random numbers: functions of the seed alone, drawn in the order of the elements. A node without a
+// seed takes the seed 0.
 #include <fmt/format.h>
 
-#include <bit>
+#include <array>
 #include <cmath>
 
 #include "ir/ops/common.h"
@@ -14,31 +14,72 @@ using namespace ops;
 
 namespace {
 
-// 64 mixed bits of a counter, by the finaliser of SplitMix64.
-uint64_t mix(uint64_t x) {
-  x += 0x9e3779b97f4a7c15ull;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-  return x ^ (x >> 31);
-}
-
+// The Mersenne Twister MT19937 and what ONNX's reference implementation draws from it, so that a
+// node with a seed gives the numbers of the reference: the same on every machine.
 class Random {
  public:
-  explicit Random(const OpView& op)
-      : key_(mix(std::bit_cast<uint64_t>(op.has("seed") ? op.f64("seed") : 0.0))) {}
-  // In [0, 1).
-  double uniform(int64_t i) const {
-    return static_cast<double>(mix(key_ ^ mix(static_cast<uint64_t>(i))) >> 11) * 0x1p-53;
-  }
-  // Normally distributed, by Box and Muller's method.
-  double normal(int64_t i) const {
-    constexpr double kTwoPi = 6.28318530717958647692;
-    const double radius = std::sqrt(-2 * math::log(1 - uniform(2 * i)));
-    return radius * math::cos(kTwoPi * uniform(2 * i + 1));
+  explicit Random(const OpView& op) {
+    const double seed = op.has("seed") ? op.f64("seed") : 0.0;
+    const bool fits = seed > -0x1p53 && seed < 0x1p53;
+    auto next = static_cast<uint32_t>(fits ? static_cast<int64_t>(seed) : 0);
+    for (uint32_t i = 0; i < kSize; ++i) {
+      state_[i] = next;
+      next = 1812433253u * (next ^ (next >> 30)) + i + 1;
+    }
   }
 
+  // In [0, 1), of 53 bits.
+  double uniform() {
+    const uint32_t high = bits() >> 5;
+    const uint32_t low = bits() >> 6;
+    return (high * 67108864.0 + low) / 9007199254740992.0;
+  }
+
+  // Normally distributed, by the polar method, which gives two at a time.
+  double normal() {
+    if (has_spare_) {
+      has_spare_ = false;
+      return spare_;
+    }
+    double x = 0, y = 0, square = 0;
+    do {
+      x = 2 * uniform() - 1;
+      y = 2 * uniform() - 1;
+      square = x * x + y * y;
+    } while (square >= 1 || square == 0);
+    const double factor = std::sqrt(-2 * math::log(square) / square);
+    spare_ = factor * x;
+    has_spare_ = true;
+    return factor * y;
+  }
+
+  // True with probability p.
+  bool chance(double p) { return p <= 0.5 ? uniform() > 1 - p : uniform() <= p; }
+
  private:
-  uint64_t key_;
+  static constexpr uint32_t kSize = 624, kShift = 397;
+
+  uint32_t bits() {
+    if (place_ == kSize) refill();
+    uint32_t y = state_[place_++];
+    y ^= y >> 11;
+    y ^= (y << 7) & 0x9d2c5680u;
+    y ^= (y << 15) & 0xefc60000u;
+    return y ^ (y >> 18);
+  }
+
+  void refill() {
+    for (uint32_t i = 0; i < kSize; ++i) {
+      const uint32_t y = (state_[i] & 0x80000000u) | (state_[(i + 1) % kSize] & 0x7fffffffu);
+      state_[i] = state_[(i + kShift) % kSize] ^ (y >> 1) ^ ((y & 1) != 0 ? 0x9908b0dfu : 0);
+    }
+    place_ = 0;
+  }
+
+  std::array<uint32_t, kSize> state_{};
+  uint32_t place_ = kSize;
+  double spare_ = 0;
+  bool has_spare_ = false;
 };
 
 constexpr AttributeSpec kSeed{"seed", AttributeKind::f64, ""};
@@ -91,23 +132,23 @@ Values fill(const EvaluateInput& input, Sample sample) {
 }
 
 Values evaluate_normal(const EvaluateInput& input) {
-  const Random random(input.op);
+  Random random(input.op);
   const double mean = input.op.f64("mean");
   const double scale = input.op.f64("scale");
-  return fill(input, [&](int64_t i) { return mean + scale * random.normal(i); });
+  return fill(input, [&](int64_t) { return mean + scale * random.normal(); });
 }
 
 Values evaluate_uniform(const EvaluateInput& input) {
-  const Random random(input.op);
+  Random random(input.op);
   const double low = input.op.f64("low");
   const double high = input.op.f64("high");
-  return fill(input, [&](int64_t i) { return low + (high - low) * random.uniform(i); });
+  return fill(input, [&](int64_t) { return low + (high - low) * random.uniform(); });
 }
 
 Values evaluate_bernoulli(const EvaluateInput& input) {
-  const Random random(input.op);
+  Random random(input.op);
   const Tensor& x = input.tensor(0);
-  return fill(input, [&](int64_t i) { return random.uniform(i) < x.f64(i) ? 1 : 0; });
+  return fill(input, [&](int64_t i) { return random.chance(x.f64(i)) ? 1 : 0; });
 }
 
 Types infer_multinomial(const InferInput& input) {
@@ -122,7 +163,7 @@ Types infer_multinomial(const InferInput& input) {
 
 Values evaluate_multinomial(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
-  const Random random(input.op);
+  Random random(input.op);
   const Tensor& x = input.tensor(0);
   const int64_t classes = x.shape()[1];
   if (classes == 0) return refuse("there are no classes");
@@ -135,7 +176,7 @@ Values evaluate_multinomial(const EvaluateInput& input) {
     for (int64_t c = 0; c < classes; ++c) top = std::fmax(top, x.f64(row + c));
     double total = 0;
     for (int64_t c = 0; c < classes; ++c) sums.push_back(total += math::exp(x.f64(row + c) - top));
-    const double at = random.uniform(i) * total;
+    const double at = random.uniform() * total;
     int64_t chosen = 0;
     while (chosen < classes - 1 && at >= sums[static_cast<size_t>(chosen)]) ++chosen;
     y.set_i64(i, chosen);

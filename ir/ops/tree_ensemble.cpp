@@ -75,6 +75,11 @@ Types infer_tree_ensemble(const InferInput& input) {
   if (num_targets < 1) return refuse("`num_targets` is less than 1");
   const Type& x = input.operands[kX];
   if (x.is_ranked && x.rank() != 2) return refuse("the operand is not of rank 2");
+  for (size_t i = kFeatures; i <= kWeights; ++i) {
+    if (input.operands[i].is_ranked && input.operands[i].rank() != 1) {
+      return refuse("a table is not of rank 1");
+    }
+  }
   const auto num_nodes = known_length(input, kFeatures);
   for (size_t i : {kModes, kThreshold, kYes, kNo, kMissing}) {
     if (known_length(input, i) != num_nodes) return refuse("the tables differ in length");

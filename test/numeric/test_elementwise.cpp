@@ -112,6 +112,7 @@ TEST_CASE("logic and bits") {
 
 TEST_CASE("bit_cast keeps the bits") {
   check({
+      {"%x : bool[3,19]", "%y = bit_cast(%x) {to = i8} : i8[3,19]"},
       {"%x : f32[3,19]", "%y = bit_cast(%x) {to = i32} : i32[3,19]"},
       {"%x : i32[3,19]", "%y = bit_cast(%x) {to = f32} : f32[3,19]"},
       {"%x : u16[3,19] = 0..65535", "%y = bit_cast(%x) {to = bf16} : bf16[3,19]"},

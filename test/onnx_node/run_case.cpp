@@ -37,11 +37,13 @@ Outputs evaluate(const std::string& model, const onnx::ImportOptions& options,
 }
 
 Outputs execute(const std::string& model, const onnx::ImportOptions& import,
-                const std::vector<HostValue>& inputs) {
+                const std::vector<HostValue>& inputs, int cores, bool& is_broken) {
   CompileOptions options;
+  options.num_neuroncores = cores;
   options.auto_cast = AutoCast::none;
   options.input_shapes = import.input_shapes;
   const CompileResult result = compile_file(model, options);
+  is_broken = result.exit_code == exit_code(ErrorClass::internal);
   if (!result.is_ok()) return refuse("NEFF: " + result.messages_text());
   auto runner = nrt_runner(result.neff);
   if (!runner) return refuse("NEFF: " + runner.error().reason);
@@ -50,18 +52,33 @@ Outputs execute(const std::string& model, const onnx::ImportOptions& import,
   return outputs;
 }
 
+// Some data files hold the bits of BF16 numbers as uint16.
+HostValue as_declared(HostValue value, const std::string& type) {
+  const bool is_bits = value.kind == Type::Kind::tensor && type.starts_with("bf16[") &&
+                       value.tensor().dtype() == DType::u16;
+  if (!is_bits) return value;
+  const Tensor& bits = value.tensor();
+  return Tensor::from<uint16_t>(DType::bf16, bits.shape(), bits.as<uint16_t>());
+}
+
 CaseResult run_set(const std::string& model, const std::string& folder,
-                   const onnx::ModelSignature& signature, Through through) {
+                   const onnx::ModelSignature& signature, Through through, int cores) {
   Diagnostics diagnostics;
-  const auto data = onnx::read_test_data(folder, signature, diagnostics);
+  auto data = onnx::read_test_data(folder, signature, diagnostics);
   if (!data) return {false, summary(diagnostics)};
+  for (size_t i = 0; i < data->inputs.size(); ++i) {
+    data->inputs[i] = as_declared(std::move(data->inputs[i]), signature.inputs[i].type);
+  }
   onnx::ImportOptions options;
   options.input_shapes = onnx::input_shapes(*data, signature);
-  const Outputs outputs = through == Through::evaluator ? evaluate(model, options, data->inputs)
-                                                        : execute(model, options, data->inputs);
-  if (!outputs) return {false, outputs.error().reason};
+  bool is_broken = false;
+  const Outputs outputs = through == Through::evaluator
+                              ? evaluate(model, options, data->inputs)
+                              : execute(model, options, data->inputs, cores, is_broken);
+  if (!outputs) return {false, outputs.error().reason, is_broken};
   for (size_t i = 0; i < data->outputs.size(); ++i) {
-    const Comparison result = compare((*outputs)[i], data->outputs[i], kTolerance);
+    const Comparison result = compare(
+        (*outputs)[i], as_declared(data->outputs[i], signature.outputs[i].type), kTolerance);
     if (!result.is_passed) return {false, fmt::format("output {}: {}", i, result.why)};
   }
   return {true, ""};
@@ -69,7 +86,7 @@ CaseResult run_set(const std::string& model, const std::string& folder,
 
 }  // namespace
 
-CaseResult run_case(const std::string& folder, Through through) {
+CaseResult run_case(const std::string& folder, Through through, int cores) {
   const std::string model = folder + "/model.onnx";
   Diagnostics diagnostics;
   const auto signature = onnx::read_signature(model, diagnostics);
@@ -78,7 +95,7 @@ CaseResult run_case(const std::string& folder, Through through) {
   for (;; ++num_sets) {
     const std::string set = fmt::format("{}/test_data_set_{}", folder, num_sets);
     if (!std::filesystem::is_directory(set)) break;
-    CaseResult result = run_set(model, set, *signature, through);
+    CaseResult result = run_set(model, set, *signature, through, cores);
     if (!result.is_passed) return result;
   }
   if (num_sets == 0) return {false, "it has no data sets"};

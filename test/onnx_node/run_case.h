@@ -8,7 +8,8 @@ namespace neuronc::node_test {
 
 struct CaseResult {
   bool is_passed = false;
-  std::string reason;  // of the failure
+  std::string reason;
+  bool is_broken = false;  // an internal error: nothing that a model may cause  // of the failure
 };
 
 // How a model is run: by the graph evaluator after import, or the whole way: compiled in memory
@@ -17,6 +18,6 @@ enum class Through : uint8_t { evaluator, neff };
 
 // Runs each data set of the model in `folder` and compares (rtol 1e-3, atol 1e-7, the tolerances
 // of ONNX's own runner).
-CaseResult run_case(const std::string& folder, Through through);
+CaseResult run_case(const std::string& folder, Through through, int cores = 1);
 
 }  // namespace neuronc::node_test

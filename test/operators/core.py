@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from case import Collection, Const, ints, random
+from case import Collection, Const, Typed, ints, random
 
 CASES = Collection("core")
 add = CASES.add
@@ -188,3 +188,36 @@ a, b = random(50, 3, 7, low=-3, high=3), random(51, 3, 7)
 for alpha in (1.0, 1.7):
     add(f"swiglu_{alpha}", "SwiGLU", [a, b], {"alpha": alpha}, opset=27,
         expected=[(a.astype(np.float64) / (1 + np.exp(-alpha * a.astype(np.float64))) * b).astype(f32)])
+
+draws = lambda seed: np.random.RandomState(seed)
+add("random_uniform", "RandomUniform", [], {"shape": [3, 400], "seed": 7.0, "low": -1.0, "high": 3.0}, opset=22,
+    expected=[(draws(7).rand(3, 400) * 4 - 1).astype(f32)])
+add("random_normal", "RandomNormal", [], {"shape": [3, 5], "seed": 8.0, "mean": 2.0, "scale": 0.5}, opset=22,
+    expected=[(draws(8).randn(3, 5) * 0.5 + 2).astype(f32)])
+chances = random(60, 4, 9, low=0, high=1)
+chances[0, :2] = [0, 1]
+add("bernoulli", "Bernoulli", [chances], {"seed": 9.0}, opset=22,
+    expected=[draws(9).binomial(1, p=chances.astype(np.float64)).astype(f32)])
+signal = random(61, 3, 4, 5)
+for ratio in (0.5, 0.75):
+    kept = draws(3).uniform(0, 1, signal.shape) >= ratio
+    add(f"training_dropout_{ratio}", "Dropout", [signal, Const(f32(ratio)), Const(np.array(True))], {"seed": 3},
+        opset=13, num_outputs=2, expected=[np.where(kept, signal / f32(1 - ratio), 0).astype(f32), kept])
+training = np.array(True)
+kept = draws(3).uniform(0, 1, signal.shape) >= 0.5
+add("training_dropout_asked", "Dropout", [signal, Const(f32(0.5)), training], {"seed": 3}, opset=13,
+    expected=[np.where(kept, signal * 2, 0)])
+bits = ints(62, 3, 7, high=2).astype(bool)
+add("bit_cast_bool", "BitCast", [bits], {"to": 3}, opset=26, expected=[bits.astype(np.int8)])
+numbers = np.array([-9, -8, -7.75, -1.5, -0.5, 0, 0.5, 1.75, 7, 8, 15, 16], f32)
+for name, number, width in [("int4", 22, 4), ("uint4", 21, 4), ("int2", 26, 2), ("uint2", 25, 2)]:
+    low = np.trunc(numbers).astype(np.int64) & (2**width - 1)
+    add(f"cast_{name}", "Cast", [numbers], {"to": number}, opset=25, expected=[Typed(name, low)])
+for size in (8, 10):
+    spectrum = random(63, 1, size, 2)
+    flat = np.zeros((1, size, 2), f32)
+    flat[:, :, 0] = 1
+    for name, values in [("random", spectrum), ("flat", flat)]:
+        signal = np.fft.ifft(values[..., 0].astype(np.float64) + 1j * values[..., 1], axis=1)
+        add(f"inverse_dft_{name}_{size}", "DFT", [values, None, Const(np.int64(1))], {"inverse": 1}, opset=20,
+            expected=[np.stack([signal.real, signal.imag], -1).astype(f32)])

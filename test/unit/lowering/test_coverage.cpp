@@ -1,6 +1,7 @@
 // Every operator that cores can be asked to run has a lowering.
 #include <catch2/catch.hpp>
 
+#include "backend/lower/limits.h"
 #include "backend/lower/lowering.h"
 #include "ir/op.h"
 
@@ -27,6 +28,14 @@ TEST_CASE("every operator is lowered or belongs to the host", "[lowering]") {
     } else {
       CHECK_FALSE(lowering_of(op));
     }
+  }
+}
+
+TEST_CASE("what a lowering does not take is said in words", "[lowering]") {
+  for (size_t i = 0; i < kNumOps; ++i) {
+    const Op op = static_cast<Op>(i);
+    INFO(name(op));
+    CHECK((lowering_of(op).accepts != nullptr) == !lowering_limits(op).empty());
   }
 }
 
