@@ -419,10 +419,14 @@ void GraphImporter::warn_of_branch(NodeContext& node, std::string_view branch,
   diagnostics_.report(diag::invalid_branch, location, branch, problem);
 }
 
-std::vector<ValueId> GraphImporter::inline_body(NodeContext& node, BodyHandle body) {
+std::vector<ValueId> GraphImporter::inline_body(NodeContext& node, BodyHandle body,
+                                                const std::vector<ValueId>& inputs) {
   const auto& proto = *static_cast<const GraphProto*>(body.graph);
   if (!may_nest(node, scope_->num_nested_graphs)) return {};
   Scope inner = nested(*scope_);
+  for (int i = 0; i < proto.input_size() && static_cast<size_t>(i) < inputs.size(); ++i) {
+    define(inner, proto.input(i).name(), Binding::of(inputs[static_cast<size_t>(i)]), {file_});
+  }
   for (const std::string& name : outer_names(proto)) {
     Binding* outer = lookup(name, *scope_, {file_});
     value_of(name, *outer, *scope_);

@@ -51,7 +51,9 @@ class GraphImporter : public BodyImporter {
                       const std::string& problem) override;
   size_t num_body_inputs(BodyHandle body) override;
   size_t num_body_outputs(BodyHandle body) override;
-  std::vector<ValueId> inline_body(NodeContext& node, BodyHandle body) override;
+  using BodyImporter::inline_body;
+  std::vector<ValueId> inline_body(NodeContext& node, BodyHandle body,
+                                   const std::vector<ValueId>& inputs) override;
 
  private:
   // model.cpp: what surrounds the nodes.

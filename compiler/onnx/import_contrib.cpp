@@ -240,6 +240,29 @@ void import_expand_dims(NodeContext& node, const Rule&) {
   node.set_output(0, node.emit(Op::unsqueeze, {node.input(0), node.ints(axis)}));
 }
 
+// Windows of `size` elements along an axis, `step` apart, as a new last axis.
+void import_unfold_tensor(NodeContext& node, const Rule&) {
+  const ValueId x = node.input(0);
+  const Ints shape = node.shape(x);
+  const auto rank = static_cast<int64_t>(shape.size());
+  const int64_t axis = normalised_axis(node, node.i64("dim", -1), rank);
+  const int64_t size = node.i64("size", 0), step = node.i64("step", 1);
+  if (node.failed()) return;
+  if (size < 1 || step < 1 || size > shape[static_cast<size_t>(axis)]) {
+    return node.invalid("its windows do not fit the axis");
+  }
+  const int64_t count = (shape[static_cast<size_t>(axis)] - size) / step + 1;
+  Ints places, perm;
+  for (int64_t i = 0; i < count * size; ++i) places.push_back(i / size * step + i % size);
+  const ValueId table = reshape_to(node, node.ints(places), {count, size});
+  const ValueId windows = node.emit(Op::gather, {x, table}, {{"axis", axis}});
+  for (int64_t i = 0; i <= rank; ++i) {
+    if (i != axis + 1) perm.push_back(i);
+  }
+  perm.push_back(axis + 1);
+  node.set_output(0, node.emit(Op::transpose, {windows}, {{"perm", perm}}));
+}
+
 // Distances of all rows of A from all rows of B.
 void import_c_dist(NodeContext& node, const Rule&) {
   const ValueId a = node.emit(Op::unsqueeze, {node.input(0), node.ints(Ints{1})});

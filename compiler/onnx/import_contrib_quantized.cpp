@@ -239,7 +239,6 @@ ValueId as_rows(NodeContext& node, ValueId x, int64_t rows) {
 void import_matmul_n_bits(NodeContext& node, const Rule&) {
   const int64_t n = node.i64("N", 0), k = node.i64("K", 0);
   const int64_t bits = node.i64("bits", 4), block = node.i64("block_size", 0);
-  if (node.has_input(4)) return node.unsupported("its columns are ordered by `g_idx`");
   if (n < 1 || k < 1 || block < 1) return node.invalid("`N`, `K` and `block_size` are needed");
   if (bits != 2 && bits != 4 && bits != 8) return node.invalid("`bits` is none of 2, 4 and 8");
   const int64_t num_blocks = (k + block - 1) / block;
@@ -262,10 +261,22 @@ void import_matmul_n_bits(NodeContext& node, const Rule&) {
     }
     zero = blocks_of(node.emit(Op::cast, {given}, {{"to", dtype}}), 1);
   }
-  const ValueId steps =
-      node.emit(Op::sub, {node.emit(Op::cast, {blocks_of(fields, block)}, {{"to", dtype}}), zero});
-  const ValueId values = node.emit(Op::mul, {steps, blocks_of(scales, 1)});
-  const ValueId b = first_columns(node, reshape_to(node, values, {n, num_blocks * block}), k);
+  const ValueId wide = node.emit(Op::cast, {fields}, {{"to", dtype}});
+  ValueId b;
+  if (node.has_input(4)) {
+    // Each row of B says which scale is its own.
+    const auto by_row = [&](ValueId v) {
+      if (node.type(v).rank() == 0) return v;
+      const ValueId rows = reshape_to(node, v, {n, num_blocks});
+      return node.emit(Op::gather, {rows, node.input(4)}, {{"axis", int64_t{1}}});
+    };
+    const ValueId steps = node.emit(Op::sub, {first_columns(node, wide, k), by_row(zero)});
+    b = node.emit(Op::mul, {steps, by_row(scales)});
+  } else {
+    const ValueId steps = node.emit(Op::sub, {blocks_of(wide, block), zero});
+    const ValueId values = node.emit(Op::mul, {steps, blocks_of(scales, 1)});
+    b = first_columns(node, reshape_to(node, values, {n, num_blocks * block}), k);
+  }
   const ValueId y =
       node.emit(Op::matmul, {node.input(0), node.emit(Op::transpose, {b}, {{"perm", Ints{1, 0}}})});
   node.set_output(0, node.has_input(5) ? node.emit(Op::add, {y, node.input(5)}) : y);

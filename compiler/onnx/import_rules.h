@@ -50,6 +50,7 @@ NEURONC_IMPORT(quick_gelu)
 NEURONC_IMPORT(scaled)
 NEURONC_IMPORT(simplified_layer_normalization)
 NEURONC_IMPORT(skip_layer_normalization)
+NEURONC_IMPORT(unfold_tensor)
 // import_contrib_attention.cpp
 NEURONC_IMPORT(contrib_attention)
 NEURONC_IMPORT(contrib_rotary_embedding)
@@ -79,6 +80,9 @@ NEURONC_IMPORT(conv_quantised)
 NEURONC_IMPORT(conv_transpose)
 NEURONC_IMPORT(global_lp_pool)
 NEURONC_IMPORT(pool)
+// import_experts.cpp
+NEURONC_IMPORT(flex_attention)
+NEURONC_IMPORT(mixture_of_experts)
 // import_matrix.cpp
 NEURONC_IMPORT(gemm)
 // import_ml.cpp

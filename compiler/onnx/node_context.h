@@ -114,8 +114,13 @@ class BodyImporter {
                               const std::string& problem) = 0;
   virtual size_t num_body_inputs(BodyHandle body) = 0;
   virtual size_t num_body_outputs(BodyHandle body) = 0;
-  // Imports the body's nodes into the enclosing graph in place of the node; its outputs.
-  virtual std::vector<ValueId> inline_body(NodeContext& node, BodyHandle body) = 0;
+  // Imports the body's nodes into the enclosing graph in place of the node; its outputs. Its first
+  // inputs are `inputs`.
+  virtual std::vector<ValueId> inline_body(NodeContext& node, BodyHandle body,
+                                           const std::vector<ValueId>& inputs) = 0;
+  std::vector<ValueId> inline_body(NodeContext& node, BodyHandle body) {
+    return inline_body(node, body, {});
+  }
 };
 
 class NodeContext {

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::string_view kAi = "";
 constexpr std::string_view kMl = "ai.onnx.ml";
-constexpr std::string_view kTraining = "ai.onnx.preview.training";
 constexpr std::string_view kMicrosoft = "com.microsoft";
 
 constexpr Rule kRules[] = {
@@ -47,7 +46,8 @@ std::string why_no_rule(std::string_view domain, std::string_view op_type, int64
     return fmt::format("it exists from opset {} on, but the model uses opset {}", it->since_version,
                        version);
   }
-  if (domain == kAi || domain == kMl || domain == kTraining || domain == kMicrosoft)
+  if (domain == kAi || domain == kMl || domain.starts_with("ai.onnx.preview") ||
+      domain == kMicrosoft)
     return "this version has no import rule for it";
   return fmt::format("domain `{}` is not part of ONNX", domain);
 }

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "ir/ops/common.h"
+#include "ir/ops/regex.h"
 
 namespace neuronc {
 
@@ -163,6 +164,27 @@ std::vector<std::string> split_text(std::string_view text, std::string_view deli
   }
   parts.emplace_back(text);
   return parts;
+}
+
+constexpr AttributeSpec kRegexAttributes[] = {{"pattern", AttributeKind::string, "", true}};
+constexpr ResultSpec kMatchY[] = {{"y", kBool}};
+
+Types infer_regex(const InferInput& input) {
+  NEURONC_TRY(Regex::compile(input.op.string("pattern")));
+  Type type = input.operands[0];
+  type.dtype = DType::boolean;
+  return std::vector<Type>{std::move(type)};
+}
+
+Values evaluate_regex(const EvaluateInput& input) {
+  NEURONC_ASSIGN(const Type type, actual_type(input));
+  NEURONC_ASSIGN(const Regex regex, Regex::compile(input.op.string("pattern")));
+  Tensor y = Tensor::zeros(DType::boolean, type.shape());
+  const auto texts = input.tensor(0).strings();
+  for (size_t i = 0; i < texts.size(); ++i) {
+    y.set_i64(static_cast<int64_t>(i), regex.matches(texts[i]) ? 1 : 0);
+  }
+  return one(std::move(y));
 }
 
 Values evaluate_string_split(const EvaluateInput& input) {
@@ -334,6 +356,20 @@ NEURONC_OP(string_concat) = {"string_concat",
                              infer_broadcast,
                              evaluate_string_concat,
                              no_flops};
+
+/// y = whether `pattern`, in RE2's syntax, matches the whole of each string.   Shapes: y as x.
+/// Source: ONNX RegexFullMatch-20.
+NEURONC_OP(regex_full_match) = {"regex_full_match",
+                                "whether a pattern matches each string",
+                                "ONNX RegexFullMatch-20",
+                                kStringX,
+                                kRegexAttributes,
+                                kMatchY,
+                                Trait::host,
+                                Precision::fixed,
+                                infer_regex,
+                                evaluate_regex,
+                                no_flops};
 
 /// parts = each string split at `delimiter` (default: white space) at most `maxsplit` times, filled
 /// with empty strings; counts = how many parts it has.

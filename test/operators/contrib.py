@@ -97,6 +97,22 @@ for mode in ("bilinear", "nearest", "bicubic"):
     add(f"grid_sample_{mode}", "GridSample", [random(48, 1, 2, 5, 6), random(49, 1, 4, 3, 2, low=-1.2, high=1.2)],
         {"mode": mode, "padding_mode": "border", "align_corners": 0})
 
+routed = [random(50, 5, 8), random(51, 5, 4), Const(random(52, 4, 16, 8))]
+second = Const(random(53, 4, 8, 16))
+for activation in ("relu", "gelu", "silu"):
+    add(f"moe_{activation}", "MoE", [*routed, None, second], {"k": 2, "activation_type": activation})
+add("moe_normalised", "MoE", [*routed, Const(random(54, 4, 16)), second, Const(random(55, 4, 8))],
+    {"k": 2, "activation_type": "relu", "normalize_routing_weights": 1})
+add("unfold_tensor", "UnfoldTensor", [random(56, 2, 7)], {"dim": 1, "size": 3, "step": 2})
+add("unfold_tensor_first", "UnfoldTensor", [random(57, 5, 2, 3)], {"dim": 0, "size": 2, "step": 1})
+heads = {"q_num_heads": 4, "kv_num_heads": 2, "update_rule": "gated_delta"}
+add("linear_attention", "LinearAttention",
+    [random(60, 2, 5, 12), random(61, 2, 5, 6), random(62, 2, 5, 22), random(63, 2, 2, 3, 11),
+     random(64, 2, 5, 2, low=-1, high=0), random(65, 2, 5, 2, low=0, high=1)], heads, num_outputs=2)
+add("causal_conv", "CausalConvWithState",
+    [random(66, 2, 5, 6), random(67, 5, 1, 4), random(68, 5), random(69, 2, 5, 3)], {"activation": "silu"},
+    num_outputs=2)
+
 # What exporters before opset 7 left behind; the operators are gone from ONNX.
 old = {"domain": "", "opset": 1}
 add("affine", "Affine", [x], {"alpha": 2.0, "beta": -0.5}, **old)

@@ -87,6 +87,15 @@ add("matmul_4_bits_float_zero_bias", "MatMulNBits",
     [random(23, 2, 3, 32), Const(byte(25, 9, 2, 8)), Const(random(22, 18, low=0.01, high=0.1)),
      Const(random(26, 18, low=6, high=9)), None, Const(random(27, 9))],
     {"K": 32, "N": 9, "bits": 4, "block_size": 16})
+groups = np.repeat(np.arange(2, dtype=np.int32), 16)[np.argsort(random(36, 32))]
+nibbles = [random(23, 3, 32), Const(byte(25, 9, 2, 8)), Const(random(22, 18, low=0.01, high=0.1))]
+four = {"K": 32, "N": 9, "bits": 4, "block_size": 16}
+add("matmul_4_bits_groups", "MatMulNBits", [*nibbles, None, Const(groups)], four)
+low_first = lambda packed, columns: np.stack([packed & 15, packed >> 4], -1).reshape(9, columns).astype(np.float64)
+steps = low_first(byte(25, 9, 2, 8), 32) - low_first(byte(24, 9), 2)[:, groups]
+add("matmul_4_bits_groups_zero", "MatMulNBits", [*nibbles, Const(byte(24, 9)), Const(groups)], four,
+    expected=[(random(23, 3, 32) @ (steps * random(22, 18, low=0.01, high=0.1).reshape(9, 2)[:, groups]).T)
+              .astype(np.float32)])
 for kind in (0, 1):
     add(f"matmul_bnb4_{kind}", "MatMulBnb4",
         [random(28, 3, 32), Const(byte(29, 9 * 16)), Const(random(30, 18, low=0.1, high=1))],

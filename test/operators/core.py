@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from onnx import TensorProto, helper
+
 from case import Collection, Const, Typed, ints, random
 
 CASES = Collection("core")
@@ -221,3 +223,25 @@ for size in (8, 10):
         signal = np.fft.ifft(values[..., 0].astype(np.float64) + 1j * values[..., 1], axis=1)
         add(f"inverse_dft_{name}_{size}", "DFT", [values, None, Const(np.int64(1))], {"inverse": 1}, opset=20,
             expected=[np.stack([signal.real, signal.imag], -1).astype(f32)])
+
+words = np.array([["www.google.com", "www.facebook.com"], ["www.bbc.co.uk", ""]], dtype=object)
+add("regex", "RegexFullMatch", [words], {"pattern": r"www\.[\w.-]+\.\bcom\b"}, opset=20,
+    expected=[np.array([[True, True], [False, False]])])
+
+
+def scores_graph(op, number):
+    """One step on scores: a graph with one input and one output."""
+    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("s", "t")]
+    constant = helper.make_tensor("c", TensorProto.FLOAT, [], [number])
+    return helper.make_graph([helper.make_node(op, ["s", "c"], ["t"])], "step", info[:1], info[1:], [constant])
+
+
+preview = {"domain": "ai.onnx.preview", "opset": 1}
+q, k, v = random(70, 2, 4, 3, 8), random(71, 2, 2, 7, 8), random(72, 2, 2, 7, 6)
+add("flex_attention", "FlexAttention", [q, k, v], expected=attention(q, k, v)[:1], **preview)
+add("flex_attention_scale", "FlexAttention", [q, k, v], {"scale": 0.25}, expected=attention(q, k, v, scale=0.25)[:1],
+    **preview)
+add("flex_attention_steps", "FlexAttention", [q, k, v],
+    {"score_mod": scores_graph("Mul", 0.5), "prob_mod": scores_graph("Add", 0.25)},
+    expected=[(attention(q, k, v, scale=0.5 / np.sqrt(8))[0]
+               + 0.25 * np.repeat(v, 2, 1).astype(np.float64).sum(2, keepdims=True)).astype(f32)], **preview)

@@ -32,7 +32,9 @@ int64_t newest_version(const Rule& rule) {
 // Rules that turn other types into those of their operator.
 bool converts(const Rule& rule) {
   return rule.import == import_through_float || rule.import == import_prelu ||
-         rule.import == import_grid_sample;
+         rule.import == import_grid_sample || rule.import == import_imputer ||
+         rule.import == import_svm_classifier || rule.import == import_tree_ensemble_classifier ||
+         rule.import == import_tree_ensemble_regressor;
 }
 
 // Operand types that ONNX allows and the IR's operator does not take, as "Operator operand dtype".
