@@ -68,7 +68,7 @@ constexpr std::array kTargets = {
     TargetRow{"x86-64-v4", "x86-64-v3", "x86-64-v4", "avx512f avx512bw avx512cd avx512dq avx512vl"},
     TargetRow{"x86-64-v4-bf16", "x86-64-v4", "x86-64-v4", "avx512vnni avx512bf16"},
     TargetRow{"x86-64-v4-amx", "x86-64-v4-bf16", "x86-64-v4",
-              "avx512fp16 amx-tile amx-bf16 amx-int8"},
+              "avx512fp16 amx-tile amx-bf16 amx-int8", false},
 };
 
 const FeatureRow* find_feature(std::string_view name) {

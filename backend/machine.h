@@ -1,7 +1,10 @@
 // The machine that code is made for: made once, passed as a value.
 #pragma once
 
+#include <memory>
+
 #include "backend/isa.h"
+#include "backend/pack_cache.h"
 #include "ir/hardware_model.h"
 
 namespace neuronc {
@@ -16,6 +19,8 @@ struct Machine {
   Isa isa;
   HardwareModel hardware;
   CodeOptions code;
+  // Shared by the machines of one compile.
+  std::shared_ptr<PackCache> packs = std::make_shared<PackCache>();
 
   // Lanes of a full register of `bytes` wide elements.
   int lanes(int bytes) const { return isa.vector_bytes / bytes; }

@@ -8,6 +8,8 @@
 // borders; inside it window columns and channels are consecutive, which makes one long inner loop
 // even for three channels.
 // Small integers come out exactly: every product is exact in f32, and so are their sums.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "backend/variants/convolution/geometry.h"
@@ -169,6 +171,14 @@ Tensor pack_groups(const Plan& plan, const Tensor& weights) {
   return joined;
 }
 
+Tensor packed_weights(const GroupContext& context, const Plan& plan) {
+  const ConvGeometry& g = plan.g;
+  const Tensor& weights = *context.constant_operand(1);
+  const std::string form = fmt::format("conv {} {} {} {} {} {}", g.groups, plan.columns,
+                                       plan.channels, g.r, g.s, crosses_columns(plan));
+  return context.machine.packs->get(weights, form, [&] { return pack_groups(plan, weights); });
+}
+
 // The memory dim along which the input's channels are consecutive gets the lanes of the copy.
 int copy_lanes(GroupEmitter& e, ValueId input, int64_t channels, int lanes) {
   ValueId leaf = input;
@@ -270,7 +280,7 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
                  kernel_name(context), plan.num_tiles());
   const Node& conv = context.anchor_node();
   const ValueId input = conv.operands[0];
-  const BufferId weights = e.packed_buffer("w", pack_groups(plan, *context.constant_operand(1)));
+  const BufferId weights = e.packed_buffer("w", packed_weights(context, plan));
   const Tile at = current_tile(e, plan);
 
   BlockLoops loops;

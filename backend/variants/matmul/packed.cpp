@@ -3,6 +3,8 @@
 // All batches and rows of a form one list of rows; a tile is a block of them, or, where there are
 // few rows, a run of panels. Elementwise work on a is done while the block is copied to scratch.
 // Small integers come out exactly: every product is exact in f32, and so are their sums.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "backend/variants/matmul/problem.h"
@@ -73,6 +75,17 @@ OrRefusal<double> predict_ns(const GroupContext& context) {
   return predict_product_ns(context.machine, plan.step, plan.tile, work);
 }
 
+Tensor pack(const GroupContext& context, const MatmulProblem& problem, const KLoops& k) {
+  const Tensor& weights = *context.constant_operand(1);
+  const std::string form =
+      fmt::format("matmul {}x{} {}", problem.k, problem.n, problem.transpose_b);
+  return context.machine.packs->get(weights, form, [&] {
+    return pack_panels(weights, k, problem.n, [&](int64_t row, int64_t column) {
+      return problem.transpose_b ? column * problem.k + row : row * problem.n + column;
+    });
+  });
+}
+
 OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   NEURONC_ASSIGN(const Plan plan, make_plan(context));
   const MatmulProblem& problem = plan.problem;
@@ -92,10 +105,7 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   loops.first_row = kernel::floor_div(t, plan.panel_runs) * plan.block_rows;
   loops.first_panel = kernel::mod(t, plan.panel_runs) * plan.panels_per_tile;
   loops.num_panels = plan.panels_per_tile;
-  const BufferId weights = e.packed_buffer(
-      "w", pack_panels(*context.constant_operand(1), loops.k, problem.n, [&](int64_t k, int64_t n) {
-        return problem.transpose_b ? n * problem.k + k : k * problem.n + n;
-      }));
+  const BufferId weights = e.packed_buffer("w", pack(context, problem, loops.k));
   const auto at_row = [&problem](Index row, Index k) {
     return problem.a_at(problem.batch_index(kernel::floor_div(row, problem.m)),
                         kernel::mod(row, problem.m), k);

@@ -67,7 +67,7 @@ struct CompileOptions {
   std::map<std::string, std::vector<int64_t>> input_shapes;  // input -> shape
   // Inputs that become constants: a number for all elements, or the path of a .npy or .pb file.
   std::map<std::string, std::string> fixed_inputs;
-  std::string target_cpu = "x86-64-v3";
+  std::string target_cpu = "default";
   std::string hardware_model = "host";  // inf1, host, or a file
   int optimization_level = 2;           // 0 to 3
   std::string passes;                   // replaces the level's pipeline where not empty
