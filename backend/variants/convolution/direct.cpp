@@ -308,9 +308,8 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
     return load_panel(e, weights, plan.step, at.group * group_columns + panel * plan.tile.columns(),
                       group, vectors, plan.tile.lanes);
   };
-  loops.prefetch = [&](Index panel, Index line) {
-    prefetch_panel(e, weights, plan.step, at.group * group_columns + panel * plan.tile.columns(),
-                   line);
+  loops.prefetch = [&](Index column, Index group) {
+    prefetch_panel(e, weights, at.group * group_columns + column, group);
   };
   loops.store = [&](Index row, Index column, int active, Register sum) {
     // Rows of a slab count from its block.

@@ -2,6 +2,7 @@
 #include "backend/variants/product/blocks.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace neuronc {
 
@@ -10,11 +11,10 @@ using kernel::Values;
 
 namespace {
 
-constexpr int64_t kLineBytes = 64;
-
 // `rows` rows from `row`, against one panel of which `active` columns exist.
+// With `next`, the column whose rows are asked for on the way.
 void emit_tile(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int active, Index row,
-               int rows) {
+               int rows, std::optional<Index> next = std::nullopt) {
   const RegisterTile& tile = loops.tile;
   MicroKernel micro;
   micro.step = loops.step;
@@ -25,6 +25,7 @@ void emit_tile(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int 
   micro.k = &loops.k;
   micro.a = &loops.a;
   micro.load_b = [&](Index group) { return loops.load_b(panel, micro.vectors, group); };
+  if (next) micro.prefetch = [&](Index group) { loops.prefetch(*next, group); };
   const Values sums = emit_micro_kernel(emitter, micro);
   // Column by column, so that operands that vary along columns alone are loaded once.
   for (int v = 0; v < micro.vectors; ++v) {
@@ -36,19 +37,6 @@ void emit_tile(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int 
   }
 }
 
-// A row tile's share of the panel behind `panel`.
-void prefetch_next(GroupEmitter& emitter, const BlockLoops& loops, Index panel, Index row_tile,
-                   int64_t num_row_tiles) {
-  if (!loops.prefetch || num_row_tiles < 2) return;
-  const int64_t row_bytes = int64_t{loops.step.row_elements()} * size_bytes(loops.step.b) *
-                            loops.tile.columns() / kPanelColumns;
-  const int64_t num_lines =
-      (loops.k.num_groups(loops.step.k_step()) * row_bytes + kLineBytes - 1) / kLineBytes;
-  const int64_t share = (num_lines + num_row_tiles - 1) / num_row_tiles;
-  emitter.loop({0, share, 1},
-               [&](Index line) { loops.prefetch(panel + Index(1), row_tile * share + line); });
-}
-
 void emit_rows(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int active) {
   const int rows = loops.tile.rows;
   const int64_t whole_tiles = loops.num_rows / rows;
@@ -58,8 +46,13 @@ void emit_rows(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int 
   if (loops.begin_panel) loops.begin_panel(panel);
   const auto body = [&](Index i) {
     const Index row = loops.first_row + i * rows;
-    prefetch_next(emitter, loops, panel, i, tiles_per_block);
-    emit_tile(emitter, loops, panel, active, row, rows);
+    // Row tile i asks for the i-th vector of the next panel, a row with every step of k, so that
+    // weights come from memory while the core multiplies.
+    const bool is_worth_it = loops.prefetch && tiles_per_block > 1;
+    const auto next = panel * loops.tile.columns() + Index(loops.tile.columns()) +
+                      kernel::min(i, loops.tile.vectors - 1) * loops.tile.lanes;
+    emit_tile(emitter, loops, panel, active, row, rows,
+              is_worth_it ? std::optional(next) : std::nullopt);
   };
   if (is_one_block) {
     if (whole_tiles == 1) {

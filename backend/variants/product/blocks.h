@@ -2,8 +2,7 @@
 //
 //   for panel: for micro tile of the block: accumulate; hand each row's registers to the epilogue
 //
-// The panel stays in the nearest cache while the block's rows pass by; each micro tile asks for its
-// share of the next panel, so that weights come from memory while the core multiplies.
+// The panel stays in the nearest cache while the block's rows pass by.
 #pragma once
 
 #include <functional>
@@ -27,9 +26,9 @@ struct BlockLoops {
   std::function<void(kernel::Index panel)> begin_panel;
   // `vectors` registers of b at row `group`, from the panel's first column on.
   std::function<kernel::Values(kernel::Index panel, int vectors, kernel::Index group)> load_b;
-  // Hints that line `line` (64 bytes) of b from the panel's first column on will be read; lines may
-  // run past the end. None: b is not worth it.
-  std::function<void(kernel::Index panel, kernel::Index line)> prefetch;
+  // Hints that row `group` of b will be read at `column`, which may lie past the end. None: b is
+  // not worth it.
+  std::function<void(kernel::Index column, kernel::Index group)> prefetch;
   // One register of results: row, first column, lanes that exist.
   std::function<void(kernel::Index row, kernel::Index column, int active, Register)> store;
 };

@@ -67,12 +67,8 @@ Values load_panel(GroupEmitter& emitter, kernel::BufferId buffer, const ProductS
   return registers;
 }
 
-void prefetch_panel(GroupEmitter& emitter, kernel::BufferId buffer, const ProductStep& step,
-                    Index column, Index line) {
-  // A row is a line but for f16, whose rows are half as long.
-  const int64_t rows_per_line = 64 / (int64_t{step.row_elements()} * size_bytes(step.b));
-  emitter.builder().prefetch(
-      buffer, {kernel::floor_div(column, kPanelColumns), line * rows_per_line, Index(0)});
+void prefetch_panel(GroupEmitter& emitter, kernel::BufferId buffer, Index column, Index group) {
+  emitter.builder().prefetch(buffer, {kernel::floor_div(column, kPanelColumns), group, Index(0)});
 }
 
 }  // namespace neuronc

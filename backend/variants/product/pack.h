@@ -29,8 +29,8 @@ inline int64_t num_panels(int64_t n) { return (n + kPanelColumns - 1) / kPanelCo
 kernel::Values load_panel(GroupEmitter& emitter, kernel::BufferId buffer, const ProductStep& step,
                           kernel::Index column, kernel::Index group, int vectors, int lanes);
 
-// Hints that line `line` of the panels from `column` on will be read.
-void prefetch_panel(GroupEmitter& emitter, kernel::BufferId buffer, const ProductStep& step,
-                    kernel::Index column, kernel::Index line);
+// Hints that row `group` of the panel of `column` will be read.
+void prefetch_panel(GroupEmitter& emitter, kernel::BufferId buffer, kernel::Index column,
+                    kernel::Index group);
 
 }  // namespace neuronc

@@ -110,6 +110,7 @@ class KLoopEmitter {
                     const Values& accumulators) {
     kernel::Builder& b = emitter_.builder();
     const Values rows_of_b = micro_.load_b(group);
+    if (micro_.prefetch) micro_.prefetch(group);
     Values next = accumulators;
     const auto row_of_a = [&](int i) {
       return load_a(b, micro_.step, micro_.a->buffer,

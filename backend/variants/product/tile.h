@@ -55,6 +55,8 @@ struct MicroKernel {
   const RowOperand* a = nullptr;
   // `vectors` registers at row `group` of the panels.
   std::function<kernel::Values(kernel::Index group)> load_b;
+  // Called with every group, for hints; may be empty.
+  std::function<void(kernel::Index group)> prefetch;
 };
 
 // The accumulators, row after row.
