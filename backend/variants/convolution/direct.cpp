@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "backend/variants/convolution/geometry.h"
+#include "backend/variants/convolution/slab.h"
 #include "backend/variants/product/blocks.h"
 #include "backend/variants/product/pack.h"
 #include "backend/variants/product/predict.h"
@@ -179,65 +180,6 @@ Tensor packed_weights(const GroupContext& context, const Plan& plan) {
   return context.machine.packs->get(weights, form, [&] { return pack_groups(plan, weights); });
 }
 
-// The memory dim along which the input's channels are consecutive gets the lanes of the copy.
-int copy_lanes(GroupEmitter& e, ValueId input, int64_t channels, int lanes) {
-  ValueId leaf = input;
-  while (const NodeId producer = e.producer(leaf)) {
-    if (e.body().node(producer).operands.empty()) return 1;
-    leaf = e.body().node(producer).operands[0];
-  }
-  const auto memory = e.memory_of(leaf);
-  const bool is_consecutive = memory && memory->strides.size() > 1 && memory->strides[1] == 1;
-  return is_consecutive && channels >= lanes ? lanes : 1;
-}
-
-// Copies the input rows from `first_row` into the slab; what lies outside the image is zero.
-void emit_slab(GroupEmitter& e, const Plan& plan, ValueId input, BufferId slab, Index image,
-               Index group, Index first_row) {
-  kernel::Builder& b = e.builder();
-  const ConvGeometry& g = plan.g;
-  const int64_t c = plan.channels;
-  const int lanes = copy_lanes(e, input, c, plan.tile.lanes);
-  const int64_t whole = c / lanes * lanes;
-  const int64_t left = std::min(g.pad_left, plan.slab_width);
-  const int64_t width = std::min(g.w, plan.slab_width - left);
-  const auto zero_columns = [&](Index row, int64_t begin, int64_t end) {
-    const int64_t from = begin * c, to = end * c;
-    const int step = plan.tile.lanes;
-    const int64_t vectors_end = from + (to - from) / step * step;
-    const Register zeros = b.zero({plan.step.a, step}), zero = b.zero({plan.step.a, 1});
-    if (vectors_end > from) {
-      e.loop({from, vectors_end, step}, [&](Index i) { b.store(slab, {row, i}, zeros); });
-    }
-    if (to > vectors_end) {
-      e.loop({vectors_end, to, 1}, [&](Index i) { b.store(slab, {row, i}, zero); });
-    }
-  };
-  const auto copy_run = [&](Index row, Index column, Index channel, int n) {
-    const std::vector<Index> at = g.at(image, group * c + channel, first_row + row, column);
-    const LaneIndex index = LaneIndex::along(at, 1, n);
-    b.store(slab, {row, (column + Index(left)) * c + channel},
-            b.convert(e.pull(input, index), plan.step.a));
-  };
-  e.loop({0, plan.slab_height, 1}, [&](Index row) {
-    if (left > 0) zero_columns(row, 0, left);
-    if (left + width < plan.slab_width) zero_columns(row, left + width, plan.slab_width);
-    const std::vector<kernel::GuardRange> is_inside{{first_row + row, 0, g.h}};
-    e.when(is_inside, [&] {
-      e.loop({0, width, 1}, [&](Index column) {
-        if (whole > 0) {
-          e.loop({0, whole, lanes}, [&](Index ch) { copy_run(row, column, ch, lanes); });
-        }
-        if (whole < c) e.loop({whole, c, 1}, [&](Index ch) { copy_run(row, column, ch, 1); });
-      });
-    });
-    e.when({{first_row + row, -g.pad_top - g.h - plan.slab_height, 0}},
-           [&] { zero_columns(row, left, left + width); });
-    e.when({{first_row + row, g.h, g.h * 2 + g.pad_bottom + plan.slab_height + g.pad_top}},
-           [&] { zero_columns(row, left, left + width); });
-  });
-}
-
 struct Tile {
   Index image, group, block;
 };
@@ -294,7 +236,8 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
     const BufferId slab =
         e.workspace("slab", plan.step.a, {plan.slab_height, plan.slab_width * plan.channels});
     const Index first = at.block * (plan.block_height * g.stride_h) - Index(g.pad_top);
-    emit_slab(e, plan, input, slab, at.image, at.group, first);
+    emit_slab(e, {g, plan.channels, plan.slab_height, plan.slab_width, plan.step.a}, input, slab,
+              {at.image, at.group, first});
     loops.num_rows = plan.block_rows;
     loops.first_row = Index(0);
     loops.a = slab_rows(plan, slab);

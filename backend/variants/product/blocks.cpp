@@ -11,6 +11,10 @@ using kernel::Values;
 
 namespace {
 
+constexpr int64_t kShortK = 256;
+// What of a second-level cache may be taken by b.
+constexpr int64_t kCachedBytes = 256 * 1024;
+
 // `rows` rows from `row`, against one panel of which `active` columns exist.
 // With `next`, the column whose rows are asked for on the way.
 void emit_tile(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int active, Index row,
@@ -37,69 +41,109 @@ void emit_tile(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int 
   }
 }
 
-void emit_rows(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int active) {
-  const int rows = loops.tile.rows;
-  const int64_t whole_tiles = loops.num_rows / rows;
-  const auto tail = static_cast<int>(loops.num_rows % rows);
-  const int64_t tiles_per_block = (loops.block_rows + rows - 1) / rows;
-  const bool is_one_block = loops.block_rows >= loops.num_rows;
-  if (loops.begin_panel) loops.begin_panel(panel);
-  const auto body = [&](Index i) {
-    const Index row = loops.first_row + i * rows;
-    // Row tile i asks for the i-th vector of the next panel, a row with every step of k, so that
-    // weights come from memory while the core multiplies.
-    const bool is_worth_it = loops.prefetch && tiles_per_block > 1;
-    const auto next = panel * loops.tile.columns() + Index(loops.tile.columns()) +
-                      kernel::min(i, loops.tile.vectors - 1) * loops.tile.lanes;
-    emit_tile(emitter, loops, panel, active, row, rows,
-              is_worth_it ? std::optional(next) : std::nullopt);
-  };
-  if (is_one_block) {
-    if (whole_tiles == 1) {
-      body(Index(0));
-    } else if (whole_tiles > 1) {
-      emitter.loop({0, whole_tiles, 1}, body);
+// Walks the row tiles of a block, or its panels, in either order.
+class BlockEmitter {
+ public:
+  BlockEmitter(GroupEmitter& emitter, const BlockLoops& loops)
+      : emitter_(emitter),
+        loops_(loops),
+        row_tiles_((loops.block_rows + loops.tile.rows - 1) / loops.tile.rows) {}
+
+  void emit() {
+    if (walks_rows_outside()) {
+      for_each_row_tile([&](Index row, int rows, Index) {
+        for_each_panel([&](Index panel, int active) {
+          emit_tile(emitter_, loops_, panel, active, row, rows);
+        });
+      });
+      return;
     }
-    if (tail > 0) {
-      emit_tile(emitter, loops, panel, active, loops.first_row + Index(whole_tiles * rows), tail);
-    }
-    return;
+    for_each_panel([&](Index panel, int active) {
+      if (loops_.begin_panel) loops_.begin_panel(panel);
+      for_each_row_tile([&](Index row, int rows, Index i) {
+        emit_tile(emitter_, loops_, panel, active, row, rows, next_column(panel, i));
+      });
+    });
   }
-  emitter.loop({0, tiles_per_block, 1}, [&](Index i) {
-    const Index row = loops.first_row + i * rows;
-    emitter.when({{row, 0, loops.num_rows - rows + 1}}, [&] { body(i); });
-  });
-  if (tail == 0) return;
-  // The last rows belong to the block that reaches the end.
-  const int64_t last = whole_tiles * rows;
-  emitter.when({{loops.first_row, loops.num_rows - loops.block_rows, last + 1}},
-               [&] { emit_tile(emitter, loops, panel, active, Index(last), tail); });
-}
+
+ private:
+  // Where all of b stays cached and k is short, results are what moves: whole rows are written.
+  bool walks_rows_outside() const {
+    const int64_t groups = loops_.k.num_groups(loops_.step.k_step());
+    const int64_t k = groups * loops_.step.k_step();
+    const int64_t b_bytes = k * loops_.n * size_bytes(loops_.step.b);
+    return !loops_.begin_panel && k <= kShortK && b_bytes <= kCachedBytes;
+  }
+
+  // Row tile i asks for the i-th vector of the next panel, a row with every step of k, so that
+  // weights come from memory while the core multiplies.
+  std::optional<Index> next_column(Index panel, Index i) const {
+    if (!loops_.prefetch || row_tiles_ < 2) return std::nullopt;
+    return panel * loops_.tile.columns() + Index(loops_.tile.columns()) +
+           kernel::min(i, loops_.tile.vectors - 1) * loops_.tile.lanes;
+  }
+
+  // Calls body(first row, rows, number of the tile in the block).
+  void for_each_row_tile(const std::function<void(Index, int, Index)>& body) {
+    const int rows = loops_.tile.rows;
+    const int64_t whole_tiles = loops_.num_rows / rows;
+    const auto tail = static_cast<int>(loops_.num_rows % rows);
+    const auto whole = [&](Index i) { body(loops_.first_row + i * rows, rows, i); };
+    if (loops_.block_rows >= loops_.num_rows) {
+      if (whole_tiles == 1) {
+        whole(Index(0));
+      } else if (whole_tiles > 1) {
+        emitter_.loop({0, whole_tiles, 1}, whole);
+      }
+      if (tail > 0) {
+        body(loops_.first_row + Index(whole_tiles * rows), tail, Index(whole_tiles));
+      }
+      return;
+    }
+    emitter_.loop({0, row_tiles_, 1}, [&](Index i) {
+      const Index row = loops_.first_row + i * rows;
+      emitter_.when({{row, 0, loops_.num_rows - rows + 1}}, [&] { whole(i); });
+    });
+    if (tail == 0) return;
+    // The last rows belong to the block that reaches the end.
+    const int64_t last = whole_tiles * rows;
+    emitter_.when({{loops_.first_row, loops_.num_rows - loops_.block_rows, last + 1}},
+                  [&] { body(Index(last), tail, Index(row_tiles_ - 1)); });
+  }
+
+  // Calls body(panel, columns that exist).
+  void for_each_panel(const std::function<void(Index, int)>& body) {
+    const int columns = loops_.tile.columns();
+    const int64_t whole_panels = loops_.n / columns;
+    const auto tail = static_cast<int>(loops_.n % columns);
+    const int64_t all_panels = whole_panels + (tail > 0 ? 1 : 0);
+    if (loops_.num_panels >= all_panels) {
+      if (whole_panels == 1) {
+        body(Index(0), columns);
+      } else if (whole_panels > 1) {
+        emitter_.loop({0, whole_panels, 1}, [&](Index panel) { body(panel, columns); });
+      }
+      if (tail > 0) body(Index(whole_panels), tail);
+      return;
+    }
+    emitter_.loop({0, loops_.num_panels, 1}, [&](Index i) {
+      const Index panel = loops_.first_panel + i;
+      emitter_.when({{panel, 0, whole_panels}}, [&] { body(panel, columns); });
+    });
+    if (tail == 0) return;
+    emitter_.when({{loops_.first_panel, whole_panels - loops_.num_panels + 1, whole_panels + 1}},
+                  [&] { body(Index(whole_panels), tail); });
+  }
+
+  GroupEmitter& emitter_;
+  const BlockLoops& loops_;
+  int64_t row_tiles_;  // of a block
+};
 
 }  // namespace
 
 void emit_blocks(GroupEmitter& emitter, const BlockLoops& loops) {
-  const int columns = loops.tile.columns();
-  const int64_t whole_panels = loops.n / columns;
-  const auto tail = static_cast<int>(loops.n % columns);
-  const int64_t all_panels = whole_panels + (tail > 0 ? 1 : 0);
-  if (loops.num_panels >= all_panels) {
-    if (whole_panels == 1) {
-      emit_rows(emitter, loops, Index(0), columns);
-    } else if (whole_panels > 1) {
-      emitter.loop({0, whole_panels, 1},
-                   [&](Index panel) { emit_rows(emitter, loops, panel, columns); });
-    }
-    if (tail > 0) emit_rows(emitter, loops, Index(whole_panels), tail);
-    return;
-  }
-  emitter.loop({0, loops.num_panels, 1}, [&](Index i) {
-    const Index panel = loops.first_panel + i;
-    emitter.when({{panel, 0, whole_panels}}, [&] { emit_rows(emitter, loops, panel, columns); });
-  });
-  if (tail == 0) return;
-  emitter.when({{loops.first_panel, whole_panels - loops.num_panels + 1, whole_panels + 1}},
-               [&] { emit_rows(emitter, loops, Index(whole_panels), tail); });
+  BlockEmitter(emitter, loops).emit();
 }
 
 }  // namespace neuronc
