@@ -116,9 +116,7 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
     return load_panel(e, weights, plan.step, panel * plan.tile.columns(), group, vectors,
                       plan.tile.lanes);
   };
-  loops.prefetch = [&](Index column, Index group) {
-    prefetch_panel(e, weights, column, group);
-  };
+  loops.prefetch = [&](Index column, Index group) { prefetch_panel(e, weights, column, group); };
   loops.store = [&](Index row, Index column, int active, Register sum) {
     store_matmul_result(e, anchor, problem, problem.batch_index(kernel::floor_div(row, problem.m)),
                         kernel::mod(row, problem.m), column, active, sum);
