@@ -16,7 +16,10 @@ Json tensors_json(const std::vector<plan::TensorSpec>& tensors) {
   for (const plan::TensorSpec& tensor : tensors) {
     Json shape = Json::array();
     for (int64_t dim : tensor.dims) shape.push_back(dim < 0 ? Json() : Json(dim));
-    list.push_back({{"name", tensor.name}, {"dtype", name(tensor.dtype)}, {"shape", shape}});
+    list.push_back({{"name", tensor.name},
+                    {"dtype", name(tensor.dtype)},
+                    {"shape", tensor.is_ranked ? shape : Json()}});
+    if (tensor.kind != Type::Kind::tensor) list.back()["kind"] = plan::kind_name(tensor.kind);
   }
   return list;
 }

@@ -229,6 +229,10 @@ uint64_t features_of(const plan::Plan& plan) {
   if (plan.shared_bytes > 0) features |= kNeffFeatureSharedMemory;
   for (const plan::TensorSpec& output : plan.outputs) {
     if (output.bound_input >= 0) features |= kNeffFeatureState;
+    if (output.kind != Type::Kind::tensor) features |= kNeffFeatureLists;
+  }
+  for (const plan::TensorSpec& input : plan.inputs) {
+    if (input.kind != Type::Kind::tensor) features |= kNeffFeatureLists;
   }
   for (const plan::Lane& lane : plan.lanes) {
     for (const plan::Block& block : lane.blocks) {

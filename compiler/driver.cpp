@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <unordered_set>
 
 #include "backend/cpu_target.h"
 #include "backend/llvm/host_features.h"
@@ -299,51 +298,6 @@ Expected<void> import_model(Compilation& compilation, std::span<const std::byte>
   return {};
 }
 
-namespace {
-
-// The first node on the way to `value` whose result has no rank although its operands do.
-NodeId where_rank_is_lost(const Graph& graph, ValueId value) {
-  NodeId node = graph.producer(value);
-  std::unordered_set<NodeId> seen;
-  while (node && seen.insert(node).second) {
-    NodeId before;
-    for (ValueId operand : graph.node(node).operands) {
-      if (operand && !graph.type(operand).is_ranked) before = graph.producer(operand);
-      if (before) break;
-    }
-    if (!before) return node;
-    node = before;
-  }
-  return node;
-}
-
-// An artifact's inputs and outputs are tensors; the ranks of outputs are known when passes have
-// run.
-Expected<void> check_signature(const Module& module, Diagnostics& diagnostics) {
-  const size_t num_errors = diagnostics.num_errors();
-  const Graph& graph = module.graph();
-  const auto check = [&](std::string_view what, std::string_view name, ValueId value) {
-    const Type& type = graph.type(value);
-    if (type.is_tensor() && (type.is_ranked || module.stage < Stage::placed)) return;
-    Diagnostic& diagnostic =
-        diagnostics.report(diag::unsupported_signature, Location{module.message_name()}, what, name,
-                           type.is_tensor() ? "of unknown rank" : to_text(type));
-    const NodeId lost = type.is_tensor() ? where_rank_is_lost(graph, value) : NodeId();
-    if (!lost) return;
-    diagnostic.notes.push_back(fmt::format("the rank is lost at node \"{}\" ({})",
-                                           node_label(module, graph, lost),
-                                           graph.node(lost).def().name));
-  };
-  for (ValueId input : graph.inputs()) check("input", graph.value(input).name, input);
-  for (size_t i = 0; i < graph.outputs().size(); ++i) {
-    check("output", graph.output_names()[i], graph.outputs()[i]);
-  }
-  if (diagnostics.num_errors() != num_errors) return reported();
-  return {};
-}
-
-}  // namespace
-
 Expected<std::vector<Machine>> make_machines(const CompileOptions& options,
                                              Diagnostics& diagnostics) {
   NEURONC_ASSIGN(HardwareModel hardware, load_hardware_model(options.hardware_model, diagnostics));
@@ -413,7 +367,6 @@ Expected<void> run_passes(Compilation& compilation, const CompileOptions& option
     return compilation.goes_on({"passes", pass.info().name, std::min(num_runs++, total), total});
   };
   compilation.placement.num_in_model = module.num_model_ops;
-  NEURONC_TRY(check_signature(module, diagnostics));
   NEURONC_ASSIGN(compilation.machines, make_machines(options, diagnostics));
   // Parsed again rather than copied: a pass owns its options.
   NEURONC_ASSIGN(Pipeline rest, parse_pipeline(compilation.pipeline, diagnostics));
@@ -430,7 +383,6 @@ Expected<void> run_passes(Compilation& compilation, const CompileOptions& option
     for (const PassTime& time : more.times) compilation.pass_times.push_back(time);
   }
   NEURONC_TRY(verify(module, diagnostics, compilation.model_name));
-  NEURONC_TRY(check_signature(module, diagnostics));
   NEURONC_TRY(check_host_gate(compilation, options, diagnostics));
   if (!rest.items.empty()) {
     runner.print_after.clear();

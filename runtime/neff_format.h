@@ -34,9 +34,10 @@ enum NeffFeature : uint64_t {
   kNeffFeatureControlFlow = 1u << 1,
   kNeffFeatureSharedMemory = 1u << 2,  // cores meet at barriers
   kNeffFeatureState = 1u << 3,         // outputs bound to inputs
+  kNeffFeatureLists = 1u << 4,         // sequences and optionals as inputs or outputs
 };
 inline constexpr uint64_t kNeffKnownFeatures =
-    kNeffFeatureHostNodes | kNeffFeatureControlFlow | kNeffFeatureSharedMemory;
+    kNeffFeatureHostNodes | kNeffFeatureControlFlow | kNeffFeatureSharedMemory | kNeffFeatureLists;
 
 struct NeffHash {
   uint64_t low;

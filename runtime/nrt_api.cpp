@@ -274,6 +274,24 @@ NRT_STATUS nrt_free_model_tensor_info(nrt_tensor_info_array_t* tensor_info) {
   return NRT_SUCCESS;
 }
 
+NRT_STATUS nrt_get_model_value_kind(nrt_model_t* model, nrt_tensor_usage_t usage, const char* name,
+                                    nrt_value_kind_t* kind) {
+  return guarded([&]() -> NRT_STATUS {
+    if (name == nullptr || kind == nullptr) return report(NRT_INVALID, "an argument is null");
+    const ModelInUse in_use(model);
+    if (!in_use) return in_use.status();
+    const neuronc::plan::Plan& plan = in_use.plan();
+    const bool is_input = usage == NRT_TENSOR_USAGE_INPUT;
+    for (const neuronc::plan::TensorSpec& spec : is_input ? plan.inputs : plan.outputs) {
+      if (spec.name != name) continue;
+      *kind = to_nrt(spec.kind);
+      return NRT_SUCCESS;
+    }
+    return report(NRT_INVALID,
+                  fmt::format("the model has no {} `{}`", is_input ? "input" : "output", name));
+  });
+}
+
 NRT_STATUS nrt_get_memory_stats(nrt_memory_stats_t* stats, size_t size) {
   return guarded([&]() -> NRT_STATUS {
     if (stats == nullptr) return report(NRT_INVALID, "`stats` is null");

@@ -1,17 +1,11 @@
 // Matches tensor sets with a model's signature, and moves values sized at run time across the API.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include <cstring>
 
 #include "runtime/nrt_internal.h"
+#include "runtime/nrt_value.h"
 
 namespace neuronc::runtime {
 namespace {
-
-std::string type_text(const plan::TensorSpec& spec) {
-  return fmt::format("{}[{}]", name(spec.dtype), fmt::join(spec.dims, ","));
-}
 
 Result<nrt_tensor*> find_tensor(const nrt_tensor_set& set, std::string_view what,
                                 const plan::TensorSpec& spec) {
@@ -29,59 +23,6 @@ tl::unexpected<Status> wrong_size(std::string_view what, const plan::TensorSpec&
               spec.name, type_text(spec), spec.size_bytes, tensor.size_bytes);
 }
 
-// A string tensor from its elements' bytes, each ended by a zero byte.
-Result<HostValue> strings_from_bytes(const plan::TensorSpec& spec, const nrt_tensor& tensor) {
-  std::vector<std::string> strings;
-  const char* at = reinterpret_cast<const char*>(tensor.data);
-  const char* end = at + tensor.size_bytes;
-  while (at < end) {
-    const size_t length = strnlen(at, static_cast<size_t>(end - at));
-    if (at + length == end) break;
-    strings.emplace_back(at, length);
-    at += length + 1;
-  }
-  uint64_t count = 1;
-  for (int64_t dim : spec.dims) count *= static_cast<uint64_t>(dim);
-  if (at != end || strings.size() != count) {
-    return fail(NRT_EXEC_BAD_INPUT, "input `{}` takes {} strings, each ended by a zero byte",
-                spec.name, count);
-  }
-  return HostValue(Tensor::from_strings(spec.dims, std::move(strings)));
-}
-
-std::vector<std::byte> to_bytes(const Tensor& tensor) {
-  std::vector<std::byte> bytes;
-  if (tensor.dtype() != DType::string) {
-    bytes.assign(tensor.bytes().begin(), tensor.bytes().end());
-    return bytes;
-  }
-  for (const std::string& text : tensor.strings()) {
-    const auto* data = reinterpret_cast<const std::byte*>(text.c_str());
-    bytes.insert(bytes.end(), data, data + text.size() + 1);
-  }
-  return bytes;
-}
-
-Result<Done> store_run_time_output(const plan::TensorSpec& spec, const HostValue& value,
-                                   nrt_tensor& tensor) {
-  if (value.kind != Type::Kind::tensor || value.elements.size() != 1) {
-    return fail(NRT_FAILURE, "output `{}` is not a tensor", spec.name);
-  }
-  const std::vector<std::byte> bytes = to_bytes(value.tensor());
-  const bool is_attached = tensor.data != nullptr && tensor.owner == nullptr;
-  if (is_attached && tensor.size_bytes < bytes.size()) {
-    return fail(NRT_RESOURCE, "output `{}` has {} bytes, the attached buffer {}", spec.name,
-                bytes.size(), tensor.size_bytes);
-  }
-  if (!is_attached && tensor.size_bytes != bytes.size() && !allocate_tensor(tensor, bytes.size())) {
-    return fail(NRT_FAIL_HOST_MEM_ALLOC, "no memory for output `{}`", spec.name);
-  }
-  if (!bytes.empty()) std::memcpy(tensor.data, bytes.data(), bytes.size());
-  tensor.shape = value.tensor().shape();
-  tensor.has_shape = true;
-  return Done{};
-}
-
 }  // namespace
 
 Result<BoundRequest> BoundRequest::bind(const plan::Plan& plan, const nrt_tensor_set& inputs,
@@ -90,12 +31,14 @@ Result<BoundRequest> BoundRequest::bind(const plan::Plan& plan, const nrt_tensor
   for (const plan::TensorSpec& spec : plan.inputs) {
     NEURONC_ASSIGN(const nrt_tensor* tensor, find_tensor(inputs, "input", spec));
     if (plan::is_static(spec)) {
-      if (tensor->size_bytes != spec.size_bytes) return wrong_size("input", spec, *tensor);
+      if (tensor->is_list || tensor->size_bytes != spec.size_bytes) {
+        return wrong_size("input", spec, *tensor);
+      }
       request.inputs_.push_back(tensor->data);
       continue;
     }
     request.host_inputs_.resize(plan.inputs.size());
-    NEURONC_ASSIGN(request.host_inputs_[request.inputs_.size()], strings_from_bytes(spec, *tensor));
+    NEURONC_ASSIGN(request.host_inputs_[request.inputs_.size()], value_from_tensor(spec, *tensor));
     request.inputs_.push_back(nullptr);
   }
   for (const plan::TensorSpec& spec : plan.outputs) {
@@ -120,14 +63,18 @@ RequestIo BoundRequest::io() {
 
 Result<Done> BoundRequest::check_numerics(const plan::Plan& plan, NumericsCheck check) const {
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
-    const nrt_tensor& tensor = *output_tensors_[i];
-    const NonFinite found =
-        find_non_finite(plan.outputs[i].dtype, {tensor.data, tensor.size_bytes}, check);
-    if (found.first < 0) continue;
-    std::string message = fmt::format("output `{}` ({}) has {}", plan.outputs[i].name,
-                                      type_text(plan.outputs[i]), to_text(found));
-    if (!first_non_finite_.empty()) message += fmt::format("; {}", first_non_finite_);
-    return fail(NRT_EXEC_COMPLETED_WITH_NUM_ERR, "{}", message);
+    const nrt_tensor& output = *output_tensors_[i];
+    std::vector<const nrt_tensor*> tensors(output.elements.begin(), output.elements.end());
+    if (!output.is_list) tensors = {&output};
+    for (const nrt_tensor* tensor : tensors) {
+      const NonFinite found =
+          find_non_finite(plan.outputs[i].dtype, {tensor->data, tensor->size_bytes}, check);
+      if (found.first < 0) continue;
+      std::string message = fmt::format("output `{}` ({}) has {}", plan.outputs[i].name,
+                                        type_text(plan.outputs[i]), to_text(found));
+      if (!first_non_finite_.empty()) message += fmt::format("; {}", first_non_finite_);
+      return fail(NRT_EXEC_COMPLETED_WITH_NUM_ERR, "{}", message);
+    }
   }
   return Done{};
 }
@@ -137,7 +84,7 @@ Result<Done> BoundRequest::store_outputs(const plan::Plan& plan) {
     const plan::TensorSpec& spec = plan.outputs[i];
     nrt_tensor& tensor = *output_tensors_[i];
     if (!plan::is_static(spec)) {
-      NEURONC_TRY(store_run_time_output(spec, host_outputs_[i], tensor));
+      NEURONC_TRY(store_value(spec, host_outputs_[i], tensor));
     } else if (!tensor.has_shape || tensor.shape != spec.dims) {
       tensor.shape = spec.dims;
       tensor.has_shape = true;

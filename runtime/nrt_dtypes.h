@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ir/base/dtype.h"
+#include "ir/type.h"
 #include "runtime/include/nrt/nrt.h"
 
 namespace neuronc::runtime {
@@ -35,6 +36,27 @@ constexpr nrt_dtype_t to_nrt(DType dtype) {
     if (ours == dtype) return theirs;
   }
   return NRT_DTYPE_UNKNOWN;
+}
+
+constexpr nrt_value_kind_t to_nrt(Type::Kind kind) {
+  switch (kind) {
+    case Type::Kind::sequence:
+      return NRT_VALUE_SEQUENCE;
+    case Type::Kind::optional:
+      return NRT_VALUE_OPTIONAL;
+    case Type::Kind::optional_sequence:
+      return NRT_VALUE_OPTIONAL_SEQUENCE;
+    default:
+      return NRT_VALUE_TENSOR;
+  }
+}
+
+constexpr Type::Kind from_nrt(nrt_value_kind_t kind) {
+  for (const Type::Kind ours :
+       {Type::Kind::sequence, Type::Kind::optional, Type::Kind::optional_sequence}) {
+    if (to_nrt(ours) == kind) return ours;
+  }
+  return Type::Kind::tensor;
 }
 
 }  // namespace neuronc::runtime

@@ -61,8 +61,12 @@ struct nrt_tensor {
   std::byte* data = nullptr;
   size_t size_bytes = 0;
   std::shared_ptr<std::byte> owner;  // null: the caller's memory, or none
-  std::vector<int64_t> shape;        // given by an execution
+  std::vector<int64_t> shape;        // given by an execution, or for a list
   bool has_shape = false;
+  // The value of a sequence or an optional; its elements are handles too.
+  bool is_list = false;
+  bool has_value = false;
+  std::vector<nrt_tensor*> elements;
 };
 
 struct nrt_tensor_set {
@@ -150,6 +154,11 @@ uint64_t tensor_bytes();
 bool check_tensor(const nrt_tensor* tensor, std::string_view what = "tensor");
 bool check_set(const nrt_tensor_set* set);
 bool check_tensors_of(const nrt_tensor_set* set);
+
+// Makes the tensor a list without elements.
+void clear_list(nrt_tensor& list, bool has_value);
+// A new element at the list's end.
+nrt_tensor& add_element(nrt_tensor& list);
 
 // Gives the tensor zeroed memory of its own, 64-byte aligned; false if there is none.
 bool allocate_tensor(nrt_tensor& tensor, size_t size_bytes);

@@ -23,6 +23,7 @@ bool allocate_tensor(nrt_tensor& tensor, size_t size_bytes) {
   constexpr size_t kAlignment = plan::kBufferAlignment;
   const size_t padded = (size_bytes + kAlignment) / kAlignment * kAlignment;
   if (padded < size_bytes) return false;
+  if (tensor.is_list) clear_list(tensor, false);
   void* data = std::aligned_alloc(kAlignment, padded);
   if (data == nullptr) return false;
   std::memset(data, 0, padded);
@@ -34,6 +35,7 @@ bool allocate_tensor(nrt_tensor& tensor, size_t size_bytes) {
   tensor.data = tensor.owner.get();
   tensor.size_bytes = size_bytes;
   tensor.has_shape = false;
+  tensor.is_list = false;
   return true;
 }
 
@@ -166,7 +168,8 @@ NRT_STATUS nrt_tensor_allocate_slice(const nrt_tensor_t* source, size_t offset, 
 NRT_STATUS nrt_tensor_attach_buffer(nrt_tensor_t* tensor, void* buffer, size_t size) {
   if (!check_tensor(tensor)) return NRT_INVALID_HANDLE;
   if (buffer == nullptr && size > 0) return report(NRT_INVALID, "`buffer` is null");
-  tensor->owner.reset();
+  neuronc::runtime::clear_list(*tensor, false);
+  tensor->is_list = false;
   tensor->data = static_cast<std::byte*>(buffer);
   tensor->size_bytes = size;
   tensor->has_shape = false;
@@ -177,6 +180,7 @@ void nrt_tensor_free(nrt_tensor_t** tensor) {
   if (tensor == nullptr) return;
   if (*tensor != nullptr && remove_handle(*tensor)) {
     --neuronc::runtime::num_live_tensors;
+    neuronc::runtime::clear_list(**tensor, false);
     delete *tensor;
   }
   *tensor = nullptr;

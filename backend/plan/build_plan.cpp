@@ -96,29 +96,33 @@ plan::TensorSpec PlanBuilder::tensor_spec(ValueId value, std::string name) const
   plan::TensorSpec spec;
   spec.name = std::move(name);
   spec.dtype = type.dtype;
+  spec.kind = type.kind;
+  spec.is_ranked = type.is_ranked;
   for (const Dim& dim : type.dims) spec.dims.push_back(dim.is_number() ? dim.number() : -1);
   if (type.is_static()) spec.size_bytes = static_cast<uint64_t>(type.size_bytes());
   return spec;
 }
 
+// Outputs may be of any kind and rank, which their values tell; a tensor that a caller gives is no
+// more than bytes.
 Expected<void> PlanBuilder::add_tensors() {
   bool is_good = true;
   for (ValueId input : graph_.inputs()) {
     const Value& value = graph_.value(input);
     std::string name = value.name;
     if (name.empty()) name = "input." + std::to_string(value.result_index);
+    const Type& type = graph_.type(input);
+    if (type.is_tensor() && !type.is_static()) {
+      diagnostics_.report(diag::unsupported_signature, Location{module_.message_name()}, name,
+                          to_text(type));
+      is_good = false;
+    }
     plan_.inputs.push_back(tensor_spec(input, std::move(name)));
   }
   for (size_t i = 0; i < graph_.outputs().size(); ++i) {
     const ValueId output = graph_.outputs()[i];
     std::string name = graph_.output_names()[i];
     if (name.empty()) name = "output." + std::to_string(i);
-    const Type& type = graph_.type(output);
-    if (!type.is_tensor() || !type.is_ranked) {
-      diagnostics_.report(diag::unsupported_signature, Location{module_.message_name()}, "output",
-                          name, type.is_tensor() ? "of unknown rank" : "no tensor");
-      is_good = false;
-    }
     plan_.outputs.push_back(tensor_spec(output, name));
   }
   if (!is_good) return reported();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "backend/plan/share_kernels.h"
 #include "ir/base/hash.h"
 #include "ir/kernel/verify.h"
 
@@ -75,7 +76,10 @@ bool KernelTable::holds(const kernel::Kernel& kernel) const {
 
 void KernelTable::add_alias(plan::KernelId kernel, std::string_view model_node) {
   if (model_node.empty()) return;
-  std::string alias = "node." + to_symbol(model_node);
+  keep_alias(kernel, "node." + to_symbol(model_node));
+}
+
+void KernelTable::keep_alias(plan::KernelId kernel, std::string alias) {
   if (symbols_.emplace(alias, kernel).second) {
     entries_[kernel.index].aliases.push_back(std::move(alias));
   }
@@ -135,6 +139,7 @@ Expected<LoweredModule> lower_module(const Module& module, const LowerFunction& 
     result.nodes.push_back(std::move(entry));
   }
   if (!is_good) return reported();
+  share_kernels(result);
   return result;
 }
 

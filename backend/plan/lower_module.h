@@ -56,6 +56,9 @@ class KernelTable {
   bool holds(const kernel::Kernel& kernel) const;
 
   const std::vector<Entry>& entries() const { return entries_; }
+  std::vector<Entry> take_entries() { return std::move(entries_); }
+  // A name as add_alias made it, in another table.
+  void keep_alias(plan::KernelId kernel, std::string alias);
 
  private:
   std::vector<Entry> entries_;

@@ -41,12 +41,34 @@ bool widen(Type& type, const Type& other) {
   return type != before;
 }
 
+bool is_optional(const Type& type) {
+  return type.kind == Type::Kind::optional || type.kind == Type::Kind::optional_sequence;
+}
+
+// Where an optional is carried and the body gives the value itself, the next trip's is an optional
+// that holds it. Gives which outputs these are.
+std::vector<bool> wrap_optionals(NodeContext& node, Graph& body, const Types& carried,
+                                 size_t first_output) {
+  std::vector<bool> wrapped(carried.size());
+  GraphBuilder builder(node.builder().module(), body);
+  for (size_t i = 0; i < carried.size(); ++i) {
+    const ValueId output = body.outputs()[first_output + i];
+    if (!is_optional(carried[i]) || is_optional(body.type(output))) continue;
+    const auto results = builder.emit(Op::optional, {output}, {}, 1, {}, node.source());
+    if (!results) continue;
+    GraphEditor(body).set_output(first_output + i, (*results)[0]);
+    wrapped[i] = true;
+  }
+  return wrapped;
+}
+
 // Imports a body whose inputs from `first` on are carried: its outputs from `first_output` on are
 // their values in the next trip. Where these change their shape the input's type is widened and
 // the body imported again.
 std::unique_ptr<Graph> import_carrying_body(NodeContext& node, BodyHandle body, Types formals,
                                             size_t first, size_t num_carried, size_t first_output,
-                                            const std::vector<ValueId>& captures) {
+                                            const std::vector<ValueId>& captures,
+                                            std::vector<bool>* wrapped = nullptr) {
   for (;;) {
     auto graph = node.bodies().import_body(node, body, formals, captures);
     if (!graph) return nullptr;
@@ -54,6 +76,11 @@ std::unique_ptr<Graph> import_carrying_body(NodeContext& node, BodyHandle body, 
       node.invalid("its body has too few outputs");
       return nullptr;
     }
+    const auto carried = formals.begin() + static_cast<std::ptrdiff_t>(first);
+    auto wraps = wrap_optionals(node, *graph,
+                                Types(carried, carried + static_cast<std::ptrdiff_t>(num_carried)),
+                                first_output);
+    if (wrapped != nullptr) *wrapped = std::move(wraps);
     bool is_widened = false;
     for (size_t i = 0; i < num_carried; ++i) {
       const Type& next = graph->type(graph->outputs()[first_output + i]);
@@ -152,11 +179,17 @@ void import_loop(NodeContext& node, const Rule&) {
     operands.push_back(node.input(i + 2));
     formals.push_back(node.type(node.input(i + 2)));
   }
-  auto graph = import_carrying_body(node, *body, formals, 2, num_carried, 1, captures);
+  std::vector<bool> wrapped;
+  auto graph = import_carrying_body(node, *body, formals, 2, num_carried, 1, captures, &wrapped);
   if (!graph) return;
-  set_outputs(node, node.emit_many(Op::loop, joined(operands, captures),
-                                   {{"num_carried", static_cast<int64_t>(num_carried)}},
-                                   node.num_outputs(), only(std::move(graph))));
+  auto results = node.emit_many(Op::loop, joined(operands, captures),
+                                {{"num_carried", static_cast<int64_t>(num_carried)}},
+                                node.num_outputs(), only(std::move(graph)));
+  // What the node gives has the type of its body's output.
+  for (size_t i = 0; i < results.size() && i < num_carried; ++i) {
+    if (wrapped[i] && results[i]) results[i] = node.emit(Op::optional_get_element, {results[i]});
+  }
+  set_outputs(node, results);
 }
 
 // Opset 8 had a batch axis in front, and lengths of each entry's sequence: a scan per entry.

@@ -97,25 +97,49 @@ std::unique_ptr<ModelRunner> evaluator_runner(const Module& module) {
   return std::make_unique<EvaluatorRunner>(module);
 }
 
+namespace {
+
+Tensor seeded_tensor(DType dtype, std::vector<int64_t> shape, int64_t range, Random& random) {
+  Tensor tensor = Tensor::zeros(dtype, std::move(shape));
+  for (int64_t i = 0; i < tensor.num_elements(); ++i) {
+    if (is_float(dtype)) {
+      tensor.set_f64(i, random.normal());
+    } else {
+      tensor.set_i64(i, static_cast<int64_t>(random.next() % static_cast<uint64_t>(range)));
+    }
+  }
+  return tensor;
+}
+
+// The tensors inside of sequences and optionals may have open extents, here kOpenExtent.
+std::vector<int64_t> seeded_shape(const Type& type) {
+  constexpr int64_t kOpenExtent = 3;
+  std::vector<int64_t> shape;
+  for (const Dim& dim : type.dims) shape.push_back(dim.is_number() ? dim.number() : kOpenExtent);
+  return shape;
+}
+
+}  // namespace
+
 OrRefusal<std::vector<HostValue>> seeded_inputs(const Graph& graph, uint64_t seed) {
+  constexpr int kSequenceLength = 3;
   Random random(seed);
   std::vector<HostValue> inputs;
   for (ValueId id : graph.inputs()) {
     const Type& type = graph.type(id);
-    if (!type.is_static() || !is_numeric(type.dtype)) {
+    if ((type.is_tensor() && !type.is_static()) || !is_numeric(type.dtype)) {
       return refuse("input `" + graph.value(id).name + "` is " + to_text(type) +
                     ", for which no values can be made up; give --test-data");
     }
-    Tensor tensor = Tensor::zeros(type.dtype, type.shape());
     const int64_t range = is_float(type.dtype) ? 0 : integer_range(graph, id);
-    for (int64_t i = 0; i < tensor.num_elements(); ++i) {
-      if (is_float(type.dtype)) {
-        tensor.set_f64(i, random.normal());
-      } else {
-        tensor.set_i64(i, static_cast<int64_t>(random.next() % static_cast<uint64_t>(range)));
-      }
+    HostValue value;
+    value.kind = type.kind;
+    const bool is_sequence =
+        type.kind == Type::Kind::sequence || type.kind == Type::Kind::optional_sequence;
+    for (int i = 0; i < (is_sequence ? kSequenceLength : 1); ++i) {
+      value.elements.push_back(seeded_tensor(type.dtype, seeded_shape(type), range, random));
     }
-    inputs.emplace_back(std::move(tensor));
+    inputs.push_back(std::move(value));
   }
   return inputs;
 }

@@ -24,7 +24,7 @@ class ModelRunner {
 std::unique_ptr<ModelRunner> evaluator_runner(const Module& module);
 
 // Inputs of the graph's types, the same for the same seed: floats are normally distributed,
-// integers small and not negative. Refuses types without static shapes.
+// integers small and not negative; sequences have three elements. Refuses strings.
 OrRefusal<std::vector<HostValue>> seeded_inputs(const Graph& graph, uint64_t seed);
 
 }  // namespace neuronc

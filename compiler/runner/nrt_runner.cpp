@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <deque>
 #include <optional>
 #include <string>
 
@@ -27,6 +28,21 @@ std::vector<std::byte> runtime_bytes(const Tensor& tensor) {
     bytes.insert(bytes.end(), data, data + text.size() + 1);
   }
   return bytes;
+}
+
+// A value as the runtime takes it; `buffers` keeps its bytes.
+OrRefusal<nrt::TensorPtr> to_runtime(const HostValue& value,
+                                     std::deque<std::vector<std::byte>>& buffers) {
+  const auto attach = [&buffers](const Tensor& tensor) {
+    std::vector<std::byte>& bytes = buffers.emplace_back(runtime_bytes(tensor));
+    return nrt::Model::attach(bytes.data(), bytes.size());
+  };
+  if (value.kind == Type::Kind::tensor) return attach(value.tensor());
+  nrt::TensorPtr list = nrt::Model::list(value.has_value);
+  for (const Tensor& element : value.elements) {
+    NEURONC_TRY(check(nrt::Model::append(list, attach(element), element.shape())));
+  }
+  return list;
 }
 
 OrRefusal<Tensor> tensor_from_runtime(const nrt_tensor_t* source, DType dtype) {
@@ -54,6 +70,24 @@ OrRefusal<Tensor> tensor_from_runtime(const nrt_tensor_t* source, DType dtype) {
   return tensor;
 }
 
+OrRefusal<HostValue> from_runtime(const nrt_tensor_t* source, const nrt::TensorInfo& info) {
+  const DType dtype = runtime::from_nrt(info.dtype);
+  HostValue value;
+  value.kind = runtime::from_nrt(info.kind);
+  if (value.kind == Type::Kind::tensor) return tensor_from_runtime(source, dtype);
+  size_t count = 0;
+  int has_value = 0;
+  NEURONC_TRY(check(nrt_tensor_list_get_count(source, &count, &has_value)));
+  value.has_value = has_value != 0;
+  for (size_t i = 0; i < count; ++i) {
+    nrt_tensor_t* element = nullptr;
+    NEURONC_TRY(check(nrt_tensor_list_get(source, i, &element)));
+    NEURONC_ASSIGN(Tensor tensor, tensor_from_runtime(element, dtype));
+    value.elements.push_back(std::move(tensor));
+  }
+  return value;
+}
+
 class NrtRunner final : public ModelRunner {
  public:
   OrRefusal<void> load(std::span<const std::byte> neff) {
@@ -70,21 +104,19 @@ class NrtRunner final : public ModelRunner {
     if (values.size() != num_inputs) {
       return refuse(fmt::format("{} inputs are given, {} are needed", values.size(), num_inputs));
     }
-    std::vector<std::vector<std::byte>> buffers(num_inputs);
+    std::deque<std::vector<std::byte>> buffers;
     std::vector<nrt::TensorPtr> inputs, outputs;
-    for (size_t i = 0; i < num_inputs; ++i) {
-      if (values[i].kind != Type::Kind::tensor) return refuse("the runtime takes tensors only");
-      buffers[i] = runtime_bytes(values[i].tensor());
-      inputs.push_back(nrt::Model::attach(buffers[i].data(), buffers[i].size()));
+    for (const HostValue& value : values) {
+      NEURONC_ASSIGN(nrt::TensorPtr input, to_runtime(value, buffers));
+      inputs.push_back(std::move(input));
     }
     for (size_t i = 0; i < model_->outputs().size(); ++i) outputs.push_back(nrt::Model::empty());
     std::string error;
     NEURONC_TRY(check(model_->run_tensors(inputs, outputs, error)));
     std::vector<HostValue> read;
     for (size_t i = 0; i < outputs.size(); ++i) {
-      const DType dtype = runtime::from_nrt(model_->outputs()[i].dtype);
-      NEURONC_ASSIGN(Tensor tensor, tensor_from_runtime(outputs[i].get(), dtype));
-      read.emplace_back(std::move(tensor));
+      NEURONC_ASSIGN(HostValue value, from_runtime(outputs[i].get(), model_->outputs()[i]));
+      read.push_back(std::move(value));
     }
     return read;
   }

@@ -196,6 +196,21 @@ Step read_step(FileReader& reader, uint64_t index) {
   return Barrier{};
 }
 
+Type::Kind read_kind(FileReader& reader, uint8_t kind) {
+  switch (static_cast<tables::ValueKind>(kind)) {
+    case tables::ValueKind::tensor:
+      return Type::Kind::tensor;
+    case tables::ValueKind::sequence:
+      return Type::Kind::sequence;
+    case tables::ValueKind::optional:
+      return Type::Kind::optional;
+    case tables::ValueKind::optional_sequence:
+      return Type::Kind::optional_sequence;
+  }
+  reader.set_damaged();
+  return Type::Kind::none;
+}
+
 void read_model_tables(FileReader& reader, Plan& plan) {
   const auto model = reader.get<tables::Model>(Table::model, 0);
   plan.model_name = reader.text(model.name);
@@ -206,7 +221,8 @@ void read_model_tables(FileReader& reader, Plan& plan) {
     const auto record = reader.get<tables::Tensor>(Table::tensors, i);
     (record.is_output != 0 ? plan.outputs : plan.inputs)
         .push_back({reader.text(record.name), reader.dtype(record.dtype),
-                    reader.numbers(record.dims), record.size_bytes, record.bound_input});
+                    reader.numbers(record.dims), record.size_bytes, record.bound_input,
+                    read_kind(reader, record.kind), record.is_unranked == 0});
   }
   for (uint64_t i = 0; i < reader.count(Table::constants) && !reader.is_damaged(); ++i) {
     const auto record = reader.get<tables::Constant>(Table::constants, i);

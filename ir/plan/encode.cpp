@@ -164,11 +164,25 @@ class StepEncoder {
   FileWriter& writer_;
 };
 
-void add_tensor(FileWriter& writer, const TensorSpec& tensor, uint32_t is_output) {
+uint8_t to_record(Type::Kind kind) {
+  switch (kind) {
+    case Type::Kind::sequence:
+      return static_cast<uint8_t>(tables::ValueKind::sequence);
+    case Type::Kind::optional:
+      return static_cast<uint8_t>(tables::ValueKind::optional);
+    case Type::Kind::optional_sequence:
+      return static_cast<uint8_t>(tables::ValueKind::optional_sequence);
+    default:
+      return static_cast<uint8_t>(tables::ValueKind::tensor);
+  }
+}
+
+void add_tensor(FileWriter& writer, const TensorSpec& tensor, uint8_t is_output) {
   writer.add(Table::tensors,
              tables::Tensor{writer.add_text(tensor.name), writer.add_text(name(tensor.dtype)),
                             writer.add_numbers(tensor.dims), tensor.size_bytes, tensor.bound_input,
-                            is_output});
+                            is_output, to_record(tensor.kind),
+                            static_cast<uint8_t>(tensor.is_ranked ? 0 : 1), 0});
 }
 
 void add_model_tables(FileWriter& writer, const Plan& plan) {

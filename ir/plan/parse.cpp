@@ -180,6 +180,12 @@ class Parser {
     in_.expect("bytes");
     tensor.size_bytes = in_.u64();
     if (in_.accept("bound")) tensor.bound_input = in_.number<int32_t>();
+    if (in_.accept("kind")) {
+      const std::string_view word = in_.word();
+      tensor.kind = kind_from_name(word);
+      if (tensor.kind == Type::Kind::none) in_.fail(fmt::format("`{}` is no kind of value", word));
+    }
+    tensor.is_ranked = !in_.accept("unranked");
     list.push_back(std::move(tensor));
   }
 

@@ -2,13 +2,38 @@
 #include "ir/plan/plan.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace neuronc::plan {
 
 bool is_static(const TensorSpec& tensor) {
   const bool has_unknown_dim =
       std::any_of(tensor.dims.begin(), tensor.dims.end(), [](int64_t dim) { return dim < 0; });
-  return !has_unknown_dim && tensor.dtype != DType::string;
+  return tensor.kind == Type::Kind::tensor && tensor.is_ranked && !has_unknown_dim &&
+         tensor.dtype != DType::string;
+}
+
+namespace {
+constexpr std::pair<Type::Kind, std::string_view> kKinds[] = {
+    {Type::Kind::tensor, "tensor"},
+    {Type::Kind::sequence, "sequence"},
+    {Type::Kind::optional, "optional"},
+    {Type::Kind::optional_sequence, "optional_sequence"},
+};
+}  // namespace
+
+std::string_view kind_name(Type::Kind kind) {
+  for (const auto& [known, name] : kKinds) {
+    if (known == kind) return name;
+  }
+  return "none";
+}
+
+Type::Kind kind_from_name(std::string_view name) {
+  for (const auto& [kind, known] : kKinds) {
+    if (known == name) return kind;
+  }
+  return Type::Kind::none;
 }
 
 uint32_t num_cores(const Plan& plan) {

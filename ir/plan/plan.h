@@ -22,12 +22,14 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
 #include "ir/base/dtype.h"
 #include "ir/base/hash.h"
 #include "ir/base/id.h"
+#include "ir/type.h"
 
 namespace neuronc::plan {
 
@@ -44,8 +46,15 @@ struct TensorSpec {
   uint64_t size_bytes = 0;    // 0 with an unknown dim or a string dtype: sized at run time
   // Reserved: this output is state, kept in the named input between requests; -1: not bound.
   int32_t bound_input = -1;
+  // A sequence or an optional: `dtype` and `dims` are those of the tensors inside, `size_bytes` is 0.
+  Type::Kind kind = Type::Kind::tensor;
+  bool is_ranked = true;  // false: of any rank, `dims` is empty; no input that is a tensor
   friend bool operator==(const TensorSpec&, const TensorSpec&) = default;
 };
+
+// The words for kinds in text forms: "tensor", "sequence", "optional", "optional_sequence".
+std::string_view kind_name(Type::Kind kind);
+Type::Kind kind_from_name(std::string_view name);  // Type::Kind::none if there is none
 
 // True if the tensor's bytes are known at compile time, so that buffer references may name them.
 bool is_static(const TensorSpec& tensor);

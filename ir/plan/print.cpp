@@ -108,6 +108,8 @@ void print_tensor(std::string& out, std::string_view word, size_t index, const T
   fmt::format_to(std::back_inserter(out), "  {} {} {} {} bytes {}", word, index,
                  quoted(tensor.name), type_text(tensor.dtype, tensor.dims), tensor.size_bytes);
   if (tensor.bound_input >= 0) out += fmt::format(" bound {}", tensor.bound_input);
+  if (tensor.kind != Type::Kind::tensor) out += fmt::format(" kind {}", kind_name(tensor.kind));
+  if (!tensor.is_ranked) out += " unranked";
   out += '\n';
 }
 

@@ -69,8 +69,13 @@ struct Tensor {
   Range dims;
   uint64_t size_bytes;
   int32_t bound_input;
-  uint32_t is_output;
+  uint8_t is_output;
+  uint8_t kind;  // ValueKind
+  uint8_t is_unranked;
+  uint8_t reserved;
 };
+// The numbering of the format.
+enum class ValueKind : uint8_t { tensor = 0, sequence = 1, optional = 2, optional_sequence = 3 };
 static_assert(sizeof(Tensor) == 40);
 
 struct Constant {

@@ -58,8 +58,13 @@ class TableVerifier {
         if (!size || *size != tensor.size_bytes) error("has a size that is not that of its dims");
       } else if (tensor.size_bytes != 0) {
         error("is sized at run time but states a size");
-      } else if (what == "input" && tensor.dtype != DType::string) {
-        error("has an unknown dim");
+      } else if (tensor.kind == Type::Kind::none) {
+        error("is of no kind");
+      } else if (!tensor.is_ranked && !tensor.dims.empty()) {
+        error("has dims without a rank");
+      } else if (what == "input" && tensor.kind == Type::Kind::tensor &&
+                 (tensor.dtype != DType::string || !tensor.is_ranked)) {
+        error("has an unknown dim or rank");
       }
     }
   }

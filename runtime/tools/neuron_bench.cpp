@@ -83,8 +83,7 @@ class Client {
     input_set_.reset(input_set);
     output_set_.reset(output_set);
     for (size_t i = 0; i < inputs.size(); ++i) {
-      auto* data = const_cast<std::byte*>(inputs[i].bytes.data());
-      add(input_set, model.inputs()[i].name, nrt::Model::attach(data, inputs[i].bytes.size()));
+      add(input_set, model.inputs()[i].name, to_runtime(inputs[i]));
     }
     for (const nrt::TensorInfo& info : model.outputs()) {
       nrt_tensor_t* tensor = nullptr;
@@ -184,7 +183,10 @@ Outcome<std::vector<HostTensor>> make_inputs(const nrt::Model& model, const Argu
     return load_inputs(model, *files, {}, {}, args.seed.value_or(1));
   }
   std::vector<HostTensor> inputs;
-  for (const nrt::TensorInfo& info : model.inputs()) inputs.push_back(seeded_input(info));
+  for (const nrt::TensorInfo& info : model.inputs()) {
+    inputs.push_back(info.kind == NRT_VALUE_TENSOR ? seeded_input(info)
+                                                   : random_input(info, 1, {}));
+  }
   return inputs;
 }
 

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "runtime/tools/list_values.h"
 #include "runtime/tools/tensor_file.h"
 
 namespace neuronc::tools {
@@ -32,11 +33,8 @@ Outcome<HostTensor> load_file_input(const nrt::TensorInfo& info, const std::stri
     }
     return HostTensor{wanted, info.shape, std::move(file->bytes)};
   }
-  // Types that .npy lacks come as unsigned integers of their size.
-  const bool is_stand_in = is_float(wanted) && size_bytes(wanted) <= 2 &&
-                           is_unsigned_integer(file->dtype) &&
-                           size_bytes(file->dtype) == size_bytes(wanted);
-  if ((file->dtype != wanted && !is_stand_in) || file->shape != info.shape) {
+  const bool has_type = file->dtype == wanted || is_stand_in(file->dtype, wanted);
+  if (!has_type || file->shape != info.shape) {
     return tool_error(kExitError, "input `{}` is {}, {} has {}", info.name, type_text(info), path,
                       shape_text(file->dtype, file->shape));
   }
@@ -126,6 +124,28 @@ std::vector<std::string_view> split_strings(const HostTensor& tensor) {
 
 }  // namespace
 
+// Types that .npy lacks come as unsigned integers of their size.
+bool is_stand_in(DType file, DType wanted) {
+  return is_float(wanted) && size_bytes(wanted) <= 2 && is_unsigned_integer(file) &&
+         size_bytes(file) == size_bytes(wanted);
+}
+
+nrt::TensorPtr to_runtime(const HostTensor& value) {
+  if (value.kind != NRT_VALUE_TENSOR) return to_runtime_list(value);
+  // The runtime only reads inputs.
+  auto* data = const_cast<std::byte*>(value.bytes.data());
+  return nrt::Model::attach(data, value.bytes.size());
+}
+
+HostTensor from_runtime_tensor(DType dtype, const nrt_tensor_t* tensor) {
+  const int64_t* dims = nullptr;
+  uint32_t ndim = 0;
+  nrt_tensor_get_shape(tensor, &dims, &ndim);
+  const auto* data = static_cast<const std::byte*>(nrt_tensor_get_va(tensor));
+  return {dtype, std::vector<int64_t>(dims, dims + ndim),
+          std::vector<std::byte>(data, data + nrt_tensor_get_size(tensor))};
+}
+
 Outcome<std::map<std::string, std::string>> parse_assignments(const std::vector<std::string>& texts,
                                                               const std::string& option) {
   std::map<std::string, std::string> result;
@@ -158,28 +178,46 @@ InputRanges input_ranges(const nrt::Model& model) {
   return ranges;
 }
 
-HostTensor random_input(const nrt::TensorInfo& info, uint64_t seed, const InputRanges& ranges) {
-  HostTensor tensor{to_dtype(info.dtype), info.shape, std::vector<std::byte>(info.size_bytes)};
-  int64_t count = 1;
-  for (int64_t dim : info.shape) count *= dim;
-  if (tensor.dtype == DType::string) {
-    tensor.bytes.assign(static_cast<size_t>(count), std::byte{0});
-    return tensor;
-  }
-  const auto range = ranges.find(info.name);
-  const uint64_t below = range == ranges.end() ? 2 : std::max<uint64_t>(range->second, 1);
-  std::mt19937_64 random(seed);
+namespace {
+
+HostTensor random_tensor(DType dtype, const std::vector<int64_t>& shape, uint64_t below,
+                         std::mt19937_64& random) {
+  HostTensor tensor{dtype, shape, {}};
+  const int64_t count = num_elements(tensor);
+  const int64_t width = dtype == DType::string ? 1 : size_bytes(dtype);
+  tensor.bytes.resize(static_cast<size_t>(count * width));
+  if (dtype == DType::string) return tensor;  // empty strings
   for (int64_t i = 0; i < count; ++i) {
     // Of the generator's bits alone: the library's distributions differ between implementations.
     const uint64_t bits = random() >> 11;
-    if (is_float(tensor.dtype)) {
-      store_from_f64(tensor.dtype, tensor.bytes.data(), i,
+    if (is_float(dtype)) {
+      store_from_f64(dtype, tensor.bytes.data(), i,
                      static_cast<double>(bits) / 9007199254740992.0 - 0.5);
     } else {
-      store_from_i64(tensor.dtype, tensor.bytes.data(), i, static_cast<int64_t>(bits % below));
+      store_from_i64(dtype, tensor.bytes.data(), i, static_cast<int64_t>(bits % below));
     }
   }
   return tensor;
+}
+
+}  // namespace
+
+HostTensor random_input(const nrt::TensorInfo& info, uint64_t seed, const InputRanges& ranges) {
+  const auto range = ranges.find(info.name);
+  const uint64_t below = range == ranges.end() ? 2 : std::max<uint64_t>(range->second, 1);
+  std::mt19937_64 random(seed);
+  const DType dtype = to_dtype(info.dtype);
+  if (!is_list(info)) return random_tensor(dtype, info.shape, below, random);
+  constexpr int64_t kOpenExtent = 3;
+  constexpr size_t kSequenceLength = 3;
+  std::vector<int64_t> shape = info.shape;
+  std::replace(shape.begin(), shape.end(), int64_t{-1}, kOpenExtent);
+  HostTensor list{dtype, {}, {}, info.kind};
+  const size_t count = info.kind == NRT_VALUE_OPTIONAL ? 1 : kSequenceLength;
+  while (list.elements.size() < count) {
+    list.elements.push_back(random_tensor(dtype, shape, below, random));
+  }
+  return list;
 }
 
 Outcome<std::vector<HostTensor>> load_inputs(const nrt::Model& model,
@@ -212,6 +250,18 @@ Outcome<std::vector<HostTensor>> load_inputs(const nrt::Model& model,
       inputs.push_back(random_input(info, *seed + inputs.size(), ranges));
       continue;
     }
+    const bool is_optional =
+        info.kind == NRT_VALUE_OPTIONAL || info.kind == NRT_VALUE_OPTIONAL_SEQUENCE;
+    if (!is_given && is_optional) {
+      inputs.push_back({to_dtype(info.dtype), {}, {}, info.kind, /*has_value=*/false});
+      continue;
+    }
+    if (is_list(info) && picture == pictures.end() && file != files.end()) {
+      auto list = load_list_input(info, file->second);
+      if (!list) return tl::unexpected(list.error());
+      inputs.push_back(std::move(*list));
+      continue;
+    }
     if ((file != files.end()) == (picture != pictures.end())) {
       return tool_error(
           kExitUsage,
@@ -232,9 +282,7 @@ Outcome<std::vector<HostTensor>> run_request(const nrt::Model& model,
   std::vector<nrt::TensorPtr> input_tensors;
   std::vector<nrt::TensorPtr> output_tensors;
   for (const HostTensor& input : inputs) {
-    // The runtime only reads inputs.
-    auto* data = const_cast<std::byte*>(input.bytes.data());
-    input_tensors.push_back(nrt::Model::attach(data, input.bytes.size()));
+    input_tensors.push_back(to_runtime(input));
   }
   for (const nrt::TensorInfo& info : model.outputs()) {
     nrt_tensor_t* tensor = nullptr;
@@ -248,59 +296,93 @@ Outcome<std::vector<HostTensor>> run_request(const nrt::Model& model,
   }
   std::vector<HostTensor> outputs;
   for (size_t i = 0; i < output_tensors.size(); ++i) {
-    const int64_t* dims = nullptr;
-    uint32_t ndim = 0;
-    nrt_tensor_get_shape(output_tensors[i].get(), &dims, &ndim);
-    const auto* data = static_cast<const std::byte*>(nrt_tensor_get_va(output_tensors[i].get()));
-    const size_t size = nrt_tensor_get_size(output_tensors[i].get());
-    outputs.push_back({to_dtype(model.outputs()[i].dtype), std::vector<int64_t>(dims, dims + ndim),
-                       std::vector<std::byte>(data, data + size)});
+    const nrt::TensorInfo& info = model.outputs()[i];
+    const nrt_tensor_t* output = output_tensors[i].get();
+    outputs.push_back(is_list(info) ? from_runtime_list(info, output)
+                                    : from_runtime_tensor(to_dtype(info.dtype), output));
   }
   return outputs;
 }
 
+namespace {
+
+// STEM.npy, or STEM.txt for strings, one a line.
+Outcome<void> write_tensor(const HostTensor& tensor, const std::string& stem) {
+  if (tensor.dtype != DType::string) {
+    return write_file(stem + ".npy", to_npy(tensor.dtype, tensor.shape, tensor.bytes));
+  }
+  std::vector<std::byte> bytes = tensor.bytes;
+  std::replace(bytes.begin(), bytes.end(), std::byte{0}, std::byte{'\n'});
+  return write_file(stem + ".txt", bytes);
+}
+
+Outcome<void> make_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return tool_error(kExitError, "cannot make `{}`: {}", path, error.message());
+  return {};
+}
+
+// Type, range and first elements.
+std::string describe_tensor(const HostTensor& output) {
+  constexpr int64_t kShown = 6;
+  std::vector<std::string> first;
+  std::string range;
+  if (output.dtype == DType::string) {
+    for (std::string_view element : split_strings(output)) {
+      if (static_cast<int64_t>(first.size()) < kShown)
+        first.push_back(fmt::format("\"{}\"", element));
+    }
+  } else {
+    range = ": " + range_text(output);
+    for (int64_t e = 0; e < std::min(kShown, num_elements(output)); ++e) {
+      first.push_back(element_text(output, e));
+    }
+  }
+  return fmt::format("{}{}: {}{}", shape_text(output.dtype, output.shape), range,
+                     fmt::join(first, " "), num_elements(output) > kShown ? " ..." : "");
+}
+
+}  // namespace
+
 Outcome<void> write_outputs(const nrt::Model& model, const std::vector<HostTensor>& outputs,
                             const std::string& directory) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return tool_error(kExitError, "cannot make `{}`: {}", directory, error.message());
+  if (auto done = make_folder(directory); !done) return done;
   for (size_t i = 0; i < outputs.size(); ++i) {
+    const HostTensor& output = outputs[i];
     std::string file = model.outputs()[i].name;
     std::replace(file.begin(), file.end(), '/', '_');
-    const bool is_text = outputs[i].dtype == DType::string;
-    const std::string path = fmt::format("{}/{}.{}", directory, file, is_text ? "txt" : "npy");
-    std::vector<std::byte> bytes = outputs[i].bytes;
-    if (is_text) {
-      std::replace(bytes.begin(), bytes.end(), std::byte{0}, std::byte{'\n'});
-    } else {
-      bytes = to_npy(outputs[i].dtype, outputs[i].shape, bytes);
+    const std::string stem = directory + "/" + file;
+    if (output.kind == NRT_VALUE_TENSOR) {
+      if (auto done = write_tensor(output, stem); !done) return done;
+      continue;
     }
-    if (auto done = write_file(path, bytes); !done) return done;
+    if (!output.has_value) continue;
+    if (auto done = make_folder(stem); !done) return done;
+    for (size_t e = 0; e < output.elements.size(); ++e) {
+      if (auto done = write_tensor(output.elements[e], fmt::format("{}/{}", stem, e)); !done) {
+        return done;
+      }
+    }
   }
   return {};
 }
 
 std::string describe_outputs(const nrt::Model& model, const std::vector<HostTensor>& outputs) {
-  constexpr int64_t kShown = 6;
   std::string text;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    const HostTensor& output = outputs[i];
-    std::vector<std::string> first;
-    std::string range;
-    if (output.dtype == DType::string) {
-      for (std::string_view element : split_strings(output)) {
-        if (static_cast<int64_t>(first.size()) < kShown)
-          first.push_back(fmt::format("\"{}\"", element));
-      }
-    } else {
-      range = ": " + range_text(output);
-      for (int64_t e = 0; e < std::min(kShown, num_elements(output)); ++e) {
-        first.push_back(element_text(output, e));
-      }
+    const nrt::TensorInfo& info = model.outputs()[i];
+    if (!is_list(info)) {
+      text += fmt::format("{} {}\n", info.name, describe_tensor(outputs[i]));
+      continue;
     }
-    text += fmt::format("{} {}{}: {}{}\n", model.outputs()[i].name,
-                        shape_text(output.dtype, output.shape), range, fmt::join(first, " "),
-                        num_elements(output) > kShown ? " ..." : "");
+    const std::vector<HostTensor>& elements = outputs[i].elements;
+    text += fmt::format(
+        "{} {}: {}\n", info.name, type_text(info),
+        outputs[i].has_value ? fmt::format("{} tensors", elements.size()) : std::string("absent"));
+    for (size_t e = 0; e < elements.size(); ++e) {
+      text += fmt::format("  {} {}\n", e, describe_tensor(elements[e]));
+    }
   }
   return text;
 }

@@ -13,13 +13,26 @@
 
 namespace neuronc::tools {
 
-// One tensor's bytes and, for outputs, the shape it was given.
+// One tensor's bytes and, for outputs, the shape it was given; or a list of tensors.
 struct HostTensor {
   DType dtype = DType::none;
   std::vector<int64_t> shape;
   std::vector<std::byte> bytes;
+  // Sequences and optionals (list_values.h).
+  nrt_value_kind_t kind = NRT_VALUE_TENSOR;
+  bool has_value = true;
+  std::vector<HostTensor> elements;
   friend bool operator==(const HostTensor&, const HostTensor&) = default;
 };
+
+// Whether a file's elements are the bits of a type that .npy lacks.
+bool is_stand_in(DType file, DType wanted);
+
+// A handle on the value's bytes.
+nrt::TensorPtr to_runtime(const HostTensor& value);
+
+// What a request gave for an output that is a tensor.
+HostTensor from_runtime_tensor(DType dtype, const nrt_tensor_t* tensor);
 
 // "NAME=FILE" texts as a map; errors name the text and say what is expected.
 Outcome<std::map<std::string, std::string>> parse_assignments(const std::vector<std::string>& texts,

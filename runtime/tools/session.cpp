@@ -24,7 +24,18 @@ Outcome<nrt::Model> open_model(const std::string& path) {
 DType to_dtype(nrt_dtype_t dtype) { return runtime::from_nrt(dtype); }
 
 std::string type_text(const nrt::TensorInfo& info) {
-  return fmt::format("{}[{}]", name(to_dtype(info.dtype)), fmt::join(info.shape, ","));
+  const std::string tensor =
+      fmt::format("{}[{}]", name(to_dtype(info.dtype)), fmt::join(info.shape, ","));
+  switch (info.kind) {
+    case NRT_VALUE_SEQUENCE:
+      return fmt::format("seq({})", tensor);
+    case NRT_VALUE_OPTIONAL:
+      return fmt::format("opt({})", tensor);
+    case NRT_VALUE_OPTIONAL_SEQUENCE:
+      return fmt::format("opt(seq({}))", tensor);
+    default:
+      return tensor;
+  }
 }
 
 }  // namespace neuronc::tools

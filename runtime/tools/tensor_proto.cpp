@@ -189,4 +189,40 @@ Outcome<FileTensor> parse_tensor_proto(std::span<const std::byte> bytes) {
   return TensorProtoParser().parse(bytes);
 }
 
+// SequenceProto holds its tensors in field 3; OptionalProto a tensor in field 3, a sequence in 5.
+Outcome<FileList> parse_sequence_proto(std::span<const std::byte> bytes) {
+  constexpr uint64_t kTensors = 3;
+  FileList list;
+  WireReader reader(bytes);
+  while (!reader.at_end()) {
+    const uint64_t tag = reader.varint();
+    const std::span<const std::byte> content = reader.content(tag & 7);
+    if (reader.is_bad()) return tool_error(kExitError, "it is not an ONNX sequence");
+    if (tag >> 3 != kTensors) continue;
+    auto element = parse_tensor_proto(content);
+    if (!element) return tl::unexpected(element.error());
+    list.elements.push_back(std::move(*element));
+  }
+  return list;
+}
+
+Outcome<FileList> parse_optional_proto(std::span<const std::byte> bytes) {
+  constexpr uint64_t kTensor = 3;
+  constexpr uint64_t kSequence = 5;
+  FileList list{false, {}};
+  WireReader reader(bytes);
+  while (!reader.at_end()) {
+    const uint64_t tag = reader.varint();
+    const std::span<const std::byte> content = reader.content(tag & 7);
+    if (reader.is_bad()) return tool_error(kExitError, "it is not an ONNX optional");
+    if (tag >> 3 == kSequence) return parse_sequence_proto(content);
+    if (tag >> 3 != kTensor) continue;
+    auto element = parse_tensor_proto(content);
+    if (!element) return tl::unexpected(element.error());
+    list.has_value = true;
+    list.elements.push_back(std::move(*element));
+  }
+  return list;
+}
+
 }  // namespace neuronc::tools

@@ -42,6 +42,17 @@ static inline int num_threads(void) {
   return (int)status_number("/proc/self/status", "Threads:", 10);
 }
 
+// Waits until the process has `wanted` threads, and gives how many it has. A thread that was joined
+// may be counted for a moment longer: it is joined when it leaves its memory, before it is gone.
+static inline int settled_threads(int wanted) {
+  int count = num_threads();
+  for (int i = 0; i < 2000 && count != wanted; ++i) {
+    usleep(1000);
+    count = num_threads();
+  }
+  return count;
+}
+
 // Calls `look(name, blocked signals)` for each thread of the process.
 static inline void each_thread(void (*look)(const char* name, unsigned long long blocked)) {
   DIR* tasks = opendir("/proc/self/task");

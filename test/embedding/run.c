@@ -99,7 +99,7 @@ static void threads(void) {
         num_threads());
   CHECK(num_workers >= 2, "%d workers", num_workers);
   nrt_close();
-  CHECK(num_threads() == 1, "%d threads are left", num_threads());
+  CHECK(settled_threads(1) == 1, "%d threads are left", num_threads());
   exit(0);
 }
 

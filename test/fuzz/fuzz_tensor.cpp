@@ -13,6 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto bytes = std::as_bytes(std::span(data, size));
   static_cast<void>(parse_npy(bytes));
   static_cast<void>(parse_tensor_proto(bytes));
+  static_cast<void>(parse_sequence_proto(bytes));
+  static_cast<void>(parse_optional_proto(bytes));
   const int file = memfd_create("picture", MFD_CLOEXEC);
   if (file < 0 || write(file, data, size) != static_cast<ssize_t>(size)) return 0;
   const std::string path = "/proc/self/fd/" + std::to_string(file);

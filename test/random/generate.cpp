@@ -15,7 +15,8 @@ constexpr int kMostNodes = 12;
 bool is_index(const Module& module, ValueId input) {
   for (const Use& use : module.graph().value(input).uses) {
     const Op op = module.graph().node(use.node).op;
-    const bool indexes = op == Op::gather || op == Op::gather_elements || op == Op::one_hot;
+    const bool indexes = op == Op::gather || op == Op::gather_elements || op == Op::one_hot ||
+                         op == Op::gather_nd || op == Op::scatter_elements || op == Op::scatter_nd;
     if (indexes && use.operand_index < 2) return true;
   }
   return false;

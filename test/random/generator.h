@@ -67,6 +67,8 @@ struct NamedRecipe {
   std::string name;
   Recipe recipe;
 };
+// Those of recipes_structured.cpp.
+std::vector<NamedRecipe> structured_recipes();
 // Every elementwise operator by its schema, and the others one by one.
 const std::vector<NamedRecipe>& recipes();
 

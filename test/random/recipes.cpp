@@ -306,6 +306,7 @@ std::vector<NamedRecipe> make_recipes() {
       {"transpose", transpose},
       {"trilu", trilu}};
   for (const auto& [recipe_name, recipe] : others) all.push_back({recipe_name, recipe});
+  for (NamedRecipe& recipe : structured_recipes()) all.push_back(std::move(recipe));
   return all;
 }
 

@@ -94,6 +94,14 @@ typedef enum {
   NRT_TENSOR_USAGE_OUTPUT = 1,
 } nrt_tensor_usage_t;
 
+/* What an input or output is. Most are tensors; the values of the others are lists of tensors. */
+typedef enum {
+  NRT_VALUE_TENSOR = 0,
+  NRT_VALUE_SEQUENCE = 1,
+  NRT_VALUE_OPTIONAL = 2,          /* a list of one tensor, or absent */
+  NRT_VALUE_OPTIONAL_SEQUENCE = 3, /* a list, or absent */
+} nrt_value_kind_t;
+
 typedef struct nrt_model nrt_model_t;
 typedef struct nrt_tensor nrt_tensor_t;
 typedef struct nrt_tensor_set nrt_tensor_set_t;
@@ -104,7 +112,7 @@ typedef struct nrt_tensor_info {
   size_t size; /* bytes; 0 when known only at run time */
   nrt_dtype_t dtype;
   const int64_t* shape; /* -1: known only at run time */
-  uint32_t ndim;
+  uint32_t ndim;        /* 0 with a size of 0: any rank, unless it is one string */
 } nrt_tensor_info_t;
 
 /* Inputs first, then outputs, each in the model's order. */
@@ -202,6 +210,9 @@ NRT_API NRT_STATUS nrt_get_model_metadata(const nrt_model_t* model, const char**
 NRT_API NRT_STATUS nrt_get_model_tensor_info(nrt_model_t* model,
                                              nrt_tensor_info_array_t** tensor_info);
 NRT_API NRT_STATUS nrt_free_model_tensor_info(nrt_tensor_info_array_t* tensor_info);
+/* Of a sequence or an optional, nrt_tensor_info_t tells of the tensors inside. */
+NRT_API NRT_STATUS nrt_get_model_value_kind(nrt_model_t* model, nrt_tensor_usage_t usage,
+                                            const char* name, nrt_value_kind_t* kind);
 
 /* --- Tensors ---------------------------------------------------------------------------------*/
 NRT_API NRT_STATUS nrt_tensor_allocate(nrt_tensor_placement_t placement, int vnc, size_t size,
@@ -223,6 +234,20 @@ NRT_API void* nrt_tensor_get_va(const nrt_tensor_t* tensor);
 /* The shape an execution gave to an output; the dims stay valid until the tensor changes. */
 NRT_API NRT_STATUS nrt_tensor_get_shape(const nrt_tensor_t* tensor, const int64_t** dims,
                                         uint32_t* ndim);
+
+/* Lists: a handle of nrt_tensor_allocate_empty holds the value of a sequence or an optional after
+ * nrt_tensor_list_clear. Elements are handles of the list's own, valid until it changes.
+ *
+ *   nrt_tensor_list_clear(list, 1);
+ *   nrt_tensor_set_shape(x, dims, 2);    what is in a list has a shape of its own
+ *   nrt_tensor_list_append(list, x);     refers to the memory of x, as a slice does */
+NRT_API NRT_STATUS nrt_tensor_list_clear(nrt_tensor_t* list, int has_value);
+NRT_API NRT_STATUS nrt_tensor_list_append(nrt_tensor_t* list, const nrt_tensor_t* element);
+NRT_API NRT_STATUS nrt_tensor_list_get_count(const nrt_tensor_t* list, size_t* count,
+                                             int* has_value);
+NRT_API NRT_STATUS nrt_tensor_list_get(const nrt_tensor_t* list, size_t index,
+                                       nrt_tensor_t** element);
+NRT_API NRT_STATUS nrt_tensor_set_shape(nrt_tensor_t* tensor, const int64_t* dims, uint32_t ndim);
 
 NRT_API NRT_STATUS nrt_allocate_tensor_set(nrt_tensor_set_t** set);
 NRT_API void nrt_destroy_tensor_set(nrt_tensor_set_t** set); /* the tensors stay */

@@ -10,7 +10,9 @@
 
 #include <nrt/nrt.h>
 
+#include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -40,6 +42,8 @@ struct TensorInfo {
   nrt_dtype_t dtype = NRT_DTYPE_UNKNOWN;
   std::vector<int64_t> shape;  // -1: known only at run time
   size_t size_bytes = 0;       // 0: known only at run time
+  // Of sequences and optionals the members above tell of the tensors inside.
+  nrt_value_kind_t kind = NRT_VALUE_TENSOR;
 };
 
 class Model {
@@ -96,20 +100,43 @@ class Model {
   // The same on tensors; outputs without memory get some.
   NRT_STATUS run_tensors(const std::vector<TensorPtr>& inputs,
                          const std::vector<TensorPtr>& outputs, std::string& error) const {
-    nrt_tensor_set_t *input_set = nullptr, *output_set = nullptr;
-    nrt_allocate_tensor_set(&input_set);
-    const TensorSetPtr own_inputs(input_set);
-    nrt_allocate_tensor_set(&output_set);
-    const TensorSetPtr own_outputs(output_set);
-    for (size_t i = 0; i < inputs.size() && i < inputs_.size(); ++i) {
-      nrt_add_tensor_to_tensor_set(input_set, inputs_[i].name.c_str(), inputs[i].get());
-    }
-    for (size_t i = 0; i < outputs.size() && i < outputs_.size(); ++i) {
-      nrt_add_tensor_to_tensor_set(output_set, outputs_[i].name.c_str(), outputs[i].get());
-    }
-    const NRT_STATUS status = nrt_execute(handle_.get(), input_set, output_set);
-    if (status != NRT_SUCCESS) error = nrt_get_last_message();
-    return status;
+    const TensorSetPtr input_set = make_set(inputs_, inputs);
+    const TensorSetPtr output_set = make_set(outputs_, outputs);
+    return told(nrt_execute(handle_.get(), input_set.get(), output_set.get()), error);
+  }
+
+  // The same, and gives up after `timeout`: NRT_TIMEOUT. After NRT_EXEC_UNIT_UNRECOVERABLE the
+  // tensors must stay.
+  template <class Rep, class Period>
+  NRT_STATUS run_tensors_for(std::chrono::duration<Rep, Period> timeout,
+                             const std::vector<TensorPtr>& inputs,
+                             const std::vector<TensorPtr>& outputs, std::string& error) const {
+    const auto limit = std::chrono::duration_cast<std::chrono::nanoseconds>(timeout).count();
+    const TensorSetPtr input_set = make_set(inputs_, inputs);
+    const TensorSetPtr output_set = make_set(outputs_, outputs);
+    return told(nrt_execute_timeout(handle_.get(), input_set.get(), output_set.get(),
+                                    limit < 0 ? 0 : static_cast<uint64_t>(limit)),
+                error);
+  }
+
+  // Starts a request; `done` is called on a thread of the runtime when it has ended, unless this
+  // returns an error. The tensors must stay until then. `done` may not throw.
+  NRT_STATUS run_async(const std::vector<TensorPtr>& inputs, const std::vector<TensorPtr>& outputs,
+                       std::function<void(NRT_STATUS, const std::string& message)> done,
+                       std::string& error) const {
+    using Callback = std::function<void(NRT_STATUS, const std::string&)>;
+    const TensorSetPtr input_set = make_set(inputs_, inputs);
+    const TensorSetPtr output_set = make_set(outputs_, outputs);
+    auto callback = std::make_unique<Callback>(std::move(done));
+    const NRT_STATUS status = nrt_execute_async(
+        handle_.get(), input_set.get(), output_set.get(),
+        [](void* data, NRT_STATUS ended, const char* message) {
+          const std::unique_ptr<Callback> own(static_cast<Callback*>(data));
+          (*own)(ended, message);
+        },
+        callback.get());
+    if (status == NRT_SUCCESS) static_cast<void>(callback.release());  // the request owns it
+    return told(status, error);
   }
 
   // A tensor without memory; nrt_execute gives it some.
@@ -126,8 +153,40 @@ class Model {
     return tensor;
   }
 
+  // A list, the value of a sequence or an optional: absent until something is appended, if
+  // `has_value` is false.
+  static TensorPtr list(bool has_value = true) {
+    TensorPtr tensor = empty();
+    nrt_tensor_list_clear(tensor.get(), has_value ? 1 : 0);
+    return tensor;
+  }
+
+  // Appends a tensor of the given shape, whose memory must outlive the list if it is the caller's.
+  static NRT_STATUS append(const TensorPtr& list, const TensorPtr& element,
+                           const std::vector<int64_t>& shape) {
+    const NRT_STATUS status =
+        nrt_tensor_set_shape(element.get(), shape.data(), static_cast<uint32_t>(shape.size()));
+    if (status != NRT_SUCCESS) return status;
+    return nrt_tensor_list_append(list.get(), element.get());
+  }
+
  private:
   explicit Model(nrt_model_t* handle) : handle_(handle) {}
+
+  static TensorSetPtr make_set(const std::vector<TensorInfo>& infos,
+                               const std::vector<TensorPtr>& tensors) {
+    nrt_tensor_set_t* set = nullptr;
+    nrt_allocate_tensor_set(&set);
+    for (size_t i = 0; i < tensors.size() && i < infos.size(); ++i) {
+      nrt_add_tensor_to_tensor_set(set, infos[i].name.c_str(), tensors[i].get());
+    }
+    return TensorSetPtr(set);
+  }
+
+  static NRT_STATUS told(NRT_STATUS status, std::string& error) {
+    if (status != NRT_SUCCESS) error = nrt_get_last_message();
+    return status;
+  }
 
   static std::optional<Model> finish(NRT_STATUS status, nrt_model_t* handle, std::string& error) {
     if (status != NRT_SUCCESS) {
@@ -145,6 +204,7 @@ class Model {
       auto& list = entry.usage == NRT_TENSOR_USAGE_INPUT ? model.inputs_ : model.outputs_;
       list.push_back({entry.name, entry.dtype,
                       std::vector<int64_t>(entry.shape, entry.shape + entry.ndim), entry.size});
+      nrt_get_model_value_kind(handle, entry.usage, entry.name, &list.back().kind);
     }
     nrt_free_model_tensor_info(info);
     return model;

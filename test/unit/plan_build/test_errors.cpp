@@ -11,12 +11,12 @@ using namespace neuronc;
 namespace {
 
 // One group from the input to the output, or a host node of any result type.
-Module one_node(Op op, Placement placement, const Type& result) {
+Module one_node(Op op, Placement placement, const Type& result,
+                const Type& input_type = Type::tensor(DType::f32, std::vector<int64_t>{4})) {
   Module module;
   module.name = "one";
   module.stage = Stage::partitioned;
   GraphEditor edit(module.graph());
-  const Type input_type = Type::tensor(DType::f32, std::vector<int64_t>{4});
   const ValueId input = edit.add_input(input_type, "x");
   edit.set_storage(input, Storage::dense(DType::f32, {4}));
   NodeSpec spec;
@@ -119,8 +119,9 @@ TEST_CASE("a kernel that cannot be proven and has no successor is reported") {
   REQUIRE(diagnostics.to_text().find("is in [1, 4]") != std::string::npos);
 }
 
-TEST_CASE("an output that is no tensor is refused") {
-  const Module module = one_node(Op::identity, Placement::host, Type::sequence(kFour));
+TEST_CASE("an input tensor of unknown rank is refused") {
+  const Type unranked = Type::unranked(DType::f32);
+  const Module module = one_node(Op::identity, Placement::host, unranked, unranked);
   Diagnostics diagnostics;
   LoweredModule lowered;
   REQUIRE(!build_plan(module, lowered, diagnostics));

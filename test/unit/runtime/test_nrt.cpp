@@ -227,3 +227,111 @@ TEST_CASE("numbers without a meaning are refused") {
   CHECK(nrt_load(neff.data(), neff.size(), -1, -9, &model) == NRT_INVALID);
   CHECK(nrt_execute_repeat(nullptr, nullptr, nullptr, -1) == NRT_INVALID);
 }
+
+TEST_CASE("the wrapper's deadlines and asynchronous requests") {
+  const Session session;
+  const nrt::Model model = loaded(neff_of(parsed_plan(kFourCores)));
+  Four x{1, 2, 3, 4};
+  std::vector<nrt::TensorPtr> inputs, outputs;
+  inputs.push_back(nrt::Model::attach(x.data(), sizeof(x)));
+  for (int i = 0; i < 2; ++i) outputs.push_back(nrt::Model::empty());
+  std::string error;
+  REQUIRE(model.run_tensors_for(std::chrono::seconds(10), inputs, outputs, error) == NRT_SUCCESS);
+  CHECK(static_cast<const float*>(nrt_tensor_get_va(outputs[0].get()))[3] == 8);
+  CHECK(model.run_tensors_for(std::chrono::nanoseconds(1), inputs, outputs, error) == NRT_TIMEOUT);
+  CHECK(error.find("core") != std::string::npos);
+
+  std::atomic<int> ended{-1};
+  std::string told;
+  const auto start = [&] {
+    ended = -1;
+    return model.run_async(
+        inputs, outputs,
+        [&](NRT_STATUS status, const std::string& message) {
+          told = message;
+          ended = status;
+        },
+        error);
+  };
+  REQUIRE(start() == NRT_SUCCESS);
+  while (ended < 0) std::this_thread::yield();
+  CHECK(ended == NRT_SUCCESS);
+  x[0] = -1;  // the kernels refuse it
+  REQUIRE(start() == NRT_SUCCESS);
+  while (ended < 0) std::this_thread::yield();
+  CHECK(ended == NRT_EXEC_OOB);
+  CHECK_FALSE(told.empty());
+  inputs.clear();
+  CHECK(start() == NRT_EXEC_BAD_INPUT);
+  CHECK(ended == -1);  // nothing was started, so nothing ends
+}
+
+namespace {
+
+// A NEFF file whose weights are large enough to be mapped.
+std::string large_file(const char* name) {
+  std::string text(kOneCore);
+  const std::string constant =
+      "  constant 1 \"large\" bytes 4194304 offset 64 hash 00000000000000000000000000000000\n";
+  text.insert(text.find("  kernel 0"), constant);
+  const std::vector<std::byte> large(4194304, std::byte{7});
+  plan::Plan plan = parsed_plan(text);
+  const std::vector<std::byte> code = read_bytes(TEST_KERNELS);
+  NeffContents contents = contents_of(plan, code);
+  contents.variants[0].plan.constants[1].hash = hash_bytes(large);
+  contents.constants.push_back({hash_bytes(large), large});
+  const std::string path = std::filesystem::temp_directory_path() / name;
+  REQUIRE(write_neff(path, contents));
+  return path;
+}
+
+// Whether memory of this process is mapped from the file.
+bool is_mapped(const std::string& path) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(path) != std::string::npos) return true;
+  }
+  return false;
+}
+
+NRT_STATUS run_once(const nrt::Model& model, std::string& error) {
+  const Four x{1, 2, 3, 4};
+  Four y{};
+  return model.run({bytes_of(x)}, {bytes_of(y)}, error);
+}
+
+}  // namespace
+
+TEST_CASE("large weights are mapped, and a file that changes under them is noticed") {
+  const Session session;
+  const std::string path = large_file("neuronc-nrt-mapped.neff");
+  std::string error;
+  const auto model = nrt::Model::load_file(path, error);
+  REQUIRE(model);
+  CHECK(is_mapped(path));
+  REQUIRE(run_once(*model, error) == NRT_SUCCESS);
+  std::filesystem::last_write_time(
+      path, std::filesystem::file_time_type::clock::now() + std::chrono::seconds(5));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // it is looked at now and then
+  CHECK(run_once(*model, error) == NRT_INVALID);
+  CHECK(error.find("the NEFF's file was changed while the model was loaded") == 0);
+  std::filesystem::remove(path);
+}
+
+TEST_CASE("NEURON_RT_LOAD=copy maps nothing, and no change of the file matters") {
+  const Session session;
+  const std::string path = large_file("neuronc-nrt-copied.neff");
+  setenv("NEURON_RT_LOAD", "copy", 1);
+  std::string error;
+  const auto model = nrt::Model::load_file(path, error);
+  setenv("NEURON_RT_LOAD", "elsewhere", 1);
+  nrt_model_t* other = nullptr;
+  CHECK(nrt_load_file(path.c_str(), -1, 0, &other) == NRT_INVALID);
+  unsetenv("NEURON_RT_LOAD");
+  REQUIRE(model);
+  CHECK_FALSE(is_mapped(path));
+  std::filesystem::resize_file(path, 100);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  CHECK(run_once(*model, error) == NRT_SUCCESS);
+  std::filesystem::remove(path);
+}
