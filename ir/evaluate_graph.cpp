@@ -97,13 +97,15 @@ OrRefusal<void> EvaluationBudget::take(double num) {
 
 OrRefusal<std::vector<HostValue>> evaluate_node(const Module& module, const Graph& graph, NodeId id,
                                                 std::span<const HostValue* const> operands,
-                                                EvaluationBudget* budget) {
+                                                EvaluationBudget* budget, uint64_t trip) {
   const Node& node = graph.node(id);
   if (node.op == Op::constant) {
     return std::vector<HostValue>{module.constant(std::get<ConstantId>(node.attributes[0]))};
   }
+  uint64_t num_runs = 0;  // of bodies
   const BodyEvaluator evaluate_body = [&](size_t body, std::span<const HostValue> inputs) {
-    return evaluate_graph(module, *node.bodies[body], inputs, budget);
+    constexpr uint64_t kSpread = 0x9e3779b97f4a7c15u;
+    return evaluate_graph(module, *node.bodies[body], inputs, budget, trip * kSpread + num_runs++);
   };
   if (node.op == Op::group) {
     std::vector<HostValue> inputs;
@@ -117,12 +119,13 @@ OrRefusal<std::vector<HostValue>> evaluate_node(const Module& module, const Grap
   for (ValueId result : node.results) types.push_back(graph.type(result));
   EvaluateInput input{node.view(), operands, types, node.results.size()};
   input.evaluate_body = &evaluate_body;
+  input.trip = trip;
   return node.def().evaluate(input);
 }
 
 OrRefusal<std::vector<HostValue>> evaluate_graph(const Module& module, const Graph& graph,
                                                  std::span<const HostValue> inputs,
-                                                 EvaluationBudget* budget) {
+                                                 EvaluationBudget* budget, uint64_t trip) {
   if (budget != nullptr) NEURONC_TRY(budget->take(EvaluationBudget::kPerNode));
   if (inputs.size() != graph.inputs().size()) {
     return refuse(
@@ -145,7 +148,7 @@ OrRefusal<std::vector<HostValue>> evaluate_graph(const Module& module, const Gra
       operands.push_back(operand ? &frame[operand] : nullptr);
     }
     if (budget != nullptr) NEURONC_TRY(budget->take(expected_work(graph, node)));
-    auto results = evaluate_node(module, graph, id, operands, budget);
+    auto results = evaluate_node(module, graph, id, operands, budget, trip);
     if (budget != nullptr && results) NEURONC_TRY(budget->take(num_elements_made(*results)));
     if (!results || results->size() < node.results.size()) {
       const std::string node_name = node.source ? module.source(node.source).node : "";

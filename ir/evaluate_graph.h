@@ -25,16 +25,18 @@ struct EvaluationBudget {
 
 // The graph's outputs for `inputs`, one value per graph input. Refuses with the node that failed
 // and its reason; a module that verifies and inputs of the declared types fail only where the
-// operator's semantics say so (an index out of range...).
+// operator's semantics say so (an index out of range...). `trip` as in EvaluateInput.
 OrRefusal<std::vector<HostValue>> evaluate_graph(const Module& module, const Graph& graph,
                                                  std::span<const HostValue> inputs,
-                                                 EvaluationBudget* budget = nullptr);
+                                                 EvaluationBudget* budget = nullptr,
+                                                 uint64_t trip = 0);
 
 // One node on given operands (nullptr: absent); control flow and groups evaluate their bodies.
 OrRefusal<std::vector<HostValue>> evaluate_node(const Module& module, const Graph& graph,
                                                 NodeId node,
                                                 std::span<const HostValue* const> operands,
-                                                EvaluationBudget* budget = nullptr);
+                                                EvaluationBudget* budget = nullptr,
+                                                uint64_t trip = 0);
 
 // Whether `value` may stand for `type`: kind, element type, rank and the extents that are numbers.
 // Refuses with what is wrong.

@@ -149,6 +149,9 @@ struct EvaluateInput {
   std::span<const Type> results;               // as inferred; dims may be unknown
   size_t num_results = 1;
   const BodyEvaluator* evaluate_body = nullptr;  // for control flow
+  // Tells the trips of the loops around the node apart, for random numbers; 0 outside of loops and
+  // in their first trip.
+  uint64_t trip = 0;
 
   bool has(size_t i) const { return i < operands.size() && operands[i] != nullptr; }
   const Tensor& tensor(size_t i) const { return operands[i]->tensor(); }

@@ -1,5 +1,5 @@
-// Random numbers: functions of the seed alone, drawn in the order of the elements. A node without a
-// seed takes the seed 0.
+// Random numbers: functions of the seed and of the trips of the loops around the node alone, drawn in
+// the order of the elements. A node without a seed takes the seed 0.
 #include <fmt/format.h>
 
 #include <array>
@@ -18,10 +18,12 @@ namespace {
 // node with a seed gives the numbers of the reference: the same on every machine.
 class Random {
  public:
-  explicit Random(const OpView& op) {
-    const double seed = op.has("seed") ? op.f64("seed") : 0.0;
+  explicit Random(const EvaluateInput& input) {
+    const double seed = input.op.has("seed") ? input.op.f64("seed") : 0.0;
     const bool fits = seed > -0x1p53 && seed < 0x1p53;
     auto next = static_cast<uint32_t>(fits ? static_cast<int64_t>(seed) : 0);
+    // The first trip has the reference's numbers; the others are far from those of other seeds.
+    next ^= static_cast<uint32_t>(input.trip * 0x9e3779b97f4a7c15u >> 32);
     for (uint32_t i = 0; i < kSize; ++i) {
       state_[i] = next;
       next = 1812433253u * (next ^ (next >> 30)) + i + 1;
@@ -132,21 +134,21 @@ Values fill(const EvaluateInput& input, Sample sample) {
 }
 
 Values evaluate_normal(const EvaluateInput& input) {
-  Random random(input.op);
+  Random random(input);
   const double mean = input.op.f64("mean");
   const double scale = input.op.f64("scale");
   return fill(input, [&](int64_t) { return mean + scale * random.normal(); });
 }
 
 Values evaluate_uniform(const EvaluateInput& input) {
-  Random random(input.op);
+  Random random(input);
   const double low = input.op.f64("low");
   const double high = input.op.f64("high");
   return fill(input, [&](int64_t) { return low + (high - low) * random.uniform(); });
 }
 
 Values evaluate_bernoulli(const EvaluateInput& input) {
-  Random random(input.op);
+  Random random(input);
   const Tensor& x = input.tensor(0);
   return fill(input, [&](int64_t i) { return random.chance(x.f64(i)) ? 1 : 0; });
 }
@@ -163,7 +165,7 @@ Types infer_multinomial(const InferInput& input) {
 
 Values evaluate_multinomial(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
-  Random random(input.op);
+  Random random(input);
   const Tensor& x = input.tensor(0);
   const int64_t classes = x.shape()[1];
   if (classes == 0) return refuse("there are no classes");

@@ -1,5 +1,6 @@
 // The graph evaluator: order, constants, bodies, and what it refuses.
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "ir/evaluate_graph.h"
 #include "ir/parser.h"
@@ -52,6 +53,32 @@ TEST_CASE("wrong inputs are refused") {
   HostValue sequence;
   sequence.kind = Type::Kind::sequence;
   CHECK(reason({sequence}) == "input 0 `x`: it is a sequence, not a tensor");
+}
+
+TEST_CASE("random nodes give other numbers in each trip of the loops around them") {
+  const std::string draw = "%r = random_normal() {shape = [2], seed = 3} : f32[2] host\n";
+  const Module once = parsed("  " + draw + "  output %r\n");
+  const Module nested = parsed(
+      "  %n = constant {3} : i64[]\n"
+      "  %y = loop(%n, _) {num_carried = 0} : f32[3,3,2] {\n"
+      "    input %i : i64[]\n    input %c : bool[]\n"
+      "    %m = constant {3} : i64[]\n"
+      "    %x = loop(%m, _) {num_carried = 0} : f32[3,2] {\n"
+      "      input %j : i64[]\n      input %d : bool[]\n      " +
+      draw +
+      "      output %d\n      output %r\n    }\n"
+      "    output %c\n    output %x\n  }\n"
+      "  output %y\n");
+  const auto first = evaluate_graph(once, once.graph(), {});
+  const auto all = evaluate_graph(nested, nested.graph(), {});
+  REQUIRE(first);
+  REQUIRE(all);
+  const std::vector<double> numbers = (*all)[0].tensor().to_doubles();
+  REQUIRE(numbers.size() == 18);
+  // The first trip has the numbers of a node without loops.
+  CHECK(std::vector<double>(numbers.begin(), numbers.begin() + 2) ==
+        (*first)[0].tensor().to_doubles());
+  CHECK(std::set<double>(numbers.begin(), numbers.end()).size() == 18);
 }
 
 TEST_CASE("a node that cannot be evaluated is named") {
