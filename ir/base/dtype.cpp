@@ -131,10 +131,8 @@ uint32_t nan_code(const Format& f, bool negative) {
     }
     case Specials::nan_all_ones:
       return sign | (sign_bit(f) - 1);
-    case Specials::nan_minus_zero:
+    default:  // without a code of its own it is -0, as in ONNX's reference data
       return sign_bit(f);
-    default:
-      return max_finite(f);
   }
 }
 

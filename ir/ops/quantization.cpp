@@ -22,28 +22,37 @@ double saturated(double value, double zero_point, DType dtype) {
   return std::clamp(std::nearbyint(value) + zero_point, low, high);
 }
 
+static OrRefusal<void> check_scale_shape(const Shape& shape, const Shape& scale_shape, int64_t axis,
+                                         int64_t block_size) {
+  if (num_elements(scale_shape) == 1 && block_size == 0) return {};
+  NEURONC_ASSIGN(const int64_t at, resolve_axis(axis, static_cast<int64_t>(shape.size())));
+  const int64_t extent = shape[static_cast<size_t>(at)];
+  if (block_size == 0) {
+    if (scale_shape == Shape{extent}) return {};
+    return refuse(fmt::format("the scale is not of shape [{}]", extent));
+  }
+  if (block_size < 0) return refuse(fmt::format("`block_size` is {}", block_size));
+  Shape blocks = shape;
+  blocks[static_cast<size_t>(at)] = extent / block_size + (extent % block_size != 0 ? 1 : 0);
+  if (scale_shape != blocks) return refuse("the scale does not have one element per block");
+  return {};
+}
+
 OrRefusal<std::vector<int64_t>> scale_indices(const Shape& shape, const Shape& scale_shape,
                                               int64_t axis, int64_t block_size) {
+  NEURONC_TRY(check_scale_shape(shape, scale_shape, axis, block_size));
   std::vector<int64_t> indices(static_cast<size_t>(num_elements(shape)), 0);
   if (num_elements(scale_shape) == 1 && block_size == 0) return indices;
   const auto rank = static_cast<int64_t>(shape.size());
   NEURONC_ASSIGN(const int64_t at, resolve_axis(axis, rank));
   const AxisView view = axis_view(shape, at);
   if (block_size == 0) {
-    if (scale_shape != Shape{view.extent}) {
-      return refuse(fmt::format("the scale is not of shape [{}]", view.extent));
-    }
     for (size_t i = 0; i < indices.size(); ++i) {
       indices[i] = static_cast<int64_t>(i) / view.inner % view.extent;
     }
     return indices;
   }
-  if (block_size < 0) return refuse(fmt::format("`block_size` is {}", block_size));
-  Shape blocks = shape;
-  blocks[static_cast<size_t>(at)] =
-      view.extent / block_size + (view.extent % block_size != 0 ? 1 : 0);
-  if (scale_shape != blocks) return refuse("the scale does not have one element per block");
-  const int64_t num_blocks = blocks[static_cast<size_t>(at)];
+  const int64_t num_blocks = scale_shape[static_cast<size_t>(at)];
   for (size_t i = 0; i < indices.size(); ++i) {
     const auto element = static_cast<int64_t>(i);
     const int64_t along = element / view.inner % view.extent / block_size;
@@ -73,14 +82,23 @@ constexpr AttributeSpec kQuantizeAttributes[] = {{"axis", AttributeKind::i64, "1
                                                  {"precision", AttributeKind::dtype, ""},
                                                  {"saturate", AttributeKind::i64, "1"}};
 
-OrRefusal<void> check_zero_point(const InferInput& input) {
-  if (!input.has(2) || !input.operands[1].is_static() || !input.operands[2].is_static()) return {};
-  if (input.operands[1].num_elements() == input.operands[2].num_elements()) return {};
+// The scale's shape, and the zero point's: the scale's, or one number where that is one.
+OrRefusal<void> check_parameters(const InferInput& input) {
+  const Type& scale = input.operands[1];
+  if (!scale.is_static()) return {};
+  if (input.operands[0].is_static()) {
+    NEURONC_TRY(check_scale_shape(input.operands[0].shape(), scale.shape(), input.op.i64("axis"),
+                                  input.op.i64("block_size")));
+  }
+  if (!input.has(2) || !input.operands[2].is_static()) return {};
+  const Type& zero_point = input.operands[2];
+  const bool are_numbers = scale.num_elements() == 1 && zero_point.num_elements() == 1;
+  if (are_numbers || scale.dims == zero_point.dims) return {};
   return refuse("the zero point has another shape than the scale");
 }
 
 Types infer_quantize(const InferInput& input) {
-  NEURONC_TRY(check_zero_point(input));
+  NEURONC_TRY(check_parameters(input));
   Type type = input.operands[0];
   type.dtype = DType::u8;
   if (input.op.has("output_dtype")) type.dtype = input.op.dtype("output_dtype");
@@ -131,7 +149,7 @@ constexpr AttributeSpec kDequantizeAttributes[] = {{"axis", AttributeKind::i64, 
                                                    {"output_dtype", AttributeKind::dtype, ""}};
 
 Types infer_dequantize(const InferInput& input) {
-  NEURONC_TRY(check_zero_point(input));
+  NEURONC_TRY(check_parameters(input));
   Type type = input.operands[0];
   type.dtype =
       input.op.has("output_dtype") ? input.op.dtype("output_dtype") : input.operands[1].dtype;

@@ -29,9 +29,25 @@ DType dtype_of(uint64_t onnx_type) {
       DType::i16,        DType::i32,  DType::i64,      DType::string,     DType::boolean,
       DType::f16,        DType::f64,  DType::u32,      DType::u64,        DType::none,
       DType::none,       DType::bf16, DType::f8e4m3fn, DType::f8e4m3fnuz, DType::f8e5m2,
-      DType::f8e5m2fnuz,
+      DType::f8e5m2fnuz, DType::u4,   DType::i4,       DType::f4e2m1,     DType::f8e8m0,
+      DType::u2,         DType::i2,
   };
   return onnx_type < std::size(kTypes) ? kTypes[onnx_type] : DType::none;
+}
+
+// Elements that one stored byte holds.
+uint64_t elements_per_byte(DType dtype) {
+  switch (dtype) {
+    case DType::u4:
+    case DType::i4:
+    case DType::f4e2m1:
+      return 2;
+    case DType::u2:
+    case DType::i2:
+      return 4;
+    default:
+      return 1;
+  }
 }
 
 // Reads fields one after the other; any malformed byte ends it with `is_bad`.
@@ -113,10 +129,11 @@ class TensorProtoParser {
     store_values();
     uint64_t count = 1;
     for (int64_t dim : tensor_.shape) count *= static_cast<uint64_t>(dim);
+    const bool is_unpacked = elements_per_byte(tensor_.dtype) == 1 || unpack(count);
     const uint64_t size = tensor_.dtype == DType::string
                               ? num_strings_ == count ? tensor_.bytes.size() : UINT64_MAX
                               : count * static_cast<uint64_t>(size_bytes(tensor_.dtype));
-    if (size != tensor_.bytes.size()) {
+    if (!is_unpacked || size != tensor_.bytes.size()) {
       return tool_error(kExitError, "the tensor's data does not have the size of its dims");
     }
     return std::move(tensor_);
@@ -173,6 +190,24 @@ class TensorProtoParser {
       const auto* bytes = reinterpret_cast<const std::byte*>(&value);
       tensor_.bytes.insert(tensor_.bytes.end(), bytes, bytes + width);
     }
+  }
+
+  // Elements below 8 bits take a byte each; the first of a stored byte is in its lowest bits. False
+  // if there are not as many bytes as that takes.
+  bool unpack(uint64_t count) {
+    const uint64_t per_byte = elements_per_byte(tensor_.dtype);
+    if (count / per_byte + (count % per_byte != 0 ? 1 : 0) != tensor_.bytes.size()) return false;
+    const auto bits = static_cast<unsigned>(8 / per_byte);
+    const bool is_signed = is_signed_integer(tensor_.dtype);
+    std::vector<std::byte> elements(count);
+    for (uint64_t i = 0; i < count; ++i) {
+      const auto byte = static_cast<unsigned>(tensor_.bytes[i / per_byte]);
+      unsigned value = byte >> (bits * (i % per_byte)) & ((1u << bits) - 1);
+      if (is_signed && (value >> (bits - 1)) != 0) value |= 0xffu << bits;
+      elements[i] = static_cast<std::byte>(value);
+    }
+    tensor_.bytes = std::move(elements);
+    return true;
   }
 
   FileTensor tensor_;

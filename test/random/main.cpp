@@ -24,7 +24,10 @@ int run(const Options& options) {
   int num_failed = 0;
   const auto check = [&](Shape shape, uint64_t seed) {
     const Module module = random_module(seed, shape);
-    if (options.prints) fmt::print("{}", to_text(module));
+    if (options.prints) {
+      fmt::print("{}", to_text(module));
+      std::fflush(stdout);  // before what may end the process
+    }
     const std::string problem = judge(module, seed);
     if (problem.empty()) return;
     ++num_failed;

@@ -134,7 +134,9 @@ TEST_CASE("the 8- and 4-bit floats") {
        {DType::f8e4m3fn, DType::f8e4m3fnuz, DType::f8e5m2, DType::f8e5m2fnuz, DType::f8e8m0}) {
     CHECK(std::isnan(small_float_to_f32(dtype, f32_to_small_float(dtype, kNan, Saturate::yes))));
   }
-  CHECK(f32_to_small_float(DType::f4e2m1, kNan, Saturate::yes) == 7);
+  CHECK(f32_to_small_float(DType::f4e2m1, kNan, Saturate::yes) == 8);
+  CHECK(f32_to_small_float(DType::f4e2m1, 0.25f, Saturate::yes) == 0);   // a tie
+  CHECK(f32_to_small_float(DType::f4e2m1, -3.5f, Saturate::yes) == 14);  // another
 }
 
 TEST_CASE("e8m0 is a power of two, rounded up") {

@@ -101,8 +101,31 @@ TEST_CASE("ONNX tensors store numbers in three ways") {
       parse_tensor_proto(bytes_of_text({"\x08\x02\x10\x08\x32\x02hi\x32\x00", 10}));
   REQUIRE(strings);
   CHECK(strings->bytes == bytes_of_text({"hi\0\0", 4}));
+  // i4[3] of two bytes: 1, -2 and 7
+  const auto nibbles = parse_tensor_proto(bytes_of_text({"\x08\x03\x10\x16\x4a\x02\xe1\x07", 8}));
+  REQUIRE(nibbles);
+  CHECK(nibbles->dtype == DType::i4);
+  CHECK(nibbles->bytes == bytes_of(std::vector<int8_t>{1, -2, 7}));
+  CHECK_FALSE(parse_tensor_proto(bytes_of_text({"\x08\x05\x10\x16\x4a\x02\xe1\x07", 8})));
   // a size that is not that of the dims
   CHECK_FALSE(parse_tensor_proto(bytes_of_text({"\x08\x03\x10\x09\x28\x01\x28\x00", 8})));
+}
+
+TEST_CASE("ONNX sequences and optionals") {
+  // Two tensors bool[1] in field 3, the name in field 1.
+  const std::string tensor("\x1a\x06\x08\x01\x10\x09\x28\x01", 8);
+  const auto sequence = parse_sequence_proto(bytes_of_text("\x0a\x01s" + tensor + tensor));
+  REQUIRE(sequence);
+  CHECK(sequence->elements.size() == 2);
+  const auto optional = parse_optional_proto(bytes_of_text(tensor));
+  REQUIRE(optional);
+  CHECK((optional->has_value && optional->elements.size() == 1));
+  CHECK_FALSE(parse_optional_proto({})->has_value);
+  // A sequence in field 5.
+  const auto held = parse_optional_proto(bytes_of_text("\x2a\x08" + tensor));
+  REQUIRE(held);
+  CHECK((held->has_value && held->elements.size() == 1));
+  CHECK_FALSE(parse_sequence_proto(bytes_of_text(tensor.substr(0, 5))));
 }
 
 TEST_CASE("resizing averages when it shrinks and interpolates when it grows") {
