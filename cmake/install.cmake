@@ -5,6 +5,7 @@ include(CMakePackageConfigHelpers)
 set_target_properties(nrt PROPERTIES EXPORT_NAME nrt)
 install(TARGETS neuronc neuron-ls neuron-run neuron-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS nrt neuronc_shared EXPORT neuronc LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS neuronc_images LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} NAMELINK_SKIP)
 install(DIRECTORY runtime/include/nrt compiler/include/neuronc
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 

@@ -7,6 +7,7 @@ build_packages=(
   build-essential cmake ninja-build ccache pkg-config git
   llvm-19-dev                 # this brings zlib1g-dev, libzstd-dev, libxml2-dev and libffi-dev
   libonnx-dev libprotobuf-dev protobuf-compiler
+  libjpeg-dev libopenjp2-7-dev libtiff-dev libwebp-dev  # pictures, for models that decode them
   libfmt-dev catch2 libexpected-dev libcli11-dev nlohmann-json3-dev libxxhash-dev libstb-dev
 )
 test_packages=(

@@ -22,7 +22,7 @@ import numpy as np
 import case as case_module
 
 HERE = pathlib.Path(__file__).resolve().parent
-FILES = ["contrib", "contrib_attention", "contrib_quantized", "ml", "core"]
+FILES = ["contrib", "contrib_attention", "contrib_quantized", "ml", "core", "pictures"]
 
 
 def expected_path(file):
