@@ -1,6 +1,7 @@
 // Default lowerings of elementwise operators: one row each, a formula over registers.
 //
 // min_num and max_num are one instruction; with the constant first they pass NaN on, as ONNX wants.
+#include <cmath>
 #include <limits>
 
 #include "backend/lower/lowering.h"
@@ -42,11 +43,22 @@ Register lerp_negative(Builder& b, Register x, Register negative) {
   return b.select(b.lt(x, like(b, x, 0)), negative, x);
 }
 
-Register clip(Builder& b, const OpView&, const Values& v) {
-  Register x = v[0];
-  const bool has_lo = v.size() > 1 && v[1].id, has_hi = v.size() > 2 && v[2].id;
-  if (has_lo) x = is_floating(x) ? b.max_num(v[1], x) : b.max(x, v[1]);
-  if (has_hi) x = is_floating(x) ? b.min_num(v[2], x) : b.min(x, v[2]);
+// A bound known not to be NaN takes the cheaper instruction, which keeps a NaN of x alone.
+Register emit_clip(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  Builder& b = e.builder();
+  Register x = e.pull_broadcast(node.operands[0], at);
+  for (size_t i = 1; i < node.operands.size(); ++i) {
+    if (!node.operands[i]) continue;
+    const Register bound = e.pull_broadcast(node.operands[i], at);
+    const Tensor* known = e.constant_of(node.operands[i]);
+    const bool is_number = is_floating(x) && known != nullptr && known->num_elements() == 1 &&
+                           !std::isnan(known->f64(0));
+    if (i == 1) {
+      x = is_number ? b.max_num(bound, x) : b.max(x, bound);
+    } else {
+      x = is_number ? b.min_num(bound, x) : b.min(x, bound);
+    }
+  }
   return x;
 }
 
@@ -213,7 +225,7 @@ void add_arithmetic(LoweringTable& t) {
   row(t, Op::shrink) = FORMULA(shrink(b, op, v));
   row(t, Op::bit_cast) = {emit_bit_cast, nullptr, nullptr, accepts_bit_cast};
   row(t, Op::cast) = {emit_cast, nullptr, nullptr, accepts_cast};
-  row(t, Op::clip) = FORMULA(clip(b, op, v));
+  row(t, Op::clip) = {emit_clip, nullptr, nullptr, nullptr};
 }
 
 void add_transcendental(LoweringTable& t) {

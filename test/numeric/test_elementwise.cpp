@@ -65,6 +65,10 @@ TEST_CASE("clip, shrink and where choose") {
       {"%x : f32[3,19]", limits + "%y = clip(%x, _, %h) : f32[3,19]"},
       {"%x : i32[3,19]; %l : i32[] = -2..0; %h : i32[] = 0..2",
        "%y = clip(%x, %l, %h) : i32[3,19]"},
+      // A bound that is no number gives none, as minimum and maximum do.
+      {"%x : f32[3,19]; %l : f32[]; %h : f32[]", "%y = clip(%x, %l, %h) : f32[3,19]"},
+      {"%x : f16[3,19]", "%l = constant {nan} : f16[]\n%y = clip(%x, %l) : f16[3,19]"},
+      {"%x : f32[3,19]", "%h = constant {nan} : f32[]\n%y = clip(%x, _, %h) : f32[3,19]"},
       unary("shrink", "f32", 0, " {bias = 0.25, lambd = 0.5}"),
       unary("shrink", "f64", 0, " {bias = 1.5}"),
       unary("shrink", "bf16", 0, " {bias = 0.25, lambd = 1}"),
