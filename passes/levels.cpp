@@ -11,15 +11,17 @@ namespace {
 
 constexpr OptimizationLevel kLevels[] = {
     {"O0", "only what the stages demand: static shapes, and one operator in a kernel",
-     "canonicalize,fixpoint<10>(fold-constants,eliminate-dead),recognise,place,cast,"
+     "canonicalize,join-quantized,fixpoint<10>(fold-constants,eliminate-dead),recognise,place,cast,"
      "fuse{max-group-size=1},narrow-edges{mode=matmult},lay-out,partition"},
     {"O1", "one round of simplification",
-     "canonicalize,fold-constants,simplify,merge-common,eliminate-dead," NEURONC_TO_CORES},
+     "canonicalize,join-quantized,fold-constants,simplify,merge-common,eliminate-"
+     "dead," NEURONC_TO_CORES},
     {"O2", "the default: simplification until nothing changes",
-     "canonicalize,fixpoint<10>(fold-constants,simplify,merge-common,eliminate-dead)"
+     "canonicalize,join-quantized,fixpoint<10>(fold-constants,simplify,merge-common,eliminate-dead)"
      "," NEURONC_TO_CORES},
     {"O3", "as O2, with more rounds and larger constants",
-     "canonicalize,fixpoint<50>(fold-constants{max-bytes=16777216,max-flops=2000000000},simplify,"
+     "canonicalize,join-quantized,fixpoint<50>(fold-constants{max-bytes=16777216,max-flops="
+     "2000000000},simplify,"
      "merge-common,eliminate-dead)," NEURONC_TO_CORES},
 };
 

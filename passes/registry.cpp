@@ -6,6 +6,7 @@
 #include "passes/eliminate_dead.h"
 #include "passes/fold_constants.h"
 #include "passes/fuse.h"
+#include "passes/join_quantized.h"
 #include "passes/lay_out.h"
 #include "passes/merge_common.h"
 #include "passes/narrow_edges.h"

@@ -9,10 +9,18 @@ namespace neuronc {
 
 std::span<const Variant* const> variants_of(Op op) {
   static constexpr const Variant* kConv[] = {&kConvDepthwise, &kConvDirect};
+  static constexpr const Variant* kConvOfBytes[] = {&kConvDirect};
+  static constexpr const Variant* kMatmulOfBytes[] = {&kMatmulPacked};
   static constexpr const Variant* kMatmul[] = {&kMatmulPacked, &kMatmulDynamic};
   switch (op) {
     case Op::conv:
       return kConv;
+    case Op::conv_integer:
+    case Op::q_linear_conv:
+      return kConvOfBytes;
+    case Op::matmul_integer:
+    case Op::q_linear_matmul:
+      return kMatmulOfBytes;
     case Op::matmul:
     case Op::gemm:
       return kMatmul;

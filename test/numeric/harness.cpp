@@ -11,6 +11,7 @@
 #include "../unit/kernel/jit.h"
 #include "backend/lower/lower_group.h"
 #include "backend/lower/lowering.h"
+#include "backend/variants/variant.h"
 #include "ir/edit.h"
 #include "ir/evaluate_graph.h"
 #include "ir/kernel/interpreter.h"
@@ -259,6 +260,7 @@ std::string difference(const Tensor& tensor, const Tensor& reference, double tol
 struct Prepared {
   const Problem* problem = nullptr;
   Layout layout = Layout::row_major;
+  std::string variant;
   Parsed parsed;
   LoweredKernel lowered;
   std::string symbol;
@@ -266,7 +268,8 @@ struct Prepared {
 
 std::string describe(const Prepared& p) {
   return p.problem->inputs + "\n" + p.problem->body +
-         (p.layout == Layout::row_major ? "\nrow-major" : "\nchannels-last");
+         (p.layout == Layout::row_major ? "\nrow-major" : "\nchannels-last") + ", variant `" +
+         p.variant + "`";
 }
 
 std::set<Op>& tested_operators() {
@@ -287,25 +290,48 @@ bool has_image(const Parsed& parsed) {
   return false;
 }
 
+// "default" and the variants that take the group.
+std::vector<std::string> variants_for(const Parsed& parsed, const Machine& machine) {
+  std::vector<std::string> names{"default"};
+  const Graph& graph = parsed.module.graph();
+  const Graph& body = *graph.node(parsed.group).bodies[0];
+  const GroupContext context{parsed.module, graph, parsed.group, body, find_anchor(body), machine};
+  if (!context.anchor) return names;
+  for (const Variant* variant : variants_of(context.anchor_node().op)) {
+    if (variant->predict_ns(context)) names.emplace_back(variant->name);
+  }
+  return names;
+}
+
+void set_storages(Parsed& parsed, Layout layout) {
+  Graph& graph = parsed.module.graph();
+  GraphEditor edit(graph);
+  for (ValueId input : graph.inputs()) {
+    edit.set_storage(input, storage_of(graph.type(input), layout));
+  }
+  const ValueId result = graph.node(parsed.group).results[0];
+  edit.set_storage(result, storage_of(graph.type(result), layout));
+  parsed.module.stage = Stage::laid_out;
+}
+
 void prepare(const Problem& problem, Layout layout, const Machine& machine,
              std::vector<Prepared>& all) {
-  Prepared p{&problem, layout, parse(problem), {}, "k" + std::to_string(all.size())};
-  if (layout == Layout::channels_last && !has_image(p.parsed)) return;
-  Graph& graph = p.parsed.module.graph();
-  GraphEditor edit(graph);
-  for (ValueId input : graph.inputs())
-    edit.set_storage(input, storage_of(graph.type(input), layout));
-  const ValueId result = graph.node(p.parsed.group).results[0];
-  edit.set_storage(result, storage_of(graph.type(result), layout));
-  p.parsed.module.stage = Stage::laid_out;
-  INFO(describe(p));
-  auto lowered = lower_group(p.parsed.module, graph, p.parsed.group, machine);
-  if (!lowered) FAIL(lowered.error().reason);
-  p.lowered = std::move(*lowered);
-  const std::vector<std::string> errors = kernel::verify(p.lowered.kernel);
-  for (const std::string& error : errors) UNSCOPED_INFO(error);
-  CHECK(errors.empty());
-  if (errors.empty()) all.push_back(std::move(p));
+  Parsed parsed = parse(problem);
+  if (layout == Layout::channels_last && !has_image(parsed)) return;
+  set_storages(parsed, layout);
+  for (const std::string& variant : variants_for(parsed, machine)) {
+    Prepared p{&problem, layout, variant, parse(problem), {}, "k" + std::to_string(all.size())};
+    set_storages(p.parsed, layout);
+    GraphEditor(p.parsed.module.graph()).set_attribute(p.parsed.group, "variant", variant);
+    INFO(describe(p));
+    auto lowered = lower_group(p.parsed.module, p.parsed.module.graph(), p.parsed.group, machine);
+    if (!lowered) FAIL(lowered.error().reason);
+    p.lowered = std::move(*lowered);
+    const std::vector<std::string> errors = kernel::verify(p.lowered.kernel);
+    for (const std::string& error : errors) UNSCOPED_INFO(error);
+    CHECK(errors.empty());
+    if (errors.empty()) all.push_back(std::move(p));
+  }
 }
 
 void run(const Prepared& p, const std::vector<const LoadedCode*>& codes, Data data) {
@@ -349,10 +375,11 @@ Machine test_machine(std::string_view target) {
   return {*neuronc::describe(target), *load_hardware_model("host", diagnostics), {}};
 }
 
-}  // namespace
-
-void check(const std::vector<Problem>& problems) {
-  const Machine machine = test_machine("x86-64-v3");
+// Every problem in every layout and variant on one instruction set: native where this machine runs
+// it, interpreted anyway.
+void check_on(const std::vector<Problem>& problems, std::string_view target,
+              std::initializer_list<int> opt_levels) {
+  const Machine machine = test_machine(target);
   std::vector<Prepared> all;
   for (const Problem& problem : problems) {
     prepare(problem, Layout::row_major, machine, all);
@@ -363,8 +390,8 @@ void check(const std::vector<Problem>& problems) {
   std::vector<const LoadedCode*> codes;
   std::vector<KernelSymbol> symbols;
   for (const Prepared& p : all) symbols.push_back({&p.lowered.kernel, p.symbol, {}});
-  for (int opt_level : {0, 2}) {
-    if (!runs_here("x86-64-v3")) break;
+  for (int opt_level : opt_levels) {
+    if (!runs_here(target)) break;
     const auto elf = compile_kernels(symbols, {machine.isa, opt_level});
     if (!elf) FAIL(elf.error().reason);
     loaded.push_back(std::make_unique<LoadedCode>(*elf));
@@ -376,10 +403,35 @@ void check(const std::vector<Problem>& problems) {
       const bool is_exact = p.problem->tolerance == 0;
       const bool has_edges = edges == Edges::yes || (edges == Edges::where_exact && is_exact);
       if (data == Data::edges && !has_edges) continue;
-      INFO(describe(p) << "\ndata " << static_cast<int>(data));
+      INFO(describe(p) << "\n" << target << ", data " << static_cast<int>(data));
       run(p, codes, data);
     }
   }
+}
+
+}  // namespace
+
+std::string random_constant(const std::string& name, const std::vector<int>& shape,
+                            const std::string& dtype) {
+  std::string type;
+  int count = 1;
+  for (int extent : shape) {
+    type += (type.empty() ? "" : ",") + std::to_string(extent);
+    count *= extent;
+  }
+  std::string values;
+  unsigned state = 7;
+  for (int i = 0; i < count; ++i) {
+    state = state * 1664525u + 1013904223u;
+    values += (i == 0 ? "" : ", ") + std::to_string(static_cast<double>(state >> 20) / 4096 - 0.5);
+  }
+  return name + " = constant {" + values + "} : " + dtype + "[" + type + "]\n";
+}
+
+void check(const std::vector<Problem>& problems) {
+  check_on(problems, "x86-64-v3", {0, 2});
+  check_on(problems, "x86-64-v4", {2});
+  check_on(problems, "x86-64-v4-bf16", {2});
 }
 
 std::vector<std::string> untested_operators() {

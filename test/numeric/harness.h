@@ -1,5 +1,7 @@
 // Differential tests of lowerings: a problem is a few lines of text IR; its operators become one
-// kernel, which is verified, interpreted, and run natively at -O0 and -O2.
+// kernel, which is verified, interpreted, and run natively at -O0 and -O2, in every variant that
+// takes it, on every instruction set with kernels of its own (those that this machine lacks by the
+// interpreter alone).
 //
 //   interpreter == native, bit for bit; both == evaluator within the problem's tolerance
 //
@@ -28,6 +30,10 @@ struct Problem {
   double tolerance = 0;
   Edges edges = Edges::where_exact;
 };
+
+// A line of a body: the constant `name` of pseudo-random numbers in [-0.5, 0.5).
+std::string random_constant(const std::string& name, const std::vector<int>& shape,
+                            const std::string& dtype = "f32");
 
 // Runs all problems; a failure names the problem, the layout, the data and the worst element.
 void check(const std::vector<Problem>& problems);

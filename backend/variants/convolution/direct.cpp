@@ -15,6 +15,7 @@
 #include "backend/variants/convolution/geometry.h"
 #include "backend/variants/convolution/slab.h"
 #include "backend/variants/product/blocks.h"
+#include "backend/variants/product/bytes.h"
 #include "backend/variants/product/pack.h"
 #include "backend/variants/product/predict.h"
 #include "backend/variants/variant.h"
@@ -115,13 +116,17 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
   Plan plan;
   NEURONC_ASSIGN(plan.g, conv_geometry(context));
   const ConvGeometry& g = plan.g;
-  const Tensor* weights = context.constant_operand(1);
+  const Op op = context.anchor_node().op;
+  const Tensor* weights = context.constant_operand(weights_operand(op));
   if (weights == nullptr) return refuse("the weights are not constant");
-  NEURONC_ASSIGN(plan.step,
-                 choose_step(context.machine, context.operand_dtype(0), weights->dtype()));
+  NEURONC_ASSIGN(plan.step, choose_step(context.machine, context.operand_dtype(0),
+                                        packed_dtype(weights->dtype())));
   if (g.p * g.q == 0 || g.n == 0 || g.c == 0 || g.m == 0) return refuse("it has no elements");
   plan.channels = g.c / g.groups;
   plan.columns = g.m / g.groups;
+  if (is_byte_contraction(op)) {
+    NEURONC_TRY(check_bytes(context, g.m, plan.channels * g.r * g.s));
+  }
   if (plan.columns < 4 && g.groups > 1) return refuse("groups of fewer than 4 channels");
   plan.tile = choose_register_tile(context.machine, plan.step, g.p * g.q, plan.columns);
   plan.uses_slab = !is_in_memory(context, plan) || crosses_columns(plan);
@@ -146,14 +151,16 @@ OrRefusal<double> predict_ns(const GroupContext& context) {
   return predict_product_ns(context.machine, plan.step, plan.tile, work);
 }
 
-// Lays out weights [m, c/groups, r, s] as panels whose k runs over (r, s, c).
+// Of weights [m, c/groups, r, s], k running over (r, s, c).
+int64_t weight_offset(const Plan& plan, int64_t k, int64_t m) {
+  const int64_t c = k % plan.channels;
+  const int64_t window = k / plan.channels;
+  return (m * plan.channels + c) * plan.g.r * plan.g.s + window;
+}
+
 Tensor pack(const Plan& plan, const Tensor& weights, int64_t group) {
-  const ConvGeometry& g = plan.g;
   return pack_panels(weights, plan.k, plan.columns, [&](int64_t at, int64_t column) {
-    const int64_t c = at % plan.channels;
-    const int64_t window = at / plan.channels;
-    const int64_t m = group * plan.columns + column;
-    return (m * plan.channels + c) * g.r * g.s + window;
+    return weight_offset(plan, at, group * plan.columns + column);
   });
 }
 
@@ -174,10 +181,11 @@ Tensor pack_groups(const Plan& plan, const Tensor& weights) {
 
 Tensor packed_weights(const GroupContext& context, const Plan& plan) {
   const ConvGeometry& g = plan.g;
-  const Tensor& weights = *context.constant_operand(1);
+  const Tensor& weights = *context.constant_operand(weights_operand(context.anchor_node().op));
   const std::string form = fmt::format("conv {} {} {} {} {} {}", g.groups, plan.columns,
                                        plan.channels, g.r, g.s, crosses_columns(plan));
-  return context.machine.packs->get(weights, form, [&] { return pack_groups(plan, weights); });
+  return context.machine.packs->get(weights, form,
+                                    [&] { return pack_groups(plan, signed_bytes(weights)); });
 }
 
 struct Tile {
@@ -232,12 +240,18 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   loops.n = plan.columns;
   loops.block_rows = plan.block_rows;
   loops.num_panels = (plan.columns + plan.tile.columns() - 1) / plan.tile.columns();
+  std::optional<ByteProduct> bytes;
+  if (is_byte_contraction(conv.op)) {
+    bytes.emplace(e, context, g.m, plan.channels * g.r * g.s,
+                  [&](int64_t k, int64_t m) { return weight_offset(plan, k, m); });
+  }
   if (plan.uses_slab) {
     const BufferId slab =
         e.workspace("slab", plan.step.a, {plan.slab_height, plan.slab_width * plan.channels});
     const Index first = at.block * (plan.block_height * g.stride_h) - Index(g.pad_top);
-    emit_slab(e, {g, plan.channels, plan.slab_height, plan.slab_width, plan.step.a}, input, slab,
-              {at.image, at.group, first});
+    Slab shape{g, plan.channels, plan.slab_height, plan.slab_width, plan.step.a};
+    if (bytes) shape.border = [&] { return bytes->border(); };
+    emit_slab(e, shape, input, slab, {at.image, at.group, first});
     loops.num_rows = plan.block_rows;
     loops.first_row = Index(0);
     loops.a = slab_rows(plan, slab);
@@ -261,6 +275,11 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
     const Index channel = at.group * plan.columns + column;
     const LaneIndex index = LaneIndex::along(g.at(at.image, channel, p, kernel::mod(row, g.q)), 1,
                                              plan.tile.lanes, active);
+    if (bytes) {
+      e.provide(conv.results[0], index, bytes->finish(sum, row, channel, active));
+      e.store_results(index);
+      return;
+    }
     if (conv.has_operand(2)) {
       const Register bias =
           e.pull(conv.operands[2], LaneIndex::along({channel}, 0, plan.tile.lanes, active));
@@ -269,12 +288,15 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
     e.provide_rounded(conv.results[0], index, sum);
     e.store_results(index);
   };
+  if (bytes) bytes->emit_row_sums(loops);
   emit_blocks(e, loops);
   return std::move(e).finish();
 }
 
 DimOrder operand_order(const GroupContext& context, size_t operand) {
-  return operand == 1 ? DimOrder() : channels_last(context.result_shape().size());
+  // Weights are packed, parameters have no order.
+  const bool is_image = operand == 0 || context.operand_shape(operand) == context.result_shape();
+  return is_image ? channels_last(context.result_shape().size()) : DimOrder();
 }
 
 DimOrder result_order(const GroupContext& context) {
@@ -286,9 +308,10 @@ OrRefusal<void> prologue(const Module& module, const Graph& graph, const Node& c
                          size_t operand) {
   if (operand != 0) return refuse("the operand is read more than once");
   const Type& x = graph.type(conv.operands[0]);
-  const bool has_slab = conv.view().i64("group") == 1 && (x.rank() == 3 || x.rank() == 4) &&
-                        module.constant_of(graph, conv.operands[1]) != nullptr &&
-                        carrier_of(x.dtype) == DType::f32;
+  const bool has_slab =
+      conv.view().i64("group") == 1 && (x.rank() == 3 || x.rank() == 4) &&
+      module.constant_of(graph, conv.operands[weights_operand(conv.op)]) != nullptr &&
+      (carrier_of(x.dtype) == DType::f32 || is_byte_contraction(conv.op));
   if (has_slab) return {};
   return refuse("the convolution reads its operand once per tap");
 }

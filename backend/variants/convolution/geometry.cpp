@@ -1,6 +1,8 @@
 // Implements geometry.h.
 #include "backend/variants/convolution/geometry.h"
 
+#include "backend/variants/product/bytes.h"
+
 namespace neuronc {
 
 using kernel::Index;
@@ -12,7 +14,8 @@ std::vector<Index> ConvGeometry::at(Index image, Index channel, Index row, Index
 
 OrRefusal<ConvGeometry> conv_geometry(const GroupContext& context) {
   const OpView op = context.anchor_node().view();
-  const std::vector<int64_t> x = context.operand_shape(0), w = context.operand_shape(1);
+  const std::vector<int64_t> x = context.operand_shape(0),
+                             w = context.operand_shape(weights_operand(context.anchor_node().op));
   const std::vector<int64_t> y = context.result_shape();
   if (x.size() != 3 && x.size() != 4) return refuse("one or two spatial dims only");
   ConvGeometry g;

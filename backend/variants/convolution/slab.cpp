@@ -31,27 +31,28 @@ class SlabEmitter {
 
   void emit() {
     e_.loop({0, slab_.height, 1}, [&](Index row) {
-      if (left_ > 0) zero_columns(row, 0, left_);
-      if (left_ + width_ < slab_.width) zero_columns(row, left_ + width_, slab_.width);
+      if (left_ > 0) fill_columns(row, 0, left_);
+      if (left_ + width_ < slab_.width) fill_columns(row, left_ + width_, slab_.width);
       const Index at = place_.first_row + row;
       e_.when({{at, 0, g_.h}}, [&] { copy_row(row); });
       e_.when({{at, -g_.pad_top - g_.h - slab_.height, 0}},
-              [&] { zero_columns(row, left_, left_ + width_); });
+              [&] { fill_columns(row, left_, left_ + width_); });
       e_.when({{at, g_.h, g_.h * 2 + g_.pad_bottom + slab_.height + g_.pad_top}},
-              [&] { zero_columns(row, left_, left_ + width_); });
+              [&] { fill_columns(row, left_, left_ + width_); });
     });
   }
 
  private:
-  void zero_columns(Index row, int64_t begin, int64_t end) {
+  void fill_columns(Index row, int64_t begin, int64_t end) {
     const int64_t from = begin * c_, to = end * c_;
     const int64_t vectors_end = from + (to - from) / lanes_ * lanes_;
-    const Register zeros = b_.zero({slab_.dtype, lanes_}), zero = b_.zero({slab_.dtype, 1});
+    const Register border = slab_.border ? slab_.border() : b_.zero({slab_.dtype, 1});
+    const Register borders = b_.splat(border, lanes_);
     if (vectors_end > from) {
-      e_.loop({from, vectors_end, lanes_}, [&](Index i) { b_.store(buffer_, {row, i}, zeros); });
+      e_.loop({from, vectors_end, lanes_}, [&](Index i) { b_.store(buffer_, {row, i}, borders); });
     }
     if (to > vectors_end) {
-      e_.loop({vectors_end, to, 1}, [&](Index i) { b_.store(buffer_, {row, i}, zero); });
+      e_.loop({vectors_end, to, 1}, [&](Index i) { b_.store(buffer_, {row, i}, border); });
     }
   }
 

@@ -2,6 +2,8 @@
 // that inside it window columns and channels are consecutive.
 #pragma once
 
+#include <functional>
+
 #include "backend/variants/convolution/geometry.h"
 
 namespace neuronc {
@@ -11,6 +13,8 @@ struct Slab {
   int64_t channels = 0;  // of a group
   int64_t height = 0, width = 0;
   DType dtype = DType::f32;  // of its elements
+  // What padding holds, asked for where it is stored; none: zero.
+  std::function<Register()> border = nullptr;
 };
 
 struct SlabPlace {

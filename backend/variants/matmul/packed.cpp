@@ -9,6 +9,7 @@
 
 #include "backend/variants/matmul/problem.h"
 #include "backend/variants/product/blocks.h"
+#include "backend/variants/product/bytes.h"
 #include "backend/variants/product/pack.h"
 #include "backend/variants/product/predict.h"
 
@@ -52,10 +53,12 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
   Plan plan;
   NEURONC_ASSIGN(plan.problem, matmul_problem(context));
   const MatmulProblem& problem = plan.problem;
-  const Tensor* weights = context.constant_operand(1);
+  const Op op = context.anchor_node().op;
+  const Tensor* weights = context.constant_operand(weights_operand(op));
   if (weights == nullptr) return refuse("the right operand is not constant");
-  NEURONC_ASSIGN(plan.step,
-                 choose_step(context.machine, context.operand_dtype(0), weights->dtype()));
+  if (is_byte_contraction(op)) NEURONC_TRY(check_bytes(context, problem.n, problem.k));
+  NEURONC_ASSIGN(plan.step, choose_step(context.machine, context.operand_dtype(0),
+                                        packed_dtype(weights->dtype())));
   const size_t rank = problem.b_shape.size();
   if (num_elements(problem.b_shape) != problem.b_shape[rank - 1] * problem.b_shape[rank - 2]) {
     return refuse("the right operand has batches");
@@ -75,13 +78,17 @@ OrRefusal<double> predict_ns(const GroupContext& context) {
   return predict_product_ns(context.machine, plan.step, plan.tile, work);
 }
 
+int64_t weight_offset(const MatmulProblem& problem, int64_t row, int64_t column) {
+  return problem.transpose_b ? column * problem.k + row : row * problem.n + column;
+}
+
 Tensor pack(const GroupContext& context, const MatmulProblem& problem, const KLoops& k) {
-  const Tensor& weights = *context.constant_operand(1);
+  const Tensor& weights = *context.constant_operand(weights_operand(context.anchor_node().op));
   const std::string form =
       fmt::format("matmul {}x{} {}", problem.k, problem.n, problem.transpose_b);
   return context.machine.packs->get(weights, form, [&] {
-    return pack_panels(weights, k, problem.n, [&](int64_t row, int64_t column) {
-      return problem.transpose_b ? column * problem.k + row : row * problem.n + column;
+    return pack_panels(signed_bytes(weights), k, problem.n, [&](int64_t row, int64_t column) {
+      return weight_offset(problem, row, column);
     });
   });
 }
@@ -117,10 +124,17 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
                       plan.tile.lanes);
   };
   loops.prefetch = [&](Index column, Index group) { prefetch_panel(e, weights, column, group); };
+  std::optional<ByteProduct> bytes;
+  if (is_byte_contraction(anchor.op)) {
+    bytes.emplace(e, context, problem.n, problem.k,
+                  [&](int64_t row, int64_t column) { return weight_offset(problem, row, column); });
+  }
   loops.store = [&](Index row, Index column, int active, Register sum) {
+    if (bytes) sum = bytes->finish(sum, row, column, active);
     store_matmul_result(e, anchor, problem, problem.batch_index(kernel::floor_div(row, problem.m)),
                         kernel::mod(row, problem.m), column, active, sum);
   };
+  if (bytes) bytes->emit_row_sums(loops);
   emit_blocks(e, loops);
   return std::move(e).finish();
 }

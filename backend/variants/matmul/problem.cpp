@@ -1,6 +1,8 @@
 // Implements problem.h.
 #include "backend/variants/matmul/problem.h"
 
+#include "backend/variants/product/bytes.h"
+
 namespace neuronc {
 
 using kernel::Index;
@@ -9,7 +11,7 @@ OrRefusal<MatmulProblem> matmul_problem(const GroupContext& context) {
   MatmulProblem problem;
   const Node& node = context.anchor_node();
   problem.a_shape = context.operand_shape(0);
-  problem.b_shape = context.operand_shape(1);
+  problem.b_shape = context.operand_shape(weights_operand(node.op));
   if (problem.a_shape.size() < 2 || problem.b_shape.size() < 2) {
     return refuse("an operand has fewer than two dims");
   }
@@ -27,7 +29,9 @@ OrRefusal<MatmulProblem> matmul_problem(const GroupContext& context) {
   problem.k = problem.a_shape[problem.a_shape.size() - (problem.transpose_a ? 2 : 1)];
   if (num_elements(y) == 0 || problem.k == 0) return refuse("it has no elements");
   const DType dtype = context.body.type(node.operands[0]).dtype;
-  if (carrier_of(dtype) != DType::f32) return refuse("it is not f32, bf16 or f16");
+  if (carrier_of(dtype) != DType::f32 && !is_byte_contraction(node.op)) {
+    return refuse("it is not f32, bf16 or f16");
+  }
   return problem;
 }
 
@@ -74,6 +78,11 @@ void store_matmul_result(GroupEmitter& emitter, const Node& anchor, const Matmul
   dims.push_back(m);
   dims.push_back(n);
   const LaneIndex at = LaneIndex::along(dims, dims.size() - 1, lanes, active);
+  if (is_byte_contraction(anchor.op)) {
+    emitter.provide(anchor.results[0], at, sum);
+    emitter.store_results(at);
+    return;
+  }
   if (problem.alpha != 1) sum = b.mul(sum, b.f32(static_cast<float>(problem.alpha), lanes));
   if (anchor.has_operand(2)) {
     Register c = emitter.pull_broadcast(anchor.operands[2], at);
@@ -131,8 +140,9 @@ OrRefusal<void> matmul_prologue(const Module&, const Graph& graph, const Node& a
                                 size_t operand) {
   if (operand != 0) return refuse("the operand is read more than once");
   const Type& x = graph.type(anchor.operands[0]);
-  if (x.rank() >= 2 && carrier_of(x.dtype) == DType::f32 &&
-      graph.type(anchor.operands[1]).rank() >= 2) {
+  const bool has_step = carrier_of(x.dtype) == DType::f32 || is_byte_contraction(anchor.op);
+  if (x.rank() >= 2 && has_step &&
+      graph.type(anchor.operands[weights_operand(anchor.op)]).rank() >= 2) {
     return {};
   }
   return refuse("the product reads its operand once per column");

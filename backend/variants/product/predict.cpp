@@ -17,7 +17,10 @@ double flops_per_ns(const Machine& machine, const ProductStep& step) {
     case StepKind::dot_bf16:
       return machine.hardware.bf16_flops_per_s * 1e-9;
     case StepKind::dot_bytes:
-      return machine.hardware.i8_flops_per_s * 1e-9;
+      // Multiplied as words, they are as fast as f32.
+      return (machine.isa.has_avx512_vnni ? machine.hardware.i8_flops_per_s
+                                          : machine.hardware.f32_flops_per_s) *
+             1e-9;
     default:
       return machine.hardware.f32_flops_per_s * 1e-9;
   }

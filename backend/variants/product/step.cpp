@@ -34,6 +34,12 @@ OrRefusal<ProductStep> choose_step(const Machine& machine, DType a, DType b) {
         step.a = DType::bf16;
       }
       return step;
+    case DType::i8:
+      if (a != DType::u8 && a != DType::i8) break;
+      step.kind = StepKind::dot_bytes;
+      step.a = a;
+      step.accumulator = DType::i32;
+      return step;
     default:
       break;
   }
@@ -84,7 +90,14 @@ Values load_a(Builder& b, const ProductStep& step, BufferId buffer, std::vector<
               int lane_dim, int count, int lanes) {
   if (step.reads_a_in_groups()) {
     const Register word = load_word(b, step, buffer, index, lane_dim, count);
-    return {b.bitcast(b.splat(word, lanes), ValueType{step.a, lanes * step.k_step()})};
+    Register words = b.splat(word, lanes);
+    DType dtype = step.a;
+    if (dtype == DType::i8) {
+      // Plus 128, where there is a byte.
+      words = b.bit_xor(words, b.constant(words.type, 0x80808080u >> (8 * (4 - count))));
+      dtype = DType::u8;
+    }
+    return {b.bitcast(words, ValueType{dtype, lanes * step.k_step()})};
   }
   Values values;
   for (int j = 0; j < count; ++j) {

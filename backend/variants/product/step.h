@@ -19,7 +19,7 @@ enum class StepKind : uint8_t {
   fma,         // f32 a, b of f32 or f16 (widened): one fused multiply-add
   widen_bf16,  // f32 a, bf16 b: fma of the odd k, then of the even one
   dot_bf16,    // bf16 a and b: kernel IR's dot, the same order with denormals as zeros
-  dot_bytes,   // u8 a, i8 b: kernel IR's dot, exact
+  dot_bytes,   // u8 a (i8 plus 128), i8 b: kernel IR's dot, exact
 };
 
 struct ProductStep {

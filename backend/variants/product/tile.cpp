@@ -32,8 +32,10 @@ RegisterTile choose_register_tile(const Machine& machine, const ProductStep& ste
                                   int64_t n) {
   RegisterTile tile;
   tile.lanes = machine.isa.vector_bytes / 4;
-  // The rest: b, what is spread, a spare; b twice over and a mask where it is widened.
-  const int others = step.kind == StepKind::widen_bf16 ? 6 : 4;
+  // The rest: b, what is spread, a spare; b twice over and a mask where it is widened, and a too
+  // where bytes are multiplied as words.
+  const bool is_split = step.kind == StepKind::dot_bytes && !machine.isa.has_avx512_vnni;
+  const int others = is_split ? 8 : step.kind == StepKind::widen_bf16 ? 6 : 4;
   const int accumulators = machine.isa.num_vector_registers - others;
   if (m == 1) {
     // One row is bound by reading b: many independent accumulators hide the latency of fma.

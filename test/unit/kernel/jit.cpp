@@ -107,9 +107,11 @@ bool runs_here(std::string_view cpu) {
   __builtin_cpu_init();
   if (cpu == "x86-64-v2") return __builtin_cpu_supports("sse4.2");
   if (cpu == "x86-64-v3") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (cpu == "x86-64-v4") {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  const bool has_v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  if (cpu == "x86-64-v4") return has_v4;
+  if (cpu == "x86-64-v4-bf16") {
+    return has_v4 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
   }
   return cpu == "native";
 }

@@ -85,6 +85,10 @@ TEST_CASE("recognised expressions mean what they meant") {
   CHECK(check_files("recognise_", "recognise", 2e-6) >= 8);
 }
 
+TEST_CASE("quantised numbers computed in integers mean what they meant") {
+  CHECK(check_files("join_quantized", "join-quantized", 2e-6) == 2);
+}
+
 TEST_CASE("cast modules are close to what they were") {
   CHECK(check_files("cast_", "cast", 0.02) >= 3);
   CHECK(check_files("narrow_edges", "fuse,narrow-edges{min-elements=16}", 0.02) == 3);
