@@ -170,6 +170,116 @@ Changed join_matmul(Rewriter& r, NodeId id) {
   return Changed::yes;
 }
 
+// ---- convolutions of bytes whose groups are too small for a product
+
+// Up to so many products of centred bytes sum exactly in f32, and each factor is exact in bf16.
+constexpr int64_t kMaxExactTerms = (1 << 24) / (255 * 255);
+
+bool is_narrow(const Rewriter& r, const Node& conv, size_t weights) {
+  const Type& w = r.type(conv.operands[weights]);
+  if (!w.is_static() || w.rank() < 3) return false;
+  const std::vector<int64_t> shape = w.shape();
+  const int64_t groups = conv.view().i64("group");
+  const int64_t terms = w.num_elements() / std::max<int64_t>(shape[0], 1);
+  return groups > 1 && terms <= kMaxExactTerms &&
+         (shape[1] < kMinGroupChannels || shape[0] / groups < kMinGroupChannels);
+}
+
+// `bytes` less a zero point, in f32: one number, or for weights one per index of axis 0.
+ValueId centred(Rewriter& r, NodeId position, ValueId bytes, ValueId zero_point, bool has_many) {
+  ValueId x = r.make(position, Op::cast, {bytes}, {{"to", DType::f32}});
+  if (!x || !zero_point) return x;
+  ValueId shift = r.make(position, Op::cast, {zero_point}, {{"to", DType::f32}});
+  if (shift && has_many) {
+    Tensor dims = Tensor::zeros(DType::i64, {r.type(bytes).rank()});
+    for (int64_t i = 0; i < dims.num_elements(); ++i) dims.set_i64(i, i == 0 ? -1 : 1);
+    shift = r.make(position, Op::reshape, {shift, r.make_constant(position, std::move(dims))});
+  }
+  return shift ? r.make(position, Op::sub, {x, shift}) : ValueId();
+}
+
+// Where operands stand: of conv_integer, of q_linear_conv.
+struct Places {
+  size_t weights, x_zero, w_zero;
+};
+
+// The convolution of the centred operands in f32, which holds its sums; none if it cannot be made.
+ValueId widened_conv(Rewriter& r, NodeId id, const Places& at) {
+  if (!is_narrow(r, r.node(id), at.weights)) return ValueId();
+  const std::vector<ValueId> operands = r.node(id).operands;
+  const auto operand = [&](size_t i) { return i < operands.size() ? operands[i] : ValueId(); };
+  const auto has_many = [&](ValueId value) { return value && r.type(value).num_elements() != 1; };
+  const ValueId x_zero = operand(at.x_zero), w_zero = operand(at.w_zero);
+  if (has_many(x_zero) || (has_many(w_zero) && r.type(w_zero).rank() != 1)) return ValueId();
+  const ValueId x = centred(r, id, operand(0), x_zero, false);
+  const ValueId w = centred(r, id, operand(at.weights), w_zero, has_many(w_zero));
+  if (!x || !w) return ValueId();
+  return r.make(id, Op::conv, {x, w}, attributes_for(Op::conv, r.node(id)));
+}
+
+Changed widen_conv_integer(Rewriter& r, NodeId id) {
+  const ValueId sums = widened_conv(r, id, {1, 2, 3});
+  const ValueId y = sums ? r.make(id, Op::cast, {sums}, {{"to", DType::i32}}) : ValueId();
+  if (!y) return Changed::no;
+  r.replace(id, y);
+  return Changed::yes;
+}
+
+constexpr size_t kXScale = 1, kWScale = 4, kYScale = 6, kYZero = 7, kBias = 8;
+// Sums and bias together stay whole numbers in f32.
+constexpr int64_t kMaxBias = 1 << 23;
+
+bool is_small(const Tensor& bias) {
+  for (int64_t i = 0; i < bias.num_elements(); ++i) {
+    if (bias.i64(i) > kMaxBias || bias.i64(i) < -kMaxBias) return false;
+  }
+  return true;
+}
+
+// Numbers of output channels, shaped to broadcast to a result of `rank` dims.
+Tensor of_channels(std::vector<float> numbers, int64_t rank) {
+  std::vector<int64_t> shape(static_cast<size_t>(rank - 1), 1);
+  shape[0] = static_cast<int64_t>(numbers.size());
+  Tensor tensor = Tensor::zeros(DType::f32, shape);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    tensor.set_f64(static_cast<int64_t>(i), static_cast<double>(numbers[i]));
+  }
+  return tensor;
+}
+
+// round((sum + b) * (x_scale * w_scale / y_scale)) + zero point, the factor in f32 as the operator
+// has it.
+Changed widen_q_linear_conv(Rewriter& r, NodeId id) {
+  const Tensor *x_scale = r.constant(id, kXScale), *w_scale = r.constant(id, kWScale),
+               *y_scale = r.constant(id, kYScale);
+  const Tensor* bias = r.node(id).has_operand(kBias) ? r.constant(id, kBias) : nullptr;
+  if (x_scale == nullptr || w_scale == nullptr || y_scale == nullptr) return Changed::no;
+  if (r.node(id).has_operand(kBias) && (bias == nullptr || !is_small(*bias))) return Changed::no;
+  if (x_scale->num_elements() != 1 || y_scale->num_elements() != 1) return Changed::no;
+  const int64_t rank = r.type(r.node(id).operands[3]).rank();
+  std::vector<float> factors, addends;
+  for (int64_t i = 0; i < w_scale->num_elements(); ++i) {
+    factors.push_back(static_cast<float>(x_scale->f64(0) * w_scale->f64(i) / y_scale->f64(0)));
+  }
+  for (int64_t i = 0; bias != nullptr && i < bias->num_elements(); ++i) {
+    addends.push_back(static_cast<float>(bias->i64(i)));
+  }
+  ValueId y = widened_conv(r, id, {3, 2, 5});
+  if (y && !addends.empty()) {
+    y = r.make(id, Op::add, {y, r.make_constant(id, of_channels(std::move(addends), rank))});
+  }
+  if (y) y = r.make(id, Op::mul, {y, r.make_constant(id, of_channels(std::move(factors), rank))});
+  if (y) {
+    Tensor one = Tensor::zeros(DType::f32, {});
+    one.set_f64(0, 1);
+    const ValueId step = r.make_constant(id, std::move(one));
+    y = r.make(id, Op::quantize_linear, {y, step, r.node(id).operands[kYZero]});
+  }
+  if (!y) return Changed::no;
+  r.replace(id, y);
+  return Changed::yes;
+}
+
 // ---- what moves or compares values works on their bytes
 
 // How many leading operands carry data; none: not such an operator.
@@ -242,6 +352,10 @@ Changed join(Rewriter& r, NodeId id) {
     case Op::matmul:
     case Op::gemm:
       return join_matmul(r, id);
+    case Op::conv_integer:
+      return widen_conv_integer(r, id);
+    case Op::q_linear_conv:
+      return widen_q_linear_conv(r, id);
     case Op::quantize_linear:
       return join_movement(r, id);
     default:

@@ -7,10 +7,12 @@
 //     => the operator on the bytes
 //   dequantize -> quantize with equal parameters
 //     => the bytes
+//   conv_integer and q_linear_conv of groups too small for a product (depthwise)
+//     => conv of the centred bytes in f32, which holds their sums exactly
 //
 // Weights have one scale, or one per output channel or column; activations have one. Products and
-// sums become exact, so results differ from the floats' by rounding only. Convolutions whose groups
-// are too small for a product stay as they are.
+// sums become exact, so results differ from the floats' by rounding only. Dequantised convolutions
+// whose groups are too small for a product stay as they are.
 #pragma once
 
 #include "passes/pass.h"

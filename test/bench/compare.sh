@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compares the latency of compiled models with ONNX Runtime's, both on one thread, in alternating runs.
-#   test/bench/compare.sh [--models DIR] [--rounds R] [--seconds S] [--gate]
+#   test/bench/compare.sh [--models DIR] [--rounds R] [--seconds S] [--target CPU] [--auto-cast MODE] [--gate]
 # See README.md beside this file. Needs a release build, node with npm, and python3 with numpy and onnx.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,6 +12,7 @@ models=$work/models
 rounds=3
 seconds=3
 gate=()
+flags=()
 make_models=yes
 
 while [ $# -gt 0 ]; do
@@ -19,6 +20,8 @@ while [ $# -gt 0 ]; do
     --models) models=$(cd "$2" && pwd); make_models=no; shift 2 ;;
     --rounds) rounds=$2; shift 2 ;;
     --seconds) seconds=$2; shift 2 ;;
+    --target) flags+=(--target-cpu "$2"); shift 2 ;;
+    --auto-cast) flags+=(--auto-cast "$2"); shift 2 ;;
     --gate) gate=(--gate); shift ;;
     -h | --help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "compare: unknown argument $1" >&2; exit 2 ;;
@@ -51,13 +54,30 @@ generate_models() {
     [ -f "$models/$name.onnx" ] ||
       /usr/bin/python3 "$shared/bench/make_models.py" "$models" "$name" >&2
   done
+  for name in vgg16 resnet18_b8 vit_b16 gpt2_s64 gpt2_s1 lstm; do
+    [ -f "$models/$name.onnx" ] || /usr/bin/python3 "$here/make_models.py" "$models" "$name" >&2
+  done
 }
 
-# Compiles $1 into $2 unless the NEFF is newer than both the model and the compiler.
+# Compiles $1 into $2 and prints the seconds of CPU time.
 compile() {
-  if [ ! "$2" -nt "$1" ] || [ ! "$2" -nt "$bin/neuronc" ]; then
-    "$bin/neuronc" "$1" -o "$2" -q
-  fi
+  local TIMEFORMAT='%U %S'
+  { time "$bin/neuronc" "$1" -o "$2" -q "${flags[@]}" >&2; } 2>&1 | awk '{ print $1 + $2 }'
+}
+
+# The floating-point operations of one inference, by the kernels of the first target.
+flops_of() {
+  "$bin/neuronc" inspect "$1" --json | python3 -c '
+import json, sys
+kernels = json.load(sys.stdin)["kernels"]
+print(sum(k["predicted"]["flops"] for k in kernels if k["isa"] == kernels[0]["isa"]))'
+}
+
+# The greatest rate of one core in GFLOP/s, as the processor's own multiply instructions give it; 0
+# where the program does not build.
+measure_peak() {
+  g++ -O3 -funroll-loops -march=native "$shared/bench/peak.cpp" -o "$work/peak" 2>/dev/null || { echo 0; return; }
+  "$work/peak" | awk '/dpbf16|avx512 fma|avx2 fma/ { if ($(NF - 1) > best) best = $(NF - 1) } END { print best + 0 }'
 }
 
 install_peer
@@ -67,12 +87,17 @@ runs=$work/runs.jsonl
 shopt -s nullglob
 for model in "$models"/*.onnx; do
   name=$(basename "$model" .onnx)
-  compile "$model" "$work/$name.neff"
+  compile_s=$(compile "$model" "$work/$name.neff")
+  about=$(printf '"compile_cpu_s": %s, "neff_bytes": %s, "onnx_bytes": %s, "flops": %s' "$compile_s" \
+    "$(stat -Lc %s "$work/$name.neff")" "$(stat -Lc %s "$model")" "$(flops_of "$work/$name.neff")")
   for ((round = 1; round <= rounds; ++round)); do
     echo "$name: round $round of $rounds" >&2
     peer=$(node "$work/ort_bench.js" "$model" 1 "$seconds")
     ours=$("$bin/neuron-bench" "$work/$name.neff" --seconds "$seconds" --json)
-    printf '{"model": "%s", "peer": %s, "ours": %s}\n' "$name" "$peer" "${ours//$'\n'/ }" >>"$runs"
+    printf '{"model": "%s", %s, "peer": %s, "ours": %s}\n' "$name" "$about" "$peer" \
+      "${ours//$'\n'/ }" >>"$runs"
   done
 done
-exec python3 "$here/summarise.py" "$runs" "${gate[@]}"
+echo "$(lscpu | sed -n 's/^Model name: *//p'), family $(lscpu | sed -n 's/^CPU family: *//p')," \
+  "model $(lscpu | sed -n 's/^Model: *//p'), one core; neuronc ${flags[*]:-with default options}"
+exec python3 "$here/summarise.py" "$runs" --peak "$(measure_peak)" "${gate[@]}"
