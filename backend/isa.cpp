@@ -66,7 +66,8 @@ constexpr std::array kTargets = {
     TargetRow{"x86-64-v3", "x86-64-v2", "x86-64-v3",
               "avx avx2 bmi bmi2 f16c fma lzcnt movbe xsave"},
     TargetRow{"x86-64-v4", "x86-64-v3", "x86-64-v4", "avx512f avx512bw avx512cd avx512dq avx512vl"},
-    TargetRow{"x86-64-v4-bf16", "x86-64-v4", "x86-64-v4", "avx512vnni avx512bf16"},
+    TargetRow{"x86-64-v4-vnni", "x86-64-v4", "x86-64-v4", "avx512vnni", false},
+    TargetRow{"x86-64-v4-bf16", "x86-64-v4-vnni", "x86-64-v4", "avx512bf16"},
     TargetRow{"x86-64-v4-amx", "x86-64-v4-bf16", "x86-64-v4",
               "avx512fp16 amx-tile amx-bf16 amx-int8", false},
 };
@@ -118,11 +119,7 @@ bool host_runs(const Isa& isa) {
 OrRefusal<Isa> describe_native() {
   for (size_t i = kTargets.size(); i-- > 0;) {
     Isa isa = make_isa(kTargets[i]);
-    if (!host_runs(isa)) continue;
-    // Byte products are worth having where bf16 is missing (Cascade Lake, Ice Lake).
-    if (isa.has_avx512 && !isa.has_avx512_vnni && host_has_feature("avx512vnni")) {
-      return describe(isa.name + "+avx512vnni");
-    }
+    if (!host_runs(isa) || (isa.has_avx512_bf16 && !host_multiplies_bf16_fast())) continue;
     return isa;
   }
   return refuse("this machine has less than x86-64-v2");

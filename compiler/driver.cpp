@@ -325,6 +325,19 @@ Expected<std::unique_ptr<Target>> make_target(const CompileOptions& options,
 
 namespace {
 
+// Whether a kernel multiplies bytes, so that instructions for it pay.
+bool has_byte_products(Module& module) {
+  const auto multiplies = [](Op op) {
+    return op == Op::matmul_integer || op == Op::conv_integer || op == Op::q_linear_matmul ||
+           op == Op::q_linear_conv;
+  };
+  bool found = false;
+  for_each_graph(module, [&](Graph& graph) {
+    for (NodeId id : graph.nodes()) found |= multiplies(graph.node(id).op);
+  });
+  return found;
+}
+
 // Runs the passes from stage fused on for every machine but the first.
 Expected<void> run_further_targets(Compilation& compilation, const Pipeline& rest,
                                    const RunnerOptions& runner, Diagnostics& diagnostics) {
@@ -375,6 +388,12 @@ Expected<void> run_passes(Compilation& compilation, const CompileOptions& option
   PassContext context{target, diagnostics, compilation.remarks};
   NEURONC_ASSIGN(PipelineResult result, run_pipeline(module, pipeline, context, runner));
   compilation.pass_times = std::move(result.times);
+  if (options.target_cpu == "default" && has_byte_products(module)) {
+    // Elsewhere x86-64-v4-vnni is x86-64-v4.
+    CompileOptions more = options;
+    more.target_cpu = "default,x86-64-v4-vnni";
+    NEURONC_ASSIGN(compilation.machines, make_machines(more, diagnostics));
+  }
   if (!rest.items.empty()) {
     for (size_t i = 1; i < compilation.machines.size(); ++i) {
       compilation.further_modules.push_back(module.clone());

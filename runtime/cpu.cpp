@@ -123,6 +123,25 @@ std::vector<std::string> features_in_name(std::string_view isa) {
   }
 }
 
+bool cpu_multiplies_bf16_fast() {
+  __builtin_cpu_init();
+  return __builtin_cpu_is("intel") == 0;
+}
+
+const NeffTarget* best_target(std::span<const NeffTarget> targets, bool has_fast_bf16) {
+  const NeffTarget* slow = nullptr;
+  for (size_t i = targets.size(); i-- > 0;) {
+    const std::vector<std::string>& features = targets[i].features;
+    if (!missing_features(targets[i]).empty()) continue;
+    const auto asks = [&](std::string_view feature) {
+      return std::find(features.begin(), features.end(), feature) != features.end();
+    };
+    if (has_fast_bf16 || !asks("avx512bf16")) return &targets[i];
+    if (slow == nullptr) slow = &targets[i];
+  }
+  return slow;
+}
+
 Result<std::string> choose_target(std::span<const NeffTarget> targets, std::string_view wanted) {
   if (targets.empty()) return fail(NRT_INVALID, "the NEFF holds no code");
   if (!wanted.empty()) {
@@ -136,9 +155,7 @@ Result<std::string> choose_target(std::span<const NeffTarget> targets, std::stri
     return fail(NRT_HW_ERROR, "NEURON_RT_TARGET=`{}`: this machine lacks {}", wanted,
                 fmt::join(missing, ", "));
   }
-  for (size_t i = targets.size(); i-- > 0;) {
-    if (missing_features(targets[i]).empty()) return targets[i].isa;
-  }
+  if (const NeffTarget* best = best_target(targets, cpu_multiplies_bf16_fast())) return best->isa;
   return fail(NRT_HW_ERROR,
               "the NEFF has code for {}, but this CPU lacks {}; compile the model with "
               "`--target-cpu x86-64-v2`, or on this machine with `--target-cpu native`",

@@ -26,7 +26,15 @@ std::vector<std::string_view> missing_features(const NeffTarget& target);
 // The features behind a folder's name that says them itself: "x86-64-v4,+avx512vnni".
 std::vector<std::string> features_in_name(std::string_view isa);
 
-// The last of `targets` (ascending by preference) that this machine runs; with a `wanted` name (not
+// Whether vdpbf16ps is faster than two fma. On Intel's processors it is not: 88 against 175 GFLOP/s
+// on a core of Emerald Rapids.
+bool cpu_multiplies_bf16_fast();
+
+// The last of `targets` (ascending by preference) that this machine runs, nullptr if none; one that
+// multiplies BF16 only as a last resort where that is slow.
+const NeffTarget* best_target(std::span<const NeffTarget> targets, bool has_fast_bf16);
+
+// The best of `targets` for this machine; with a `wanted` name (not
 // empty, NEURON_RT_TARGET) that one. Errors: NRT_HW_ERROR if the machine runs none of them or not
 // the wanted one, NRT_INVALID if there is no code or none of that name; with what to do about it.
 Result<std::string> choose_target(std::span<const NeffTarget> targets, std::string_view wanted);

@@ -261,8 +261,8 @@ void declare_compile_options(CLI::App& app, CompileArguments& a) {
   app.add_option("--framework", a.framework, "ONNX");
   app.add_option(
       "--target-cpu", a.options.target_cpu,
-      "instruction sets, separated by commas: x86-64-v2, x86-64-v3, x86-64-v4, x86-64-v4-bf16, "
-      "native, or default (all from x86-64-v3 on that differ)");
+      "instruction sets, separated by commas: x86-64-v2, x86-64-v3, x86-64-v4, x86-64-v4-vnni, "
+      "x86-64-v4-bf16, native, or default (all from x86-64-v3 on that differ)");
   app.add_option("--hardware-model", a.options.hardware_model, "inf1, host, or a file");
   for (int i = 0; i < 4; ++i) app.add_flag(fmt::format("--O{}", i), a.levels[i]);
   app.add_option("--passes", a.options.passes, "the pipeline, instead of the level's");

@@ -199,6 +199,16 @@ TEST_CASE("NEURON_RT_CHECK runs the kernels' text with every access checked") {
   CHECK(y == std::array<float, 4>{3, 4, 5, 6});
 }
 
+TEST_CASE("code that multiplies BF16 is the last choice where that is slow") {
+  const std::vector<NeffTarget> targets{{"plain", {"sse3"}}, {"narrow", {"sse3", "avx512bf16"}}};
+  const NeffTarget* fast = best_target(targets, true);
+  const NeffTarget* slow = best_target(targets, false);
+  const bool has_bf16 = missing_features(targets[1]).empty();
+  CHECK(fast == &targets[has_bf16 ? 1 : 0]);
+  CHECK(slow == &targets[0]);
+  CHECK(best_target({&targets[1], 1}, false) == (has_bf16 ? &targets[1] : nullptr));
+}
+
 TEST_CASE("the last target that the machine runs is chosen, or the one asked for") {
   const std::vector<NeffTarget> targets = {{"least", {"x86-64-v2"}},
                                            {"better", {"x86-64-v2", "sse4.2", "popcnt"}},
