@@ -105,7 +105,7 @@ constexpr Trait operator|(Trait a, Trait b) {
 // What casting may do to an operator.
 enum class Precision : uint8_t {
   exact,        // moves or compares values; follows its operands
-  matmul,       // the first two operands may become narrow; accumulates in f32
+  matmul,       // the leading operands of one type may become narrow; accumulates in f32
   elementwise,  // may compute between narrow edges with --auto-cast all
   statistic,    // reductions, normalisations: operands and results stay f32
   fixed,        // never touched (integer arithmetic, quantisation, control flow)

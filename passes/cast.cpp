@@ -23,6 +23,17 @@ constexpr int kMaxMoves = 64;
 constexpr size_t kMaxPattern = 4000;
 constexpr size_t kMaxShown = 80;
 
+// The leading operands of one type, which become narrow together: two of a product, three of a
+// recurrent layer.
+size_t num_narrowed(const OpDef& def) {
+  size_t count = 0;
+  while (count < def.operands.size() && def.operands[count].arity == Arity::required &&
+         def.operands[count].type_variable == def.operands[0].type_variable) {
+    ++count;
+  }
+  return count;
+}
+
 class Caster {
  public:
   Caster(Module& module, const CastOptions& options, PassContext& context)
@@ -103,7 +114,7 @@ void Caster::warn_if_nothing_is_kept(const std::string& pattern) {
   context_.diagnostics.report(diag::unused_keep_fp32, {}, pattern);
 }
 
-// A matmul-like node on a core whose first two operands are f32.
+// A matmul-like node on a core whose leading operands are f32.
 bool Caster::is_castable(NodeId id) const {
   const Node& node = graph_.node(id);
   if (node.placement != Placement::core || node.def().precision != Precision::matmul) return false;
@@ -116,7 +127,8 @@ bool Caster::is_castable(NodeId id) const {
 
 bool Caster::is_narrowed_operand(const Use& use) const {
   const Node& node = graph_.node(use.node);
-  if (use.operand_index >= 2 || node.def().precision != Precision::matmul) return false;
+  if (node.def().precision != Precision::matmul) return false;
+  if (use.operand_index >= num_narrowed(node.def())) return false;
   return node.placement == Placement::core &&
          (is_castable(use.node) || graph_.type(node.operands[0]).dtype == narrow_);
 }
@@ -236,7 +248,7 @@ ValueId Caster::narrow(ValueId value, int num_moves) {
 
 void Caster::cast_operands(NodeId id) {
   const std::vector<ValueId> operands = graph_.node(id).operands;
-  for (size_t i = 0; i < 2; ++i) {
+  for (size_t i = 0; i < num_narrowed(graph_.node(id).def()); ++i) {
     const ValueId fresh = narrow(operands[i], 0);
     edit_.set_operand(id, i, fresh);
     if (const NodeId old = graph_.producer(operands[i])) edit_.erase_if_unused(old);

@@ -76,8 +76,6 @@ std::string_view lowering_limits(Op op) {
       return "constant scales or sizes; integers by nearest only; no regions outside";
     case Op::grid_sample:
       return "at most three spatial axes";
-    case Op::top_k:
-      return "at most 128 elements";
     case Op::dft:
     case Op::stft:
       return "constant extents of at most 65536";

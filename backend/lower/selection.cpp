@@ -11,9 +11,6 @@ using kernel::Builder;
 using kernel::Index;
 using kernel::Values;
 
-// Above this sorting is less work than passes.
-constexpr int64_t kMaxPasses = 128;
-
 // Whether x stands before y for its value alone; NaN is the greatest.
 Register is_better(Builder& b, bool largest, Register x, Register y) {
   const Register greater = largest ? x : y, less = largest ? y : x;
@@ -76,19 +73,10 @@ void nest_top_k(GroupEmitter& e, const Node& node) {
   });
 }
 
-OrRefusal<void> accepts_top_k(const Module&, const Graph& graph, const Node& node) {
-  const std::vector<int64_t> shape = graph.type(node.operands[0]).shape();
-  const size_t axis = resolve_axis(node.view().i64("axis"), shape.size());
-  if (graph.type(node.results[0]).shape()[axis] > kMaxPasses) {
-    return refuse("it asks for more than 128 elements, which is work for a sort");
-  }
-  return {};
-}
-
 }  // namespace
 
 void add_selection_lowerings(LoweringTable& t) {
-  row(t, Op::top_k) = {nullptr, nest_top_k, top_k_tiles, accepts_top_k};
+  row(t, Op::top_k) = {nullptr, nest_top_k, top_k_tiles};
 }
 
 }  // namespace neuronc

@@ -8,10 +8,13 @@
 namespace neuronc {
 
 std::span<const Variant* const> variants_of(Op op) {
-  static constexpr const Variant* kConv[] = {&kConvDepthwise, &kConvDirect};
   static constexpr const Variant* kConvOfBytes[] = {&kConvDirect};
   static constexpr const Variant* kMatmulOfBytes[] = {&kMatmulPacked};
+  static constexpr const Variant* kConv[] = {&kConvDepthwise, &kConvDirect, &kConvTaps};
+  static constexpr const Variant* kConvTranspose[] = {&kConvDepthwise, &kConvTransposePhases};
   static constexpr const Variant* kMatmul[] = {&kMatmulPacked, &kMatmulDynamic};
+  static constexpr const Variant* kRecurrent[] = {&kRecurrentProducts};
+  static constexpr const Variant* kTopK[] = {&kTopKTournament};
   switch (op) {
     case Op::conv:
       return kConv;
@@ -21,6 +24,14 @@ std::span<const Variant* const> variants_of(Op op) {
     case Op::matmul_integer:
     case Op::q_linear_matmul:
       return kMatmulOfBytes;
+    case Op::conv_transpose:
+      return kConvTranspose;
+    case Op::gru:
+    case Op::lstm:
+    case Op::rnn:
+      return kRecurrent;
+    case Op::top_k:
+      return kTopK;
     case Op::matmul:
     case Op::gemm:
       return kMatmul;

@@ -73,8 +73,12 @@ NodeId find_anchor(const Graph& body);
 // The variants, a family a file.
 extern const Variant kConvDirect;
 extern const Variant kConvDepthwise;
+extern const Variant kConvTaps;
+extern const Variant kConvTransposePhases;
 extern const Variant kMatmulPacked;
 extern const Variant kMatmulDynamic;
+extern const Variant kRecurrentProducts;
+extern const Variant kTopKTournament;
 
 // Orders that conv-like variants share.
 DimOrder channels_last(size_t rank);

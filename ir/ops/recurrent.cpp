@@ -113,6 +113,21 @@ OrRefusal<int64_t> num_directions(const OpView& op) {
   return refuse(fmt::format("`direction` is `{}`", direction));
 }
 
+// Of results, bias and states.
+OrRefusal<DType> result_dtype(const InferInput& input) {
+  const DType own = input.operands[0].dtype;
+  const DType dtype = input.op.has("result_type") ? input.op.dtype("result_type") : own;
+  if (dtype != own && (!kFloats.contains(own) || !kFloats.contains(dtype))) {
+    return refuse(fmt::format("`result_type` is {}, the operands are {}", name(dtype), name(own)));
+  }
+  for (const size_t i : {size_t{3}, size_t{5}, size_t{6}, size_t{7}}) {
+    if (!input.has(i) || input.operands[i].dtype == dtype) continue;
+    return refuse(fmt::format("bias and states are {}, but {} is needed",
+                              name(input.operands[i].dtype), name(dtype)));
+  }
+  return dtype;
+}
+
 }  // namespace
 
 Types infer_recurrent(const InferInput& input, int64_t gates, size_t num_states) {
@@ -157,13 +172,14 @@ Types infer_recurrent(const InferInput& input, int64_t gates, size_t num_states)
   if (x.is_ranked && input.operands[1].is_ranked) {
     NEURONC_TRY(same_dim(x.dims[2], input.operands[1].dims[2], "the number of inputs"));
   }
+  NEURONC_ASSIGN(const DType dtype, result_dtype(input));
   const Dim d = directions;
   std::vector<Type> types;
-  types.push_back(is_batch_first ? ranked(x.dtype, {batch, steps, d, hidden})
-                                 : ranked(x.dtype, {steps, d, batch, hidden}));
+  types.push_back(is_batch_first ? ranked(dtype, {batch, steps, d, hidden})
+                                 : ranked(dtype, {steps, d, batch, hidden}));
   for (size_t i = 0; i < num_states; ++i) {
-    types.push_back(is_batch_first ? ranked(x.dtype, {batch, d, hidden})
-                                   : ranked(x.dtype, {d, batch, hidden}));
+    types.push_back(is_batch_first ? ranked(dtype, {batch, d, hidden})
+                                   : ranked(dtype, {d, batch, hidden}));
   }
   types.resize(std::min(types.size(), input.num_results));
   return types;
@@ -259,7 +275,7 @@ OrRefusal<std::vector<double>> initial_state(const EvaluateInput& input, const R
 Values run_recurrence(const EvaluateInput& input, const Recurrence& run,
                       std::vector<std::vector<double>> states, const Step& step) {
   NEURONC_ASSIGN(const std::vector<Type> types, actual_types(input));
-  const DType dtype = input.tensor(0).dtype();
+  const DType dtype = types.empty() ? DType::f32 : types[0].dtype;
   const auto hidden = static_cast<size_t>(run.hidden);
   std::vector<double> y(static_cast<size_t>(run.steps * run.directions * run.batch) * hidden, 0);
   for (int64_t d = 0; d < run.directions; ++d) {

@@ -8,15 +8,15 @@ using namespace ops;
 namespace {
 
 constexpr DTypeSet kI32{DType::i32};
-constexpr OperandSpec kRnnOperands[] = {{"x", kFloats, 'T'},
-                                        {"w", kFloats, 'T'},
-                                        {"r", kFloats, 'T'},
+constexpr OperandSpec kRnnOperands[] = {{"x", kFloats, 'X'},
+                                        {"w", kFloats, 'X'},
+                                        {"r", kFloats, 'X'},
                                         {"bias", kFloats, 'T', Arity::optional},
                                         {"sequence_lengths", kI32, 0, Arity::optional},
                                         {"initial_h", kFloats, 'T', Arity::optional}};
-constexpr OperandSpec kLstmOperands[] = {{"x", kFloats, 'T'},
-                                         {"w", kFloats, 'T'},
-                                         {"r", kFloats, 'T'},
+constexpr OperandSpec kLstmOperands[] = {{"x", kFloats, 'X'},
+                                         {"w", kFloats, 'X'},
+                                         {"r", kFloats, 'X'},
                                          {"bias", kFloats, 'T', Arity::optional},
                                          {"sequence_lengths", kI32, 0, Arity::optional},
                                          {"initial_h", kFloats, 'T', Arity::optional},
@@ -27,13 +27,15 @@ constexpr ResultSpec kRnnResults[] = {{"y", kFloats, 'T', Arity::optional},
 constexpr ResultSpec kLstmResults[] = {{"y", kFloats, 'T', Arity::optional},
                                        {"y_h", kFloats, 'T', Arity::optional},
                                        {"y_c", kFloats, 'T', Arity::optional}};
-constexpr AttributeSpec kRnnAttributes[] = {kActivationAlpha, kActivationBeta, kActivations, kClip,
-                                            kDirection,       kHiddenSize,     kLayout};
+constexpr AttributeSpec kRnnAttributes[] = {
+    kActivationAlpha, kActivationBeta, kActivations, kClip,
+    kDirection,       kHiddenSize,     kLayout,      kResultType};
 constexpr AttributeSpec kGruAttributes[] = {
     kActivationAlpha, kActivationBeta,
     kActivations,     kClip,
     kDirection,       kHiddenSize,
-    kLayout,          {"linear_before_reset", AttributeKind::i64, "0"}};
+    kLayout,          {"linear_before_reset", AttributeKind::i64, "0"},
+    kResultType};
 constexpr AttributeSpec kLstmAttributes[] = {kActivationAlpha,
                                              kActivationBeta,
                                              kActivations,
@@ -41,7 +43,8 @@ constexpr AttributeSpec kLstmAttributes[] = {kActivationAlpha,
                                              kDirection,
                                              kHiddenSize,
                                              {"input_forget", AttributeKind::i64, "0"},
-                                             kLayout};
+                                             kLayout,
+                                             kResultType};
 constexpr std::string_view kRnnActivations[] = {"Tanh"};
 constexpr std::string_view kGruActivations[] = {"Sigmoid", "Tanh"};
 constexpr std::string_view kLstmActivations[] = {"Sigmoid", "Tanh", "Tanh"};
@@ -152,13 +155,14 @@ double recurrent_flops(const OpView&, std::span<const Type> operands, std::span<
 // sequence_lengths [B], initial states [D,B,H], y [T,D,B,H], y_h and y_c [D,B,H]; layout 1 puts B
 // first. D is 2 for direction "bidirectional". Beyond an entry's length y is 0 and the states stay.
 // `clip` bounds what goes into the activations; wX is w x + its bias, rH is r h + its bias.
-// Types: floats; accumulates in f64.
+// Types: floats; x, w and r may be narrower than the rest, the state between steps is as wide as
+// the results. Accumulates in f32 or more.
 
 /// h = f(wX + rH).   Source: ONNX RNN-22.
 NEURONC_OP(rnn) = {"rnn",          "a simple recurrent layer",
                    "ONNX RNN-22",  kRnnOperands,
                    kRnnAttributes, kRnnResults,
-                   Trait::anchor,  Precision::statistic,
+                   Trait::anchor,  Precision::matmul,
                    infer<1, 1>,    evaluate_rnn,
                    recurrent_flops};
 
@@ -167,7 +171,7 @@ NEURONC_OP(rnn) = {"rnn",          "a simple recurrent layer",
 NEURONC_OP(gru) = {"gru",          "a gated recurrent layer",
                    "ONNX GRU-22",  kRnnOperands,
                    kGruAttributes, kRnnResults,
-                   Trait::anchor,  Precision::statistic,
+                   Trait::anchor,  Precision::matmul,
                    infer<3, 1>,    evaluate_gru,
                    recurrent_flops};
 
@@ -177,7 +181,7 @@ NEURONC_OP(gru) = {"gru",          "a gated recurrent layer",
 NEURONC_OP(lstm) = {"lstm",          "a long short-term memory layer",
                     "ONNX LSTM-22",  kLstmOperands,
                     kLstmAttributes, kLstmResults,
-                    Trait::anchor,   Precision::statistic,
+                    Trait::anchor,   Precision::matmul,
                     infer<4, 2>,     evaluate_lstm,
                     recurrent_flops};
 

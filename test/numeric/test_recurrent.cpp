@@ -7,27 +7,10 @@ namespace neuronc::testing {
 
 namespace {
 
-// A constant of pseudo-random numbers in [-0.5, 0.5).
-std::string constant(const std::string& name, const std::vector<int>& shape) {
-  std::string type;
-  int count = 1;
-  for (int extent : shape) {
-    type += (type.empty() ? "" : ",") + std::to_string(extent);
-    count *= extent;
-  }
-  std::string values;
-  unsigned state = 7;
-  for (int i = 0; i < count; ++i) {
-    state = state * 1664525u + 1013904223u;
-    values += (i == 0 ? "" : ", ") + std::to_string(static_cast<double>(state >> 20) / 4096 - 0.5);
-  }
-  return name + " = constant {" + values + "} : f32[" + type + "]\n";
-}
-
 std::string weights(int directions, int gates, int hidden, int inputs) {
-  return constant("%w", {directions, gates * hidden, inputs}) +
-         constant("%r", {directions, gates * hidden, hidden}) +
-         constant("%b", {directions, 2 * gates * hidden});
+  return random_constant("%w", {directions, gates * hidden, inputs}) +
+         random_constant("%r", {directions, gates * hidden, hidden}) +
+         random_constant("%b", {directions, 2 * gates * hidden});
 }
 
 }  // namespace
@@ -55,6 +38,36 @@ TEST_CASE("lstm, gru and rnn run step by step") {
        weights(1, 1, 5, 3) + "%y, %h = rnn(%x, %w, %r) {hidden_size = 5} : f32[4,1,2,5], "
                              "f32[1,2,5]\noutput %y : f32[4,1,2,5]",
        1e-5},
+  });
+}
+
+TEST_CASE("recurrent layers of many units, long or narrow") {
+  const auto narrow = [](int directions, int gates, int hidden, int inputs) {
+    return random_constant("%w", {directions, gates * hidden, inputs}, "bf16") +
+           random_constant("%r", {directions, gates * hidden, hidden}, "bf16") +
+           random_constant("%b", {directions, 2 * gates * hidden});
+  };
+  check({
+      {"%x : f32[5,1,20]",
+       weights(1, 4, 40, 20) + "%y = lstm(%x, %w, %r, %b) {hidden_size = 40} : f32[5,1,1,40]",
+       1e-5},
+      {"%x : f32[3,13,5]",
+       weights(1, 4, 17, 5) + "%y = lstm(%x, %w, %r, %b) {hidden_size = 17} : f32[3,1,13,17]",
+       1e-5},
+      {"%x : bf16[4,3,7]; %h0 : f32[2,3,21]",
+       narrow(2, 3, 21, 7) + "%y = gru(%x, %w, %r, %b, _, %h0) {direction = \"bidirectional\", "
+                             "hidden_size = 21, result_type = f32} : f32[4,2,3,21]",
+       1e-5},
+      {"%x : bf16[4,1,8]",
+       narrow(1, 3, 32, 8) + "%y = gru(%x, %w, %r, %b) {hidden_size = 32, linear_before_reset = "
+                             "1, result_type = f32} : f32[4,1,1,32]",
+       1e-5},
+      {"%x : bf16[4,2,6]",
+       narrow(1, 4, 18, 6) + "%y = lstm(%x, %w, %r, %b) {direction = \"reverse\", hidden_size = "
+                             "18, result_type = f32} : f32[4,1,2,18]",
+       1e-5},
+      {"%x : f32[13,700,3]",
+       weights(1, 1, 6, 3) + "%y = rnn(%x, %w, %r, %b) {hidden_size = 6} : f32[13,1,700,6]", 1e-4},
   });
 }
 

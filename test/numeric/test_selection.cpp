@@ -27,6 +27,17 @@ TEST_CASE("top_k takes the best in order") {
   check(both_results("%x : i64[5,30] = -3..3", 6, " {largest = 0}", "i64", "[5,6]"));
 }
 
+TEST_CASE("top_k of long lines is a tournament") {
+  check(both_results("%x : f32[2,300]", 7, "", "f32", "[2,7]"));
+  check(both_results("%x : f32[150]", 150, " {largest = 0}", "f32", "[150]"));
+  check(both_results("%x : f64[2,70,2]", 9, " {axis = 1}", "f64", "[2,9,2]"));
+  check(both_results("%x : i32[3,90] = -3..3", 40, "", "i32", "[3,40]"));
+  check(both_results("%x : i64[90] = -9223372036854775808..-9223372036854775806", 80, "", "i64",
+                     "[80]"));
+  check(both_results("%x : u32[90] = 0..9", 20, " {largest = 0}", "u32", "[20]"));
+  check(both_results("%x : f16[1,80]", 11, "", "f16", "[1,11]"));
+}
+
 TEST_CASE("a top_k of one result takes consumers") {
   check({{"%x : f32[3,40]; %z : f32[3,1]",
           "%k = constant {3} : i64[1]\n%v = top_k(%x, %k) : f32[3,3]\n%y = neg(%v) : f32[3,3]"}});

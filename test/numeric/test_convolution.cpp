@@ -1,0 +1,119 @@
+// Convolutions with constant weights, in every variant: any rank, groups, strides, phases.
+// Tolerance: f32 sums of at most some hundred products of magnitude 1.
+#include <catch2/catch.hpp>
+
+#include "harness.h"
+
+namespace neuronc::testing {
+
+TEST_CASE("depthwise windows of every size") {
+  check({
+      {"%x : f32[2,20,9,11]",
+       random_constant("%w", {20, 1, 3, 3}) + random_constant("%b", {20}) +
+           "%y = conv(%x, %w, %b) {group = 20, pads = [1, 1, 1, 1]} : f32[2,20,9,11]",
+       1e-5},
+      {"%x : f32[1,33,7,7]",
+       random_constant("%w", {33, 1, 7, 7}) +
+           "%y = conv(%x, %w) {group = 33, pads = [3, 3, 3, 3]} : f32[1,33,7,7]\n"
+           "%r = relu(%y) : f32[1,33,7,7]",
+       1e-5},
+      {"%x : f32[1,16,12,23]",
+       random_constant("%w", {16, 1, 5, 3}) + "%y = conv(%x, %w) {group = 16, pads = [2, 0, 1, 2], "
+                                              "strides = [2, 3]} : f32[1,16,6,8]",
+       1e-5},
+      {"%x : f32[1,16,10,10]",
+       random_constant("%w", {16, 1, 3, 3}) + "%y = conv(%x, %w) {dilations = [2, 3], group = 16, "
+                                              "pads = [2, 3, 2, 3]} : f32[1,16,10,10]",
+       1e-5},
+      {"%x : f32[1,16,40]",
+       random_constant("%w", {16, 1, 31}) +
+           "%y = conv(%x, %w) {group = 16, pads = [15, 15]} : f32[1,16,40]",
+       1e-5},
+      {"%x : f32[1,16,4,5,6]",
+       random_constant("%w", {16, 1, 3, 3, 3}) +
+           "%y = conv(%x, %w) {group = 16, pads = [1, 1, 1, 1, 1, 1]} : f32[1,16,4,5,6]",
+       1e-5},
+      {"%x : f32[1,16,6,6]",
+       random_constant("%w", {48, 1, 3, 3}) +
+           "%y = conv(%x, %w) {group = 16, pads = [1, 1, 1, 1]} : f32[1,48,6,6]",
+       1e-5},
+      {"%x : bf16[1,16,9,9]",
+       random_constant("%w", {16, 1, 3, 3}, "bf16") +
+           "%y = conv(%x, %w) {group = 16, pads = [1, 1, 1, 1], result_type = f32} : "
+           "f32[1,16,9,9]",
+       1e-5},
+  });
+}
+
+TEST_CASE("convolutions over three dims") {
+  check({
+      {"%x : f32[1,5,4,6,7]",
+       random_constant("%w", {20, 5, 3, 3, 3}) + random_constant("%b", {20}) +
+           "%y = conv(%x, %w, %b) {pads = [1, 1, 1, 1, 1, 1]} : f32[1,20,4,6,7]\n"
+           "%r = relu(%y) : f32[1,20,4,6,7]",
+       1e-5},
+      {"%x : f32[2,8,5,6,6]",
+       random_constant("%w", {8, 4, 1, 2, 2}) +
+           "%y = conv(%x, %w) {group = 2, strides = [2, 2, 2]} : f32[2,8,3,3,3]",
+       1e-5},
+      {"%x : f32[1,16,6,5,5]",
+       random_constant("%w", {17, 16, 3, 1, 1}) +
+           "%y = conv(%x, %w) {dilations = [2, 1, 1], pads = [2, 0, 0, 2, 0, 0]} : "
+           "f32[1,17,6,5,5]",
+       1e-5},
+      {"%x : bf16[1,6,4,4,4]",
+       random_constant("%w", {20, 6, 2, 3, 3}, "bf16") +
+           "%y = conv(%x, %w) {pads = [0, 1, 1, 1, 1, 1], result_type = f32} : f32[1,20,4,4,4]",
+       1e-5},
+  });
+}
+
+TEST_CASE("a convolution takes weights that come at run time") {
+  check({
+      {"%x : f32[1,5,7,9]; %w : f32[20,5,3,3]; %b : f32[20]",
+       "%y = conv(%x, %w, %b) {pads = [1, 1, 1, 1]} : f32[1,20,7,9]", 1e-5},
+      {"%x : f32[2,16,30]; %w : f32[33,16,3]", "%y = conv(%x, %w) {strides = [2]} : f32[2,33,14]",
+       1e-5},
+  });
+}
+
+TEST_CASE("transposed convolutions fall apart into phases") {
+  check({
+      {"%x : f32[1,20,5,6]",
+       random_constant("%w", {20, 18, 4, 4}) + random_constant("%b", {18}) +
+           "%y = conv_transpose(%x, %w, %b) {pads = [1, 1, 1, 1], strides = [2, 2]} : "
+           "f32[1,18,10,12]\n%r = relu(%y) : f32[1,18,10,12]",
+       1e-5},
+      {"%x : f32[2,9,4,5]",
+       random_constant("%w", {9, 16, 2, 2}) +
+           "%y = conv_transpose(%x, %w) {strides = [2, 2]} : f32[2,16,8,10]",
+       1e-5},
+      {"%x : f32[1,9,4,5]",
+       random_constant("%w", {9, 32, 3, 3}) + "%y = conv_transpose(%x, %w) {pads = [1, 1, 1, 1], "
+                                              "output_padding = [1, 1], strides = [2, 2]} : "
+                                              "f32[1,32,8,10]",
+       1e-5},
+      {"%x : f32[1,8,9]",
+       random_constant("%w", {8, 16, 2}) +
+           "%y = conv_transpose(%x, %w) {pads = [2, 0], strides = [3]} : f32[1,16,24]",
+       1e-5},
+      {"%x : f32[1,8,9]",
+       random_constant("%w", {8, 5, 5}) + "%y = conv_transpose(%x, %w) {dilations = [3], pads = "
+                                          "[4, 3], strides = [2]} : f32[1,5,22]",
+       1e-5},
+      {"%x : f32[1,8,5,5]",
+       random_constant("%w", {8, 6, 3, 3}) +
+           "%y = conv_transpose(%x, %w) {group = 2, pads = [1, 1, 1, 1]} : f32[1,12,5,5]",
+       1e-5},
+      {"%x : f32[1,18,5,6]",
+       random_constant("%w", {18, 1, 4, 4}) + "%y = conv_transpose(%x, %w) {group = 18, pads = "
+                                              "[1, 1, 1, 1], strides = [2, 2]} : f32[1,18,10,12]",
+       1e-5},
+      {"%x : f32[1,4,3,4,3]",
+       random_constant("%w", {4, 17, 2, 2, 2}) +
+           "%y = conv_transpose(%x, %w) {strides = [2, 2, 2]} : f32[1,17,6,8,6]",
+       1e-5},
+  });
+}
+
+}  // namespace neuronc::testing
