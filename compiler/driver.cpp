@@ -433,6 +433,12 @@ Expected<void> generate(Compilation& compilation, const CompileOptions& options,
                    compile_module(module, compilation.machines[at], backend, diagnostics));
     compilation.codes.push_back(std::move(code));
   }
+  // Targets lay memory out in their own ways, and may have more or fewer copies to share.
+  uint32_t num_cores = 0;
+  for (const CompiledModel& code : compilation.codes) {
+    num_cores = std::max(num_cores, plan::num_cores(code.plan));
+  }
+  for (CompiledModel& code : compilation.codes) plan::add_idle_lanes(code.plan, num_cores);
   return {};
 }
 

@@ -42,4 +42,30 @@ uint32_t num_cores(const Plan& plan) {
                     [](const Lane& lane) { return lane.kind == LaneKind::core; }));
 }
 
+void add_idle_lanes(Plan& plan, uint32_t cores) {
+  const uint32_t present = num_cores(plan);
+  if (cores <= present) return;
+  const uint32_t added = cores - present;
+  // All core lanes meet at every barrier.
+  Block block;
+  if (present > 0 && !plan.lanes[0].blocks.empty()) {
+    for (const Step& step : plan.lanes[0].blocks[0].steps) {
+      if (std::holds_alternative<Barrier>(step)) block.steps.push_back(step);
+    }
+  }
+  std::vector<Lane> idle(added);
+  for (uint32_t i = 0; i < added; ++i) {
+    idle[i].core = present + i;
+    idle[i].blocks.push_back(block);
+  }
+  plan.lanes.insert(plan.lanes.begin() + present, idle.begin(), idle.end());
+  const auto moved = [&](LaneId& lane) {
+    if (lane.index >= present) lane.index += added;
+  };
+  for (Channel& channel : plan.channels) {
+    moved(channel.producer);
+    for (LaneId& consumer : channel.consumers) moved(consumer);
+  }
+}
+
 }  // namespace neuronc::plan

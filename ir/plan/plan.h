@@ -238,4 +238,8 @@ struct Plan {
 
 uint32_t num_cores(const Plan& plan);
 
+// Adds lanes that do nothing until there are `cores` core lanes; the host lane stays the last.
+// Plans of one model for several targets have lanes in common, and may need different numbers.
+void add_idle_lanes(Plan& plan, uint32_t cores);
+
 }  // namespace neuronc::plan

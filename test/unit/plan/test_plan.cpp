@@ -121,6 +121,17 @@ TEST_CASE("a sound plan verifies") {
   for (const std::string& error : verify(parsed(sound_text()))) FAIL(error);
 }
 
+TEST_CASE("idle lanes change nothing but the number of cores") {
+  Plan plan = parsed(sound_text());
+  add_idle_lanes(plan, 2);
+  CHECK(plan == parsed(sound_text()));
+  add_idle_lanes(plan, 4);
+  CHECK(num_cores(plan) == 4);
+  CHECK(plan.lanes.size() == 5);
+  CHECK(plan.lanes.back().kind == LaneKind::host);
+  for (const std::string& error : verify(plan)) FAIL(error);
+}
+
 TEST_CASE("text errors name the line") {
   const auto error = parse_plan("plan \"x\" {\n  lane 0 core 0 arena 0 {\n block 0 { jump }\n");
   REQUIRE_FALSE(error);
