@@ -103,13 +103,55 @@ Types infer_non_zero(const InferInput& input) {
   return std::vector<Type>{ranked(DType::i64, {rank, Dim::unknown()})};
 }
 
-Values evaluate_non_zero(const EvaluateInput& input) {
-  NEURONC_TRY(actual_types(input));
-  const Tensor& x = input.tensor(0);
+// Positions of elements with a bit of `mask` set, in order.
+template <class Bits>
+std::vector<int64_t> positions_of(const Tensor& x, Bits mask) {
+  const std::span<const Bits> bits = x.as<Bits>();
+  std::vector<int64_t> found(bits.size());
+  size_t count = 0;
+  // Whether to count is data, not a branch: it is not predicted well.
+  for (size_t i = 0; i < bits.size(); ++i) {
+    found[count] = static_cast<int64_t>(i);
+    count += (bits[i] & mask) != 0 ? 1 : 0;
+  }
+  found.resize(count);
+  return found;
+}
+
+std::vector<int64_t> non_zero_positions(const Tensor& x) {
+  switch (x.dtype()) {
+    // All but the sign.
+    case DType::f16:
+    case DType::bf16:
+      return positions_of<uint16_t>(x, 0x7fff);
+    case DType::f32:
+      return positions_of<uint32_t>(x, 0x7fffffff);
+    case DType::f64:
+      return positions_of<uint64_t>(x, 0x7fffffffffffffff);
+    case DType::boolean:
+    case DType::i8:
+    case DType::u8:
+      return positions_of<uint8_t>(x, 0xff);
+    case DType::i32:
+    case DType::u32:
+      return positions_of<uint32_t>(x, 0xffffffff);
+    case DType::i64:
+    case DType::u64:
+      return positions_of<uint64_t>(x, ~uint64_t{0});
+    default:
+      break;
+  }
   std::vector<int64_t> found;
   for (int64_t i = 0; i < x.num_elements(); ++i) {
     if (x.f64(i) != 0) found.push_back(i);
   }
+  return found;
+}
+
+Values evaluate_non_zero(const EvaluateInput& input) {
+  NEURONC_TRY(actual_types(input));
+  const Tensor& x = input.tensor(0);
+  const std::vector<int64_t> found = non_zero_positions(x);
   const Shape strides = row_major_strides(x.shape());
   std::vector<int64_t> coordinates;
   for (size_t axis = 0; axis < strides.size(); ++axis) {

@@ -1,4 +1,7 @@
 // Operators that move elements: every dtype, negative positions, empty tensors, unknown values.
+#include <cstdint>
+#include <limits>
+
 #include "test/unit/ops/op_case.h"
 
 using namespace neuronc;
@@ -110,6 +113,12 @@ TEST_CASE("tensors made of few numbers") {
        {f32({2, 3}, {0, 5, 0, 0, 0, 5})}},
       {"trilu", {{"upper", int64_t{0}}}, {f32({2, 2}, {1, 2, 3, 4})}, {f32({2, 2}, {1, 0, 3, 4})}},
       {"non_zero", {}, {f32({2, 2}, {1, 0, 0, 2})}, {i64({2, 2}, {0, 1, 0, 1})}},
+      {"non_zero",
+       {},
+       {f32({4}, {-0.0F, std::numeric_limits<float>::quiet_NaN(), 0, 1e-42F})},
+       {i64({1, 2}, {1, 3})}},
+      {"non_zero", {}, {boolean({3}, {1, 0, 1})}, {i64({1, 2}, {0, 2})}},
+      {"non_zero", {}, {i64({2, 2}, {0, INT64_MIN, 0, 1})}, {i64({2, 2}, {0, 1, 1, 1})}},
       {"compress",
        {{"axis", int64_t{1}}},
        {f32({2, 2}, {1, 2, 3, 4}), boolean({2}, {0, 1})},
