@@ -66,6 +66,10 @@ void measure_memory(CompiledModel& compiled) {
     compiled.peak_arena_bytes = std::max(compiled.peak_arena_bytes, lane.arena_bytes);
     compiled.total_arena_bytes += lane.arena_bytes;
   }
+  for (const plan::Team& team : compiled.plan.teams) {
+    compiled.peak_arena_bytes = std::max(compiled.peak_arena_bytes, team.shared_bytes);
+    compiled.total_arena_bytes += team.shared_bytes;
+  }
   for (const plan::Channel& channel : compiled.plan.channels) {
     compiled.channel_bytes += channel.slot_bytes * channel.depth;
   }

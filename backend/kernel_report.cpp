@@ -27,7 +27,7 @@ KernelReport report_kernel(const Module& module, const Graph& graph, NodeId id,
                            const Machine& machine) {
   const Node& node = graph.node(id);
   KernelReport report;
-  report.core = node.core;
+  report.cores = node.cores;
   if (node.op == Op::group) report.variant = node.view().string("variant");
   std::set<SourceId> seen;
   for (const auto& body : node.bodies) add_sources(module, *body, seen, report.nodes);

@@ -14,7 +14,7 @@ namespace neuronc {
 struct KernelReport {
   std::string symbol;   // of the ELF; several rows may share one
   std::string variant;  // the kernel variant that lay-out chose; empty for copies
-  int32_t core = 0;
+  CoreRange cores;
   std::vector<Source> nodes;  // the model's nodes behind it, in execution order, each once
   GroupCost cost;             // predicted
 };

@@ -226,9 +226,8 @@ OrRefusal<WeightsLayout> lay_out_weights(const NeffContents& contents) {
 
 uint64_t features_of(const plan::Plan& plan) {
   uint64_t features = 0;
-  if (plan.shared_bytes > 0) features |= kNeffFeatureSharedMemory;
+  if (!plan.teams.empty()) features |= kNeffFeatureSharedMemory;
   for (const plan::TensorSpec& output : plan.outputs) {
-    if (output.bound_input >= 0) features |= kNeffFeatureState;
     if (output.kind != Type::Kind::tensor) features |= kNeffFeatureLists;
   }
   for (const plan::TensorSpec& input : plan.inputs) {

@@ -250,9 +250,6 @@ Expected<void> check_options(const CompileOptions& options, Diagnostics& diagnos
   for (const auto& [dim, number] : options.dims) {
     if (number < 0) return usage(diagnostics, fmt::format("--dim {}={} is negative", dim, number));
   }
-  if (options.partition == PartitionStrategy::tensor) {
-    return unsupported(diagnostics, "--partition tensor", "use `pipeline` or `auto`");
-  }
   if (options.reductions == Reductions::fast) {
     return unsupported(diagnostics, "--reductions fast", "reductions have a fixed order");
   }

@@ -50,7 +50,8 @@ Json kernels(const CompiledModel& code) {
     for (const Source& source : kernel.nodes) nodes.push_back(source.node);
     list.push_back({{"symbol", kernel.symbol},
                     {"variant", kernel.variant},
-                    {"core", kernel.core},
+                    {"core", kernel.cores.first},
+                    {"num_cores", kernel.cores.count},
                     {"nodes", std::move(nodes)},
                     {"predicted_time_ns", kernel.cost.time_ns},
                     {"flops", kernel.cost.flops},

@@ -151,9 +151,9 @@ void GraphEditor::set_storage(ValueId value, Storage storage) {
   graph_.values_[value.index].storage = std::move(storage);
 }
 
-void GraphEditor::set_placement(NodeId node, Placement placement, int32_t core) {
+void GraphEditor::set_placement(NodeId node, Placement placement, CoreRange cores) {
   graph_.nodes_[node.index].placement = placement;
-  graph_.nodes_[node.index].core = core;
+  graph_.nodes_[node.index].cores = cores;
 }
 
 void GraphEditor::set_source(NodeId node, SourceId source) {
@@ -285,7 +285,7 @@ Node clone_node(const Node& from) {
   for (const auto& body : from.bodies) node.bodies.push_back(clone_graph(*body));
   node.source = from.source;
   node.placement = from.placement;
-  node.core = from.core;
+  node.cores = from.cores;
   node.previous = from.previous;
   node.next = from.next;
   node.is_erased = from.is_erased;

@@ -50,7 +50,7 @@ class GraphEditor {
   void set_type(ValueId value, Type type);
   void set_name(ValueId value, std::string name);
   void set_storage(ValueId value, Storage storage);
-  void set_placement(NodeId node, Placement placement, int32_t core = -1);
+  void set_placement(NodeId node, Placement placement, CoreRange cores = {});
   void set_source(NodeId node, SourceId source);
 
   // Every use of `from`, graph outputs included, becomes a use of `to`.

@@ -50,6 +50,18 @@ struct Source {
 
 enum class Placement : uint8_t { unplaced, core, host };
 
+// The NeuronCores that run a node together: neighbours that share its tiles, usually one.
+struct CoreRange {
+  int32_t first = -1;
+  int32_t count = 0;
+
+  static CoreRange one(int32_t core) { return {core, 1}; }
+  bool is_none() const { return count == 0; }
+  int32_t end() const { return first + count; }
+  bool meets(const CoreRange& other) const { return first < other.end() && other.first < end(); }
+  friend bool operator==(const CoreRange&, const CoreRange&) = default;
+};
+
 struct Use {
   NodeId node;
   uint32_t operand_index = 0;
@@ -79,7 +91,7 @@ struct Node {
   std::vector<std::unique_ptr<Graph>> bodies;
   SourceId source;  // none: made by a pass
   Placement placement = Placement::unplaced;
-  int32_t core = -1;  // from stage partitioned
+  CoreRange cores;  // from stage partitioned
   NodeId previous, next;
   bool is_erased = false;
 

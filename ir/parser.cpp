@@ -45,7 +45,8 @@ class Parser : public TextReader {
                                                  const std::vector<std::string>& absent);
   Expected<std::vector<TypedText>> parse_types(size_t count);
   Expected<TypedText> parse_typed();
-  Expected<void> parse_placement(NodeSpec& spec, int32_t& core);
+  Expected<void> parse_placement(NodeSpec& spec, CoreRange& cores);
+  Expected<int32_t> parse_core(int32_t least);
   Expected<void> parse_source(NodeSpec& spec);
   Expected<void> parse_bodies(NodeSpec& spec, int64_t depth);
   Expected<void> define(GraphEditor& edit, Scope& scope, const Token& name, ValueId value,
@@ -185,7 +186,7 @@ Expected<std::vector<TypedText>> Parser::parse_types(size_t count) {
   return types;
 }
 
-Expected<void> Parser::parse_placement(NodeSpec& spec, int32_t& core) {
+Expected<void> Parser::parse_placement(NodeSpec& spec, CoreRange& cores) {
   if (accept_word("core")) {
     spec.placement = Placement::core;
   } else if (accept_word("host")) {
@@ -194,15 +195,24 @@ Expected<void> Parser::parse_placement(NodeSpec& spec, int32_t& core) {
     return {};
   }
   if (!accept("(")) return {};
+  NEURONC_ASSIGN(const int32_t first, parse_core(0));
+  cores = CoreRange::one(first);
+  if (accept_word("to")) {
+    NEURONC_ASSIGN(const int32_t last, parse_core(first));
+    cores.count = last - first + 1;
+  }
+  return expect(")");
+}
+
+Expected<int32_t> Parser::parse_core(int32_t least) {
   const Token here = token();
   NEURONC_ASSIGN(const int64_t number, expect_int("a core's number"));
   constexpr int64_t kMaxCore = 65535;
-  if (number < 0 || number > kMaxCore) {
+  if (number < least || number > kMaxCore) {
     diagnostics_.report(diag::text_limit, location(here), "a core's number", kMaxCore);
     return reported();
   }
-  core = static_cast<int32_t>(number);
-  return expect(")");
+  return static_cast<int32_t>(number);
 }
 
 Expected<void> Parser::parse_source(NodeSpec& spec) {
@@ -282,12 +292,12 @@ Expected<void> Parser::parse_node(GraphEditor& edit, Scope& scope, int64_t depth
   std::vector<TypedText> types;
   NEURONC_TRY(parse_content(spec, op_token, results.size(), scope, types));
   for (const TypedText& typed : types) spec.result_types.push_back(typed.type);
-  int32_t core = -1;
-  NEURONC_TRY(parse_placement(spec, core));
+  CoreRange cores;
+  NEURONC_TRY(parse_placement(spec, cores));
   NEURONC_TRY(parse_source(spec));
   NEURONC_TRY(parse_bodies(spec, depth));
   const NodeId node = edit.append(std::move(spec));
-  edit.set_placement(node, edit.graph().node(node).placement, core);
+  edit.set_placement(node, edit.graph().node(node).placement, cores);
   for (size_t i = 0; i < results.size(); ++i) {
     NEURONC_TRY(define(edit, scope, results[i], edit.graph().node(node).results[i], types[i]));
   }

@@ -247,10 +247,11 @@ bool Printer::print_bare_constant(const Graph& graph, const Node& node) {
 }
 
 void Printer::print_placement(const Node& node) {
-  if (node.placement == Placement::unplaced && node.core == -1) return;
+  if (node.placement == Placement::unplaced && node.cores.is_none()) return;
   constexpr std::string_view kNames[] = {"unplaced", "core", "host"};
   put(" {}", kNames[static_cast<size_t>(node.placement)]);
-  if (node.core != -1) put("({})", node.core);
+  if (node.cores.count == 1) put("({})", node.cores.first);
+  if (node.cores.count > 1) put("({} to {})", node.cores.first, node.cores.end() - 1);
 }
 
 void Printer::print_source(const Node& node) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <unordered_set>
 
@@ -38,6 +39,7 @@ class Verifier {
   // Stages and storage, of the main graph.
   void verify_stage(NodeId id);
   void verify_core_node(NodeId id);
+  void verify_cores(NodeId id);
   void verify_storage(ValueId id);
   void verify_bounds(ValueId id, const Storage& storage);
 
@@ -59,6 +61,7 @@ class Verifier {
   const Node* parent_ = nullptr;  // of the body; none: the main graph
   std::optional<ValueNames> names_;
   std::vector<int64_t> position_;  // of each node in the order; -1: not in it
+  std::map<int32_t, CoreRange> core_ranges_;  // of the main graph's nodes, by first core
 };
 
 // The node as it prints, without its bodies.
@@ -371,14 +374,29 @@ void Verifier::verify_stage(NodeId id) {
   }
   if (node.placement == Placement::core && stage >= Stage::placed) verify_core_node(id);
   if (node.op != Op::constant && node.placement == Placement::core) {
-    if (stage < Stage::partitioned && node.core != -1) {
+    if (stage < Stage::partitioned && !node.cores.is_none()) {
       report(diag::broken_stage, id, "cores are assigned at stage `partitioned`");
-    } else if (stage >= Stage::partitioned && node.core < 0) {
+    } else if (stage >= Stage::partitioned && node.cores.is_none()) {
       report(diag::broken_stage, id, "it has no core, though the module is partitioned");
+    } else if (stage >= Stage::partitioned) {
+      verify_cores(id);
     }
   }
   for (ValueId result : node.results) {
     if (is_value(result)) verify_storage(result);
+  }
+}
+
+// G4.
+void Verifier::verify_cores(NodeId id) {
+  const CoreRange& cores = graph_->node(id).cores;
+  const auto [it, is_new] = core_ranges_.emplace(cores.first, cores);
+  const auto meets = [&](const auto& entry) {
+    return entry.second != cores && entry.second.meets(cores);
+  };
+  if (it->second == cores && !is_new) return;
+  if (it->second != cores || std::any_of(core_ranges_.begin(), core_ranges_.end(), meets)) {
+    report(diag::broken_stage, id, "it shares cores with nodes that run on others too");
   }
 }
 

@@ -25,7 +25,9 @@
 //       a numeric element type.
 //   G3  From `fused` a node on a core is a group, a constant or moves data.  Groups exist from
 //       `fused` on only, and have nothing but groups' own operators inside: no group in a group.
-//   G4  Cores are assigned from `partitioned` on, to every node placed on one, constants excepted.
+//   G4  Cores are assigned from `partitioned` on, to every node placed on one, constants excepted:
+//       to a core, or to neighbours that share its tiles.  Two nodes have the same or no core in
+//       common.
 // Storage (NEU0424)
 //   L1  From `laid_out` every value of a node on a core has a storage, except constants; before
 //       it no value has one.

@@ -65,7 +65,8 @@ Hash128 key_of(const Module& module, const Graph& graph, const Node& node) {
   KeyBuilder key;
   key.add(static_cast<int64_t>(node.op));
   key.add(static_cast<int64_t>(node.placement));
-  key.add(node.core);
+  key.add(node.cores.first);
+  key.add(node.cores.count);
   std::vector<ValueId> operands = node.operands;
   if (node.has(Trait::commutative) && operands.size() >= 2 && operands[1] < operands[0]) {
     std::swap(operands[0], operands[1]);

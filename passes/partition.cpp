@@ -21,7 +21,8 @@ Expected<void> check_options(const Module& module, const PartitionOptions& optio
                              Diagnostics& diagnostics) {
   Location location;
   location.file = module.message_name();
-  if (options.strategy != "auto" && options.strategy != "pipeline") {
+  if (options.strategy != "auto" && options.strategy != "pipeline" &&
+      options.strategy != "tensor") {
     diagnostics.report(diag::unsupported_partition, location, options.strategy);
     return reported();
   }
@@ -47,11 +48,19 @@ class Partitioner {
   Partitioner(Module& module, PassContext& context)
       : module_(module), graph_(module.graph()), edit_(module.graph()), context_(context) {}
 
+  // All cores share the tiles of every kernel.
+  void run_tensor(const PartitionProblem& problem, int64_t num_cores) {
+    const CoreRange all{0, static_cast<int32_t>(num_cores)};
+    for (NodeId id : problem.kernels) set_cores(id, all);
+    for (NodeId id : problem.free_nodes) set_cores(id, all);
+  }
+
   void run(const PartitionProblem& problem, const Split& split) {
     for (size_t i = 0; i < problem.kernels.size(); ++i) {
       const auto after = std::upper_bound(split.begins.begin(), split.begins.end(),
                                           static_cast<size_t>(problem.unit_of_kernel[i]));
-      set_core(problem.kernels[i], static_cast<int32_t>(after - split.begins.begin()) - 1);
+      const auto stage = static_cast<int32_t>(after - split.begins.begin()) - 1;
+      set_cores(problem.kernels[i], CoreRange::one(stage));
     }
     follow_makers(problem.free_nodes);
     follow_users(problem.free_nodes);
@@ -59,14 +68,14 @@ class Partitioner {
   }
 
  private:
-  void set_core(NodeId id, int32_t core) {
-    edit_.set_placement(id, Placement::core, core);
+  void set_cores(NodeId id, CoreRange cores) {
+    edit_.set_placement(id, Placement::core, cores);
     std::vector<Graph*> bodies;
     for (const auto& body : graph_.node(id).bodies) bodies.push_back(body.get());
     for (size_t i = 0; i < bodies.size(); ++i) {
       GraphEditor edit(*bodies[i]);
       for (NodeId inner : bodies[i]->nodes()) {
-        edit.set_placement(inner, Placement::core, core);
+        edit.set_placement(inner, Placement::core, cores);
         for (const auto& body : bodies[i]->node(inner).bodies) bodies.push_back(body.get());
       }
     }
@@ -75,12 +84,14 @@ class Partitioner {
   // Views and concats in place are where the last of what they show is made.
   void follow_makers(const std::vector<NodeId>& free_nodes) {
     for (NodeId id : free_nodes) {
-      int32_t core = -1;
+      CoreRange cores;
       for (ValueId operand : graph_.node(id).operands) {
         const NodeId maker = operand ? graph_.producer(operand) : NodeId();
-        if (maker) core = std::max(core, graph_.node(maker).core);
+        if (maker && graph_.node(maker).cores.first > cores.first) {
+          cores = graph_.node(maker).cores;
+        }
       }
-      if (core >= 0) set_core(id, core);
+      if (!cores.is_none()) set_cores(id, cores);
     }
   }
 
@@ -88,15 +99,15 @@ class Partitioner {
   void follow_users(const std::vector<NodeId>& free_nodes) {
     for (size_t i = free_nodes.size(); i-- > 0;) {
       const NodeId id = free_nodes[i];
-      if (graph_.node(id).core >= 0) continue;
-      int32_t core = -1;
+      if (!graph_.node(id).cores.is_none()) continue;
+      CoreRange cores;
       for (ValueId result : graph_.node(id).results) {
         for (const Use& use : graph_.value(result).uses) {
-          const int32_t users = graph_.node(use.node).core;
-          if (users >= 0 && (core < 0 || users < core)) core = users;
+          const CoreRange& users = graph_.node(use.node).cores;
+          if (!users.is_none() && (cores.is_none() || users.first < cores.first)) cores = users;
         }
       }
-      set_core(id, std::max(core, 0));
+      set_cores(id, cores.is_none() ? CoreRange::one(0) : cores);
     }
   }
 
@@ -135,6 +146,10 @@ Expected<Changed> partition(Module& module, const PartitionOptions& options, Pas
   const int64_t wanted = options.cores > 0
                              ? options.cores
                              : std::min(kMaxCores, static_cast<int64_t>(hardware.cores_per_chip));
+  if (options.strategy == "tensor") {
+    Partitioner(module, context).run_tensor(problem, wanted);
+    return problem.kernels.empty() && problem.free_nodes.empty() ? Changed::no : Changed::yes;
+  }
   const std::vector<double> periods = best_periods_ns(problem.split, static_cast<size_t>(wanted));
   size_t num_stages = periods.size();
   if (options.cores == 0 && num_stages > 0) num_stages = choose_num_cores(periods);
@@ -156,7 +171,7 @@ std::vector<CoreReport> core_reports(const Graph& graph, const PartitionProblem&
   std::vector<int32_t> core_of_unit(problem.split.units.size(), 0);
   std::vector<CoreReport> cores;
   for (size_t i = problem.kernels.size(); i-- > 0;) {
-    const int32_t core = std::max(graph.node(problem.kernels[i]).core, 0);
+    const int32_t core = std::max(graph.node(problem.kernels[i]).cores.first, 0);
     core_of_unit[problem.unit_of_kernel[i]] = core;
     if (cores.size() <= static_cast<size_t>(core)) cores.resize(static_cast<size_t>(core) + 1);
     ++cores[static_cast<size_t>(core)].num_nodes;

@@ -26,10 +26,9 @@ int64_t hull_elements(const Storage& storage, const std::vector<int64_t>& shape)
   return last + 1;
 }
 
-// A lane runs its nodes in order: one of the cores, or the host.
-constexpr int32_t kHostLane = -1;
-int32_t lane_of(const Node& node) {
-  return node.placement == Placement::host ? kHostLane : node.core;
+// Who runs a node: one of the cores, a team of them, or (none) the host.
+CoreRange lane_of(const Node& node) {
+  return node.placement == Placement::host ? CoreRange() : node.cores;
 }
 
 class Separator {
@@ -75,7 +74,7 @@ bool Separator::is_view_node(NodeId id) const {
 // Whether a part of a concat in place is written, or read by itself, on another lane than the
 // concat's. A lane that reads one part must not wait for the whole, which may depend on it.
 bool Separator::crosses_lanes(NodeId concat, ValueId part) const {
-  const int32_t lane = lane_of(graph_.node(concat));
+  const CoreRange lane = lane_of(graph_.node(concat));
   const NodeId producer = graph_.producer(part);
   if (!graph_.value(part).storage.is_view() || !producer) return false;
   if (lane_of(graph_.node(producer)) != lane) return true;
@@ -140,7 +139,7 @@ void Separator::detach(NodeId concat, size_t operand_index) {
   spec.placement = Placement::core;
   spec.source = graph_.node(concat).source;
   const NodeId copy = edit_.insert_before(concat, std::move(spec));
-  edit_.set_placement(copy, Placement::core, graph_.node(concat).core);
+  edit_.set_placement(copy, Placement::core, graph_.node(concat).cores);
   edit_.set_storage(graph_.node(copy).results[0], in_place);
   edit_.set_operand(concat, operand_index, graph_.node(copy).results[0]);
   context_.remarks.missed(node_label(module_, graph_, concat),

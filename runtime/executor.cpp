@@ -39,7 +39,6 @@ Executor::Executor(const plan::Plan& plan, ExecutorOptions options)
     options_.threading = num_cores(plan) > 1 ? Threading::per_lane : Threading::caller;
   }
   state_.plan = &plan_;
-  state_.num_core_lanes = num_cores(plan);
   state_.evaluator = options_.evaluator;
   state_.checker = options_.checker;
   for (Place& place : places_) place.executor = this;
@@ -52,10 +51,6 @@ Result<std::unique_ptr<Executor>> Executor::create(const plan::Plan& plan, const
   NEURONC_TRY(executor->allocate());
   NEURONC_TRY(executor->make_runners(weights, resolver));
   NEURONC_TRY(executor->find_cores());
-  {
-    const VectorEnvironment environment;
-    for (const auto& runner : executor->runners_) NEURONC_TRY(runner->run_init());
-  }
   if (executor->options_.threading == Threading::per_lane) NEURONC_TRY(executor->find_workers());
   return executor;
 }
@@ -69,8 +64,11 @@ Executor::~Executor() {
 }
 
 Result<Done> Executor::allocate() {
-  NEURONC_ASSIGN(shared_, Memory::allocate(plan_.shared_bytes));
-  NEURONC_ASSIGN(expanded_, Memory::allocate(plan_.expanded_bytes));
+  for (const plan::Team& team : plan_.teams) {
+    NEURONC_ASSIGN(Memory shared, Memory::allocate(team.shared_bytes));
+    shared_.push_back(std::move(shared));
+    state_.teams.push_back(std::make_unique<TeamState>());
+  }
   for (const plan::Lane& lane : plan_.lanes) {
     NEURONC_ASSIGN(Memory arena, Memory::allocate(lane.arena_bytes));
     arenas_.push_back(std::move(arena));
@@ -83,6 +81,9 @@ Result<Done> Executor::allocate() {
     NEURONC_ASSIGN(Memory slots, Memory::allocate(state->stride_bytes * channel.depth));
     state->slots = slots.data();
     slots_.push_back(std::move(slots));
+    for (size_t i = 0; i < channel.producers.size(); ++i) {
+      state->sent.push_back(std::make_unique<Counter>());
+    }
     for (size_t i = 0; i < channel.consumers.size(); ++i) {
       state->released.push_back(std::make_unique<Counter>());
     }
@@ -93,7 +94,9 @@ Result<Done> Executor::allocate() {
 
 Result<Done> Executor::make_runners(const std::byte* weights, const KernelResolver& resolver) {
   for (size_t i = 0; i < plan_.lanes.size(); ++i) {
-    const StaticMemory memory{arenas_[i].data(), expanded_.data(), shared_.data(), weights};
+    const plan::Team* team = plan::team_of(plan_, i);
+    std::byte* shared = team == nullptr ? nullptr : shared_[team - plan_.teams.data()].data();
+    const StaticMemory memory{arenas_[i].data(), shared, weights};
     NEURONC_ASSIGN(LaneProgram program, make_program(plan_, i, memory, resolver));
     runners_.push_back(std::make_unique<LaneRunner>(state_, i, std::move(program)));
   }
@@ -129,7 +132,8 @@ Result<Done> Executor::find_workers() {
 }
 
 uint64_t Executor::memory_bytes() const {
-  uint64_t sum = arena_bytes_ + plan_.shared_bytes + plan_.expanded_bytes;
+  uint64_t sum = arena_bytes_;
+  for (const plan::Team& team : plan_.teams) sum += team.shared_bytes;
   for (const plan::Channel& channel : plan_.channels) {
     sum += aligned(channel.slot_bytes) * channel.depth;
   }

@@ -37,9 +37,9 @@ using Completion = std::function<void(const Status& status)>;
 
 class Executor {
  public:
-  // Allocates all memory, resolves kernels and runs the init lists. `plan` is verified and, like
+  // Allocates all memory and resolves kernels. `plan` is verified and, like
   // `weights`, outlives the executor.
-  // Errors: NRT_FAIL_HOST_MEM_ALLOC, NRT_INVALID (missing kernel), NRT_RESOURCE, or those of init.
+  // Errors: NRT_FAIL_HOST_MEM_ALLOC, NRT_INVALID (missing kernel), NRT_RESOURCE.
   static Result<std::unique_ptr<Executor>> create(const plan::Plan& plan, const std::byte* weights,
                                                   const KernelResolver& resolver,
                                                   ExecutorOptions options);
@@ -65,7 +65,7 @@ class Executor {
   }
 
   uint64_t arena_bytes() const { return arena_bytes_; }
-  // Of the model's own: arenas, channels, shared and expanded memory.
+  // Of the model's own: arenas, channels and shared memory.
   uint64_t memory_bytes() const;
 
  private:
@@ -120,8 +120,7 @@ class Executor {
   ExecutorOptions options_;
   std::unique_ptr<Cores> own_cores_;
   uint64_t arena_bytes_ = 0;
-  Memory shared_;
-  Memory expanded_;
+  std::vector<Memory> shared_;  // by team
   std::vector<Memory> arenas_;
   std::vector<Memory> slots_;
   ModelState state_;

@@ -59,26 +59,6 @@ LaneRunner::LaneRunner(ModelState& model, size_t lane, LaneProgram program)
   }
 }
 
-Result<Done> LaneRunner::run_init() {
-  Request request;
-  request_ = &request;
-  for (const ProgramStep& step : program_.init) {
-    const auto patch = std::find_if(program_.init_patches.begin(), program_.init_patches.end(),
-                                    [&](const Patch& p) { return p.buffer == step.first_buffer; });
-    if (step.kind != StepKind::fill || patch == program_.init_patches.end()) {
-      run_plain_step(step);
-      continue;
-    }
-    for (uint32_t slot = 0; slot < model_.channels[patch->index]->depth; ++slot) {
-      apply(*patch, slot);
-      run_plain_step(step);
-    }
-  }
-  request_ = nullptr;
-  if (request.has_failed()) return tl::unexpected(request.status);
-  return Done{};
-}
-
 void LaneRunner::apply(const Patch& patch, uint64_t sequence) {
   std::byte* base = nullptr;
   if (patch.space == plan::Space::input) {
@@ -137,28 +117,40 @@ bool LaneRunner::run_entry_step(const ProgramStep& step) {
       send(step.index);
       return true;
     case StepKind::recv:
-      return model_.channels[step.index]->sent.has_reached(request_->sequence + 1);
+      return is_sent(*model_.channels[step.index]);
     case StepKind::release:
       release(step.index);
       return true;
     case StepKind::barrier:
-      return pass_barrier();
+      return pass_barrier(step.index);
     default:
       run_plain_step(step);
       return true;
   }
 }
 
+size_t LaneRunner::position(const std::vector<plan::LaneId>& lanes, size_t lane) {
+  return static_cast<size_t>(std::find(lanes.begin(), lanes.end(), plan::LaneId(lane)) -
+                             lanes.begin());
+}
+
 void LaneRunner::send(uint32_t channel) {
-  model_.channels[channel]->sent.advance();
-  for (plan::LaneId consumer : model_.plan->channels[channel].consumers) {
-    model_.signal(consumer.index);
-  }
+  const plan::Channel& description = model_.plan->channels[channel];
+  model_.channels[channel]->sent[position(description.producers, lane_)]->advance();
+  for (plan::LaneId consumer : description.consumers) model_.signal(consumer.index);
 }
 
 void LaneRunner::release(uint32_t channel) {
-  my_released(channel).advance();
-  model_.signal(model_.plan->channels[channel].producer.index);
+  const plan::Channel& description = model_.plan->channels[channel];
+  model_.channels[channel]->released[position(description.consumers, lane_)]->advance();
+  for (plan::LaneId producer : description.producers) model_.signal(producer.index);
+}
+
+bool LaneRunner::is_sent(const ChannelState& channel) const {
+  const uint64_t target = request_->sequence + 1;
+  return std::all_of(
+      channel.sent.begin(), channel.sent.end(),
+      [target](const std::unique_ptr<Counter>& sent) { return sent->has_reached(target); });
 }
 
 bool LaneRunner::is_slot_free(const ChannelState& channel) const {
@@ -169,26 +161,33 @@ bool LaneRunner::is_slot_free(const ChannelState& channel) const {
       [target](const std::unique_ptr<Counter>& released) { return released->has_reached(target); });
 }
 
-bool LaneRunner::pass_barrier() {
+// The lanes of a team reach their barriers within the imbalance of their shares, so waiting begins
+// here; a lane that waits longer gives way like at a channel.
+bool LaneRunner::pass_barrier(uint32_t index) {
+  const plan::Team& team = model_.plan->teams[index];
+  TeamState& state = *model_.teams[index];
   if (!has_arrived_) {
     has_arrived_ = true;
     ++num_barriers_;
-    const uint64_t arrivals = model_.barrier_arrivals.advance();
-    if (arrivals % model_.num_core_lanes == 0) {
-      for (size_t lane = 0; lane < model_.plan->lanes.size(); ++lane) {
-        if (model_.plan->lanes[lane].kind == plan::LaneKind::core) model_.signal(lane);
-      }
+    const uint64_t arrivals = state.arrivals.advance();
+    if (arrivals == num_barriers_ * team.num_lanes &&
+        state.num_sleepers.load(std::memory_order_seq_cst) > 0) {
+      for (uint32_t i = 0; i < team.num_lanes; ++i) model_.signal(team.first_lane.index + i);
     }
   }
-  if (!model_.barrier_arrivals.has_reached(num_barriers_ * model_.num_core_lanes)) return false;
+  const uint64_t target = num_barriers_ * team.num_lanes;
+  if (is_sleeper_) {
+    if (!state.arrivals.has_reached(target)) return false;
+    state.num_sleepers.fetch_sub(1, std::memory_order_relaxed);
+    is_sleeper_ = false;
+  } else if (!spin_until(state.arrivals, target)) {
+    // Whoever arrives last sees the sleeper, or the sleeper sees that it has arrived.
+    state.num_sleepers.fetch_add(1, std::memory_order_seq_cst);
+    is_sleeper_ = true;
+    return pass_barrier(index);
+  }
   has_arrived_ = false;
   return true;
-}
-
-Counter& LaneRunner::my_released(uint32_t channel) {
-  const std::vector<plan::LaneId>& consumers = model_.plan->channels[channel].consumers;
-  const auto it = std::find(consumers.begin(), consumers.end(), plan::LaneId(lane_));
-  return *model_.channels[channel]->released[static_cast<size_t>(it - consumers.begin())];
 }
 
 void LaneRunner::run_plain_step(const ProgramStep& step) {

@@ -54,16 +54,22 @@ struct ChannelState {
   std::byte* slots = nullptr;
   uint64_t stride_bytes = 0;
   uint32_t depth = 1;
-  Counter sent;
+  std::vector<std::unique_ptr<Counter>> sent;      // one per producer
   std::vector<std::unique_ptr<Counter>> released;  // one per consumer
+};
+
+// Where the lanes of a team meet. Lanes that have given up spinning count as sleepers: only for
+// them does the last one to arrive send signals.
+struct TeamState {
+  Counter arrivals;
+  alignas(64) std::atomic<uint32_t> num_sleepers{0};
 };
 
 // What the lanes of a model share.
 struct ModelState {
   const plan::Plan* plan = nullptr;
   std::vector<std::unique_ptr<ChannelState>> channels;
-  Counter barrier_arrivals;
-  uint32_t num_core_lanes = 0;
+  std::vector<std::unique_ptr<TeamState>> teams;
   HostEvaluator* evaluator = nullptr;
   KernelChecker* checker = nullptr;  // runs kernels instead of their code, if there is one
   // By lane: whom to signal when something may have happened that it waits for; empty where one
@@ -78,9 +84,6 @@ struct ModelState {
 class LaneRunner {
  public:
   LaneRunner(ModelState& model, size_t lane, LaneProgram program);
-
-  // Runs the init list; errors: NRT_EXEC_COMPLETED_WITH_ERR.
-  Result<Done> run_init();
 
   // Points the program at a request, whose sequence follows that of the last one.
   void begin(Request& request);
@@ -105,9 +108,10 @@ class LaneRunner {
   void send(uint32_t channel);
   void release(uint32_t channel);
   bool is_slot_free(const ChannelState& channel) const;
-  bool pass_barrier();
+  bool is_sent(const ChannelState& channel) const;
+  bool pass_barrier(uint32_t team);
   void apply(const Patch& patch, uint64_t sequence);
-  Counter& my_released(uint32_t channel);
+  static size_t position(const std::vector<plan::LaneId>& lanes, size_t lane);
 
   ModelState& model_;
   size_t lane_;
@@ -115,7 +119,8 @@ class LaneRunner {
   Request* request_ = nullptr;
   std::atomic<uint32_t> next_step_{0};
   uint64_t num_barriers_ = 0;
-  bool has_arrived_ = false;
+  bool has_arrived_ = false;  // at the barrier where the lane stands
+  bool is_sleeper_ = false;
   std::vector<HostValue> slots_;
 };
 

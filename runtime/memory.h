@@ -1,4 +1,4 @@
-// Zeroed memory of a model: arenas, channel slots, expanded weights. Mapped straight from the
+// Zeroed memory of a model: arenas, channel slots, shared memory. Mapped straight from the
 // system, on huge pages where it is large, so that loading touches nothing.
 #pragma once
 

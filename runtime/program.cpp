@@ -16,9 +16,6 @@ class ProgramBuilder {
       : plan_(plan), lane_(plan.lanes[lane]), memory_(memory), resolver_(resolver) {}
 
   Result<LaneProgram> build() {
-    patches_ = &program_.init_patches;
-    NEURONC_ASSIGN(program_.init, build_list(lane_.init));
-    patches_ = &program_.patches;
     for (const plan::Block& block : lane_.blocks) {
       NEURONC_ASSIGN(std::vector<ProgramStep> steps, build_list(block.steps));
       program_.blocks.push_back(std::move(steps));
@@ -45,9 +42,6 @@ class ProgramBuilder {
       case Space::arena:
         base = memory_.arena;
         break;
-      case Space::expanded:
-        base = memory_.expanded;
-        break;
       case Space::shared:
         base = memory_.shared;
         break;
@@ -58,7 +52,7 @@ class ProgramBuilder {
       case Space::input:
       case Space::output:
       case Space::channel:
-        patches_->push_back({index, ref.space, ref.index, ref.offset_bytes});
+        program_.patches.push_back({index, ref.space, ref.index, ref.offset_bytes});
         break;
       case Space::host_slot:
         break;
@@ -87,7 +81,9 @@ class ProgramBuilder {
   ProgramStep build_step(const plan::Release& step) {
     return {StepKind::release, step.channel.index};
   }
-  ProgramStep build_step(const plan::Barrier&) { return {StepKind::barrier}; }
+  ProgramStep build_step(const plan::Barrier& step) {
+    return {StepKind::barrier, step.team.index};
+  }
   ProgramStep build_step(const plan::Fill& step) {
     ProgramStep result{StepKind::fill, 0, 0, add_ref(step.target)};
     result.begin = static_cast<int64_t>(step.pattern);
@@ -126,7 +122,6 @@ class ProgramBuilder {
   const StaticMemory& memory_;
   const KernelResolver& resolver_;
   LaneProgram program_;
-  std::vector<Patch>* patches_ = nullptr;
   std::string missing_kernel_;
 };
 

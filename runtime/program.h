@@ -1,6 +1,6 @@
 // A lane's steps made ready to run: kernels are function pointers, buffer references are pointers.
 //
-// Pointers into memory that stays (arena, constants, expanded, shared) are resolved at load. Those
+// Pointers into memory that stays (arena, constants, shared) are resolved at load. Those
 // that change from request to request (inputs, outputs, channel slots) are named by a list of
 // patches that a request's beginning applies; running it then touches the plan no more.
 #pragma once
@@ -23,8 +23,7 @@ using KernelResolver = std::function<plan::KernelFunction(std::string_view symbo
 // Base addresses of the memory that outlives requests.
 struct StaticMemory {
   std::byte* arena = nullptr;  // of the lane
-  std::byte* expanded = nullptr;
-  std::byte* shared = nullptr;
+  std::byte* shared = nullptr;  // of the lane's team
   const std::byte* weights = nullptr;
 };
 
@@ -44,7 +43,8 @@ enum class StepKind : uint8_t {
 
 struct ProgramStep {
   StepKind kind = StepKind::barrier;
-  uint32_t index = 0;         // kernel, channel, host node (of LaneProgram::host_nodes) or block
+  // Kernel, channel, team, host node (of LaneProgram::host_nodes) or block.
+  uint32_t index = 0;
   uint32_t else_block = 0;    // 0: none
   uint32_t first_buffer = 0;  // of LaneProgram::buffers
   uint32_t num_buffers = 0;   // of a kernel
@@ -64,11 +64,9 @@ struct Patch {
 
 struct LaneProgram {
   std::vector<std::vector<ProgramStep>> blocks;
-  std::vector<ProgramStep> init;
   std::vector<plan::KernelBuffer> buffers;
   std::vector<int64_t> sizes_bytes;                  // of the buffers, for checked runs
   std::vector<Patch> patches;                        // for each request
-  std::vector<Patch> init_patches;                   // channel targets of init's fills
   std::vector<const plan::RunHostNode*> host_nodes;  // in the plan, which outlives the program
 };
 

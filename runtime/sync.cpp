@@ -72,6 +72,19 @@ bool WakeWord::wait(uint32_t seen, const Deadline* deadline) {
   return true;
 }
 
+bool spin_until(const Counter& counter, uint64_t target) {
+  if (counter.has_reached(target)) return true;
+  if (!Awake::may_spin()) return false;
+  const Clock::time_point end = Clock::now() + std::chrono::nanoseconds(kSpinNs);
+  do {
+    for (int i = 0; i < kSpinsPerLook; ++i) {
+      if (counter.has_reached(target)) return true;
+      pause_cpu();
+    }
+  } while (Clock::now() < end && Awake::may_spin());
+  return counter.has_reached(target);
+}
+
 void TurnLock::lock() {
   if (may_pass() && mutex_.try_lock()) return;
   if (Awake::may_spin()) {

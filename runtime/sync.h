@@ -64,12 +64,17 @@ class Counter {
   bool has_reached(uint64_t target) const {
     return value_.load(std::memory_order_acquire) >= target;
   }
-  // The number of events including this one.
-  uint64_t advance() { return value_.fetch_add(1, std::memory_order_acq_rel) + 1; }
+  // The number of events including this one. Ordered before what the caller reads next: who counts
+  // and then finds nobody waiting has been seen by those who wait later.
+  uint64_t advance() { return value_.fetch_add(1, std::memory_order_seq_cst) + 1; }
 
  private:
-  std::atomic<uint64_t> value_{0};
+  alignas(64) std::atomic<uint64_t> value_{0};
 };
+
+// Spins until the counter has reached the target; false if that took too long, or if there is no
+// processor to spare for spinning. The caller is Awake.
+bool spin_until(const Counter& counter, uint64_t target);
 
 // The turns of models, and of requests, on a core; it meets BasicLockable.
 //

@@ -1,5 +1,6 @@
 // Implements build_plan.h: one walk over the work in execution order, which gives each lane its
-// share. Since all lanes follow that one order, no two of them can wait for each other.
+// share. Since all lanes follow that one order, no two of them can wait for each other. The lanes of a
+// team run each its part of a kernel, with a barrier where one would touch what another has written.
 #include "backend/plan/build_plan.h"
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "backend/plan/lane_builder.h"
+#include "backend/plan/team_builder.h"
 #include "backend/plan/value_flow.h"
 #include "ir/plan/verify.h"
 
@@ -40,6 +42,19 @@ class PlanBuilder {
   void close_channels(const Work& work, uint32_t index);
   void send_output(const Base& base);
   void run_kernel(const Work& work);
+  BufferRef scratch_ref(const Work& work, size_t buffer, uint32_t lane);
+  void add_to_group(uint32_t group, const plan::Step& step);
+  TeamBuilder* team_of(uint32_t group);
+  void clear(const Base& base);
+  void pass_barrier(uint32_t group);
+  void run_part(const Work& work, uint32_t index_in_team);
+  std::vector<LaneAccess> accesses_of(const Work& work);
+  void note_whole(const Base& base, uint32_t group, Access access);
+  Place place_of(const Base& base);
+  uint32_t allocation_of(const Base& base, uint32_t lane);
+  bool is_shared(const Base& base) const {
+    return base.home == Home::arena && flow_.is_team(base.group);
+  }
   void run_host_node(const Work& work);
   void take_in_place(const Work& work, uint32_t index);
   bool can_take_in_place(const Work& work, uint32_t index, const Base& result,
@@ -48,13 +63,13 @@ class PlanBuilder {
 
   Base& base_of(const Touch& touch) { return flow_.bases.at(touch.base); }
   const Base& base_of(const Touch& touch) const { return flow_.bases.at(touch.base); }
-  BufferRef ref_to(const Base& base, uint32_t lane, Access access, uint64_t offset_bytes,
-                   uint64_t size_bytes);
-  BufferRef ref_to(const Touch& touch, uint32_t lane) {
-    return ref_to(base_of(touch), lane, touch.access, touch.offset_bytes, touch.size_bytes);
+  BufferRef ref_to(const Base& base, uint32_t group, uint32_t lane, Access access,
+                   uint64_t offset_bytes, uint64_t size_bytes);
+  BufferRef ref_to(const Touch& touch, uint32_t group, uint32_t lane) {
+    return ref_to(base_of(touch), group, lane, touch.access, touch.offset_bytes, touch.size_bytes);
   }
-  bool is_received(uint32_t lane, const Base& base) const {
-    return received_.contains({lane, base.channel});
+  bool is_received(uint32_t group, const Base& base) const {
+    return received_.contains({group, base.channel});
   }
 
   const Module& module_;
@@ -64,8 +79,9 @@ class PlanBuilder {
   plan::Plan plan_;
   ValueFlow flow_;
   std::vector<LaneBuilder> lanes_;
+  std::map<uint32_t, TeamBuilder> teams_;                    // by group
   std::map<ValueId, uint32_t> allocation_of_;                // of bases at home in an arena
-  std::set<std::pair<uint32_t, plan::ChannelId>> received_;  // by lane
+  std::set<std::pair<uint32_t, plan::ChannelId>> received_;  // by group
   std::map<ValueId, uint32_t> slot_of_;                      // of bases at home in a host slot
   std::set<uint32_t> free_slots_;
 };
@@ -79,9 +95,18 @@ Expected<plan::Plan> PlanBuilder::run() {
     lanes_.emplace_back(plan::LaneKind::core, i);
   }
   if (flow_.has_host_lane) lanes_.emplace_back(plan::LaneKind::host, 0);
+  for (uint32_t g = 0; g < flow_.groups.size(); ++g) {
+    if (!flow_.is_team(g)) continue;
+    const LaneGroup& group = flow_.groups[g];
+    teams_.try_emplace(g, plan::TeamId(teams_.size()), plan::LaneId(group.first), group.count);
+  }
   add_channels();
   for (uint32_t i = 0; i < flow_.works.size(); ++i) emit(flow_.works[i], i);
+  for (auto& [group, team] : teams_) {
+    if (team.has_open_epoch()) pass_barrier(group);
+  }
   for (LaneBuilder& lane : lanes_) plan_.lanes.push_back(lane.finish());
+  for (auto& [group, team] : teams_) plan_.teams.push_back(team.finish(plan_.lanes));
   plan_.constants = lowered_.constants.entries();
   const std::vector<std::string> errors = plan::verify(plan_);
   for (const std::string& error : errors) {
@@ -150,41 +175,114 @@ void PlanBuilder::add_channels() {
     plan::Channel channel;
     channel.name = graph_.value(base->value).name;
     channel.slot_bytes = base->size_bytes;
-    channel.producer = plan::LaneId(base->lane);
-    for (const auto& [lane, span] : base->reads) {
-      const bool is_own = lane == base->lane;
+    const auto add_lanes = [this](uint32_t group, std::vector<plan::LaneId>& lanes) {
+      const LaneGroup& range = flow_.groups[group];
+      for (uint32_t lane = range.first; lane < range.end(); ++lane) lanes.emplace_back(lane);
+    };
+    add_lanes(base->group, channel.producers);
+    for (const auto& [group, span] : base->reads) {
+      const bool is_own = group == base->group;
       if (!is_own || (base->home == Home::channel && base->is_read_back())) {
-        channel.consumers.emplace_back(lane);
+        add_lanes(group, channel.consumers);
       }
     }
+    std::sort(channel.consumers.begin(), channel.consumers.end());
     channel.depth = depth_of(channel);
     base->channel = plan::ChannelId(plan_.channels.size());
     plan_.channels.push_back(std::move(channel));
   }
 }
 
-// As many slots as requests can be between the two lanes, so that neither waits for the other in a
+// As many slots as requests can be between two lanes, so that neither waits for the other in a
 // steady stream. The host lane may stand anywhere on the way.
 uint32_t PlanBuilder::depth_of(const plan::Channel& channel) const {
   uint32_t distance = 1;
+  const uint32_t producer = channel.producers.back().index;
   for (plan::LaneId consumer : channel.consumers) {
-    if (consumer.index > channel.producer.index) {
-      distance = std::max(distance, consumer.index - channel.producer.index);
-    }
+    if (consumer.index > producer) distance = std::max(distance, consumer.index - producer);
   }
   return distance + 1;
 }
 
+// --- Teams ---------------------------------------------------------------------------------------
+
+TeamBuilder* PlanBuilder::team_of(uint32_t group) {
+  const auto it = teams_.find(group);
+  return it == teams_.end() ? nullptr : &it->second;
+}
+
+void PlanBuilder::add_to_group(uint32_t group, const plan::Step& step) {
+  const LaneGroup& range = flow_.groups[group];
+  for (uint32_t lane = range.first; lane < range.end(); ++lane) lanes_[lane].add(step);
+}
+
+void PlanBuilder::pass_barrier(uint32_t group) {
+  TeamBuilder& team = *team_of(group);
+  add_to_group(group, plan::Barrier{team.id()});
+  team.pass_barrier();
+}
+
+Place PlanBuilder::place_of(const Base& base) {
+  switch (base.home) {
+    case Home::output:
+      return {Space::output, base.index};
+    case Home::channel:
+      return {Space::channel, base.channel.index};
+    default:
+      return {Space::shared, allocation_of(base, flow_.groups[base.group].first)};
+  }
+}
+
+// What the lanes of a team do to memory that the team writes. What others have sent is only read.
+std::vector<LaneAccess> PlanBuilder::accesses_of(const Work& work) {
+  std::vector<LaneAccess> accesses;
+  for (size_t i = 0; i < work.touches.size(); ++i) {
+    const Touch& touch = work.touches[i];
+    if (!touch.base) continue;
+    const Base& base = base_of(touch);
+    const bool is_own = base.is_written && base.group == work.group;
+    if (!is_own || is_received(work.group, base)) continue;
+    const Place place = place_of(base);
+    for (uint32_t lane = 0; lane < work.parts.size(); ++lane) {
+      LaneAccess access{place, lane, touch.access, {}};
+      for (const plan::Run& run : work.parts[lane].touched[i]) {
+        for (uint64_t k = 0; k < run.count; ++k) {
+          const uint64_t begin = touch.offset_bytes + run.offset_bytes + k * run.stride_bytes;
+          access.ranges.add(begin, begin + run.size_bytes);
+        }
+      }
+      if (!access.ranges.is_empty()) accesses.push_back(std::move(access));
+    }
+  }
+  return accesses;
+}
+
+// The first lane of the team touches all of `base`.
+void PlanBuilder::note_whole(const Base& base, uint32_t group, Access access) {
+  LaneAccess whole{place_of(base), 0, access, {}};
+  whole.ranges.add(0, base.size_bytes);
+  team_of(group)->note({whole});
+}
+
+// --- Channels of a step --------------------------------------------------------------------------
+
+// The first lane of the group clears a base that nobody has touched.
+void PlanBuilder::clear(const Base& base) {
+  const uint32_t lane = flow_.groups[base.group].first;
+  lanes_[lane].add(
+      plan::Fill{ref_to(base, base.group, lane, Access::write, 0, base.size_bytes)});
+  if (flow_.is_team(base.group)) note_whole(base, base.group, Access::write);
+}
+
 void PlanBuilder::open_channels(const Work& work, uint32_t index) {
-  LaneBuilder& lane = lanes_[work.lane];
   for (const Touch& touch : work.touches) {
     if (!touch.base) continue;
     const Base& base = base_of(touch);
-    const bool is_own = base.lane == work.lane;
+    const bool is_own = base.group == work.group;
     if (touch.access == Access::read && base.channel) {
       const bool is_sent = !is_own || (base.home == Home::channel && index > base.writes.last);
-      if (is_sent && received_.insert({work.lane, base.channel}).second) {
-        lane.add(plan::Recv{base.channel});
+      if (is_sent && received_.insert({work.group, base.channel}).second) {
+        add_to_group(work.group, plan::Recv{base.channel});
       }
     }
     if (touch.access == Access::write && index == base.writes.first) {
@@ -196,10 +294,8 @@ void PlanBuilder::open_channels(const Work& work, uint32_t index) {
         }
       }
       if (first != &touch) continue;
-      if (base.home == Home::channel) lane.add(plan::Acquire{base.channel});
-      if (base.needs_clearing) {
-        lane.add(plan::Fill{ref_to(base, work.lane, Access::write, 0, base.size_bytes)});
-      }
+      if (base.home == Home::channel) add_to_group(work.group, plan::Acquire{base.channel});
+      if (base.needs_clearing) clear(base);
     }
   }
 }
@@ -216,36 +312,40 @@ void PlanBuilder::close_channels(const Work& work, uint32_t index) {
       if (base.home == Home::output) {
         send_output(base);
       } else {
-        lanes_[work.lane].add(plan::Send{base.channel});
+        add_to_group(work.group, plan::Send{base.channel});
+        if (TeamBuilder* team = team_of(work.group)) team->forget(place_of(base));
       }
     }
-    if (touch.access == Access::read && is_received(work.lane, base) &&
-        index == base.reads.at(work.lane).last && released.insert(base.value).second) {
-      lanes_[work.lane].add(plan::Release{base.channel});
+    if (touch.access == Access::read && is_received(work.group, base) &&
+        index == base.reads.at(work.group).last && released.insert(base.value).second) {
+      add_to_group(work.group, plan::Release{base.channel});
     }
   }
 }
 
 // The caller's memory is nobody else's to read: other lanes get a copy of an output.
 void PlanBuilder::send_output(const Base& base) {
-  LaneBuilder& lane = lanes_[base.lane];
-  lane.add(plan::Acquire{base.channel});
-  lane.add(plan::Copy{ref_to(base, base.lane, Access::read, 0, base.size_bytes),
-                      {Space::channel, Access::write, base.channel.index, 0, base.size_bytes}});
-  lane.add(plan::Send{base.channel});
+  const uint32_t lane = flow_.groups[base.group].first;
+  if (flow_.is_team(base.group)) pass_barrier(base.group);
+  add_to_group(base.group, plan::Acquire{base.channel});
+  lanes_[lane].add(
+      plan::Copy{ref_to(base, base.group, lane, Access::read, 0, base.size_bytes),
+                 {Space::channel, Access::write, base.channel.index, 0, base.size_bytes}});
+  if (flow_.is_team(base.group)) note_whole(base, base.group, Access::read);
+  add_to_group(base.group, plan::Send{base.channel});
 }
 
 // --- Steps ---------------------------------------------------------------------------------------
 
-BufferRef PlanBuilder::ref_to(const Base& base, uint32_t lane, Access access, uint64_t offset_bytes,
-                              uint64_t size_bytes) {
+BufferRef PlanBuilder::ref_to(const Base& base, uint32_t group, uint32_t lane, Access access,
+                              uint64_t offset_bytes, uint64_t size_bytes) {
   switch (base.home) {
     case Home::input:
       return {Space::input, access, base.index, offset_bytes, size_bytes};
     case Home::constant:
       return {Space::constant, access, base.index, offset_bytes, size_bytes};
     case Home::output:
-      if (lane == base.lane || !base.channel) {
+      if (group == base.group || !base.channel) {
         return {Space::output, access, base.index, offset_bytes, size_bytes};
       }
       [[fallthrough]];
@@ -260,9 +360,18 @@ BufferRef PlanBuilder::ref_to(const Base& base, uint32_t lane, Access access, ui
     // It has no lane of its own.
     return LaneBuilder::arena_ref(lanes_[lane].allocate("empty", 0), access, 0, 0);
   }
+  const uint32_t allocation = allocation_of(base, lane);
+  if (is_shared(base)) return team_of(base.group)->ref(allocation, access, offset_bytes, size_bytes);
+  return LaneBuilder::arena_ref(allocation, access, offset_bytes, size_bytes);
+}
+
+uint32_t PlanBuilder::allocation_of(const Base& base, uint32_t lane) {
   const auto [it, is_new] = allocation_of_.try_emplace(base.value, 0);
-  if (is_new) it->second = lanes_[lane].allocate(graph_.value(base.value).name, base.size_bytes);
-  return LaneBuilder::arena_ref(it->second, access, offset_bytes, size_bytes);
+  if (!is_new) return it->second;
+  const std::string& name = graph_.value(base.value).name;
+  it->second = is_shared(base) ? team_of(base.group)->allocate(name, base.size_bytes)
+                               : lanes_[lane].allocate(name, base.size_bytes);
+  return it->second;
 }
 
 void PlanBuilder::emit(const Work& work, uint32_t index) {
@@ -278,31 +387,63 @@ void PlanBuilder::emit(const Work& work, uint32_t index) {
   for (const Touch& touch : work.touches) {
     if (!touch.base || base_of(touch).home != Home::host_slot) continue;
     const Base& base = base_of(touch);
-    const auto it = base.reads.find(work.lane);
+    const auto it = base.reads.find(work.group);
     const uint32_t last = it == base.reads.end() ? base.writes.last : it->second.last;
     if (last == index) free_slots_.insert(slot_of_.at(base.value));
   }
 }
 
+BufferRef PlanBuilder::scratch_ref(const Work& work, size_t i, uint32_t lane) {
+  const KernelBuffer& buffer = work.lowered->buffers[i];
+  const auto size = static_cast<uint64_t>(buffer.size_bytes);
+  if (buffer.kind == KernelBuffer::Kind::packed) {
+    return {Space::constant, Access::read, work.lowered->packed_constants[i], 0, size};
+  }
+  return LaneBuilder::arena_ref(lanes_[lane].allocate("workspace", size), Access::write, 0, size);
+}
+
 void PlanBuilder::run_kernel(const Work& work) {
-  LaneBuilder& lane = lanes_[work.lane];
+  const LaneGroup& group = flow_.groups[work.group];
+  if (!work.parts.empty()) {
+    TeamBuilder& team = *team_of(work.group);
+    const std::vector<LaneAccess> accesses = accesses_of(work);
+    if (team.needs_barrier(accesses)) pass_barrier(work.group);
+    team.note(accesses);
+    for (uint32_t i = 0; i < group.count; ++i) run_part(work, i);
+    return;
+  }
   plan::RunKernel step;
   step.kernel = work.lowered->kernel;
   step.tile_end = work.lowered->num_tiles;
   for (size_t i = 0; i < work.touches.size(); ++i) {
-    const KernelBuffer& buffer = work.lowered->buffers[i];
-    const auto size = static_cast<uint64_t>(buffer.size_bytes);
-    if (buffer.kind == KernelBuffer::Kind::packed) {
-      step.buffers.push_back(
-          {Space::constant, Access::read, work.lowered->packed_constants[i], 0, size});
-    } else if (buffer.kind == KernelBuffer::Kind::workspace) {
-      const uint32_t allocation = lane.allocate("workspace", size);
-      step.buffers.push_back(LaneBuilder::arena_ref(allocation, Access::write, 0, size));
-    } else {
-      step.buffers.push_back(ref_to(work.touches[i], work.lane));
-    }
+    const bool is_value = static_cast<bool>(work.touches[i].value);
+    step.buffers.push_back(is_value ? ref_to(work.touches[i], work.group, group.first)
+                                    : scratch_ref(work, i, group.first));
   }
-  lane.add(std::move(step));
+  lanes_[group.first].add(std::move(step));
+}
+
+void PlanBuilder::run_part(const Work& work, uint32_t index_in_team) {
+  const TilePart& part = work.parts[index_in_team];
+  if (part.is_empty()) return;
+  const uint32_t lane = flow_.groups[work.group].first + index_in_team;
+  plan::RunKernel step;
+  step.kernel = work.lowered->kernel;
+  step.tile_begin = part.tile_begin;
+  step.tile_end = part.tile_end;
+  for (size_t i = 0; i < work.touches.size(); ++i) {
+    if (!work.touches[i].value) {
+      step.buffers.push_back(scratch_ref(work, i, lane));
+      continue;
+    }
+    BufferRef ref = ref_to(work.touches[i], work.group, lane);
+    const std::vector<plan::Run>& touched = part.touched[i];
+    const bool is_whole = touched.size() == 1 && touched[0] == plan::Run{0, ref.size_bytes};
+    if (touched.empty()) ref.size_bytes = 0;
+    if (!is_whole) ref.touched = touched;
+    step.buffers.push_back(std::move(ref));
+  }
+  lanes_[lane].add(std::move(step));
 }
 
 // --- Results over operands
@@ -322,6 +463,13 @@ void PlanBuilder::take_in_place(const Work& work, uint32_t index) {
     const ValueId dying = storage.is_view() ? storage.base : value;
     if (!taken.insert(dying).second) continue;
     allocation_of_[result.value] = allocation_of_.at(dying);
+    TeamBuilder* team = team_of(work.group);
+    if (team == nullptr) continue;
+    // Not where another lane reads what this one would write over, or where it costs a barrier.
+    const std::vector<LaneAccess> accesses = accesses_of(work);
+    if (TeamBuilder::conflict(accesses) || team->needs_barrier(accesses)) {
+      allocation_of_.erase(result.value);
+    }
   }
 }
 
@@ -338,9 +486,9 @@ bool PlanBuilder::can_take_in_place(const Work& work, uint32_t index, const Base
   const auto it = flow_.bases.find(base_value);
   if (it == flow_.bases.end()) return false;
   const Base& base = it->second;
-  const auto reads = base.reads.find(work.lane);
+  const auto reads = base.reads.find(work.group);
   const bool is_dying = base.home == Home::arena && allocation_of_.contains(base_value) &&
-                        base.lane == work.lane && base.writes.last < index &&
+                        base.group == work.group && base.writes.last < index &&
                         reads != base.reads.end() && reads->second.last == index;
   const bool is_same_memory = from.dtype == to.dtype && from.strides == to.strides &&
                               from.offset == 0 && base.size_bytes == result.size_bytes;
@@ -371,7 +519,7 @@ plan::HostOperand PlanBuilder::host_operand(const Touch& touch) {
     }
     slot_of_[base.value] = slot;
   }
-  operand.ref = ref_to(touch, static_cast<uint32_t>(flow_.host_lane()));
+  operand.ref = ref_to(touch, flow_.host_group(), flow_.host_lane());
   if (base.home == Home::host_slot) return operand;
   const Type& type = graph_.type(touch.value);
   operand.dtype = type.dtype;
@@ -389,7 +537,7 @@ void PlanBuilder::run_host_node(const Work& work) {
     auto& list = i < num_operands ? step.operands : step.results;
     list.push_back(host_operand(work.touches[i]));
   }
-  lanes_[work.lane].add(std::move(step));
+  lanes_[flow_.host_lane()].add(std::move(step));
 }
 
 }  // namespace

@@ -6,22 +6,10 @@
 namespace neuronc {
 namespace {
 
-template <class Visit>
-void for_each_arena_ref(plan::Step& step, const Visit& visit) {
-  const auto visit_ref = [&](plan::BufferRef& ref) {
+void for_each_arena_ref(plan::Step& step, const std::function<void(plan::BufferRef&)>& visit) {
+  plan::for_each_ref(step, [&](plan::BufferRef& ref) {
     if (ref.space == plan::Space::arena) visit(ref);
-  };
-  if (auto* run = std::get_if<plan::RunKernel>(&step)) {
-    for (plan::BufferRef& ref : run->buffers) visit_ref(ref);
-  } else if (auto* fill = std::get_if<plan::Fill>(&step)) {
-    visit_ref(fill->target);
-  } else if (auto* copy = std::get_if<plan::Copy>(&step)) {
-    visit_ref(copy->source);
-    visit_ref(copy->target);
-  } else if (auto* host = std::get_if<plan::RunHostNode>(&step)) {
-    for (plan::HostOperand& operand : host->operands) visit_ref(operand.ref);
-    for (plan::HostOperand& result : host->results) visit_ref(result.ref);
-  }
+  });
 }
 
 }  // namespace
@@ -56,8 +44,7 @@ plan::Lane LaneBuilder::finish() {
   for (size_t i = 0; i < ranges.size(); ++i) {
     if (!is_used[i] || ranges[i].size_bytes == 0) continue;
     lane_.allocations.push_back({std::move(pending_[i].name), layout.offsets_bytes[i],
-                                 ranges[i].size_bytes, plan::Lifetime::steps, ranges[i].first_step,
-                                 ranges[i].last_step});
+                                 ranges[i].size_bytes, ranges[i].first_step, ranges[i].last_step});
   }
   lane_.arena_bytes = layout.size_bytes;
   return std::move(lane_);

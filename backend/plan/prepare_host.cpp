@@ -23,13 +23,13 @@ class HostPreparer {
   bool is_core(NodeId id) const { return id && graph_.node(id).placement == Placement::core; }
   void straighten_host_operands();
   void settle_outputs();
-  ValueId copy_before(NodeId position, ValueId value, Storage storage, int32_t core);
+  ValueId copy_before(NodeId position, ValueId value, Storage storage, CoreRange cores);
 
   Graph& graph_;
   GraphEditor edit_;
 };
 
-ValueId HostPreparer::copy_before(NodeId position, ValueId value, Storage storage, int32_t core) {
+ValueId HostPreparer::copy_before(NodeId position, ValueId value, Storage storage, CoreRange cores) {
   NodeSpec spec;
   spec.op = Op::reorder;
   spec.operands = {value};
@@ -38,7 +38,7 @@ ValueId HostPreparer::copy_before(NodeId position, ValueId value, Storage storag
   const NodeId producer = graph_.producer(value);
   if (producer) spec.source = graph_.node(producer).source;
   const NodeId id = edit_.insert_before(position, std::move(spec));
-  edit_.set_placement(id, Placement::core, core);
+  edit_.set_placement(id, Placement::core, cores);
   const ValueId copy = graph_.node(id).results[0];
   edit_.set_storage(copy, std::move(storage));
   return copy;
@@ -61,7 +61,7 @@ void HostPreparer::straighten_host_operands() {
       ValueId& copy = copies[operand];
       if (!copy) {
         copy = copy_before(id, operand, Storage::dense(type.dtype, type.shape()),
-                           graph_.node(producer).core);
+                           graph_.node(producer).cores);
       }
       edit_.set_operand(id, i, copy);
     }

@@ -13,10 +13,11 @@ namespace {
 class Tracer {
  public:
   Tracer(const Module& module, LoweredModule& lowered)
-      : module_(module), graph_(module.graph()), lowered_(lowered) {}
+      : module_(module), graph_(module.graph()), lowered_(lowered), splitter_(lowered.kernels) {}
 
   ValueFlow run() {
     count_lanes();
+    form_groups();
     collect_works();
     for (uint32_t i = 0; i < flow_.works.size(); ++i) note_touches(i);
     choose_homes();
@@ -25,8 +26,10 @@ class Tracer {
 
  private:
   void count_lanes();
+  void form_groups();
   void collect_works();
   void add_kernel(const LoweredNode& lowered);
+  void split_work(Work& work);
   void add_host_node(NodeId id, uint32_t host_node);
   Touch touch(ValueId value, plan::Access access, uint64_t size_bytes) const;
   uint64_t dense_bytes(ValueId value) const;
@@ -39,6 +42,8 @@ class Tracer {
   LoweredModule& lowered_;
   ValueFlow flow_;
   std::map<ValueId, plan::ByteRanges> written_;
+  std::map<uint32_t, uint32_t> group_of_core_;
+  TileSplitter splitter_;
 };
 
 void Tracer::count_lanes() {
@@ -46,10 +51,25 @@ void Tracer::count_lanes() {
     const Node& node = graph_.node(id);
     if (is_host_item(module_, graph_, id)) {
       flow_.has_host_lane = true;
-    } else if (node.core >= 0) {
-      flow_.num_core_lanes = std::max(flow_.num_core_lanes, static_cast<uint32_t>(node.core) + 1);
+    } else if (!node.cores.is_none()) {
+      const auto end = static_cast<uint32_t>(node.cores.end());
+      flow_.num_core_lanes = std::max(flow_.num_core_lanes, end);
     }
   }
+}
+
+// Ranges of cores are equal or apart, which the module's verifier has shown.
+void Tracer::form_groups() {
+  for (NodeId id : graph_.nodes()) {
+    const CoreRange& cores = graph_.node(id).cores;
+    if (is_host_item(module_, graph_, id) || cores.is_none()) continue;
+    const auto first = static_cast<uint32_t>(cores.first);
+    const auto count = static_cast<uint32_t>(cores.count);
+    const auto number = static_cast<uint32_t>(flow_.groups.size());
+    if (group_of_core_.emplace(first, number).second) flow_.groups.push_back({first, count});
+  }
+  if (flow_.groups.empty()) flow_.groups.push_back({0, 1});
+  if (flow_.has_host_lane) flow_.groups.push_back({flow_.host_lane(), 1});
 }
 
 void Tracer::collect_works() {
@@ -84,7 +104,8 @@ void Tracer::add_kernel(const LoweredNode& lowered) {
   const Node& node = graph_.node(lowered.node);
   Work work;
   work.node = lowered.node;
-  work.lane = static_cast<uint32_t>(std::max(node.core, 0));
+  const auto group = group_of_core_.find(static_cast<uint32_t>(node.cores.first));
+  work.group = group == group_of_core_.end() ? 0 : group->second;
   work.lowered = &lowered;
   for (const KernelBuffer& buffer : lowered.buffers) {
     const auto size = static_cast<uint64_t>(buffer.size_bytes);
@@ -96,7 +117,18 @@ void Tracer::add_kernel(const LoweredNode& lowered) {
       work.touches.emplace_back();
     }
   }
+  if (flow_.is_team(work.group)) split_work(work);
   flow_.works.push_back(std::move(work));
+}
+
+void Tracer::split_work(Work& work) {
+  work.parts = splitter_.split(*work.lowered, flow_.groups[work.group].count);
+  for (size_t i = 0; i < work.touches.size(); ++i) {
+    for (const TilePart& part : work.parts) {
+      const std::vector<plan::Run>& runs = part.touched[i];
+      work.touches[i].runs.insert(work.touches[i].runs.end(), runs.begin(), runs.end());
+    }
+  }
 }
 
 // Bytes of a dense tensor; 0 where they are known only at run time.
@@ -110,7 +142,7 @@ void Tracer::add_host_node(NodeId id, uint32_t host_node) {
   const Node& node = graph_.node(id);
   Work work;
   work.node = id;
-  work.lane = flow_.host_lane();
+  work.group = flow_.host_group();
   work.host_node = host_node;
   for (ValueId operand : node.operands) {
     work.touches.push_back(operand ? touch(operand, plan::Access::read, dense_bytes(operand))
@@ -142,6 +174,18 @@ Base& Tracer::base_of(ValueId value) {
   return base;
 }
 
+// What a touch reads or writes: exactly so where a team shares it, otherwise as a whole.
+template <class Visit>
+void for_each_range(const Work& work, const Touch& touch, const Visit& visit) {
+  if (work.parts.empty()) return visit(touch.offset_bytes, touch.offset_bytes + touch.size_bytes);
+  for (const plan::Run& run : touch.runs) {
+    for (uint64_t i = 0; i < run.count; ++i) {
+      const uint64_t begin = touch.offset_bytes + run.offset_bytes + i * run.stride_bytes;
+      visit(begin, begin + run.size_bytes);
+    }
+  }
+}
+
 void Tracer::note_touches(uint32_t work_index) {
   const Work& work = flow_.works[work_index];
   for (const Touch& touch : work.touches) {
@@ -151,29 +195,33 @@ void Tracer::note_touches(uint32_t work_index) {
     const uint64_t end = touch.offset_bytes + touch.size_bytes;
     base.size_bytes = std::max(base.size_bytes, end);
     if (touch.access == plan::Access::write) {
-      NEURONC_CHECK(!base.is_written || base.lane == work.lane);
+      NEURONC_CHECK(!base.is_written || base.group == work.group);
       if (!base.is_written) base.writes.first = work_index;
       base.writes.last = work_index;
       base.is_written = true;
-      base.lane = work.lane;
+      base.group = work.group;
       continue;
     }
-    const auto [it, is_new] = base.reads.try_emplace(work.lane, Span{work_index, work_index});
+    const auto [it, is_new] = base.reads.try_emplace(work.group, Span{work_index, work_index});
     it->second.last = work_index;
-    if (!written_[touch.base].contains(touch.offset_bytes, end)) base.needs_clearing = true;
+    const plan::ByteRanges& written = written_[touch.base];
+    for_each_range(work, touch, [&](uint64_t begin, uint64_t range_end) {
+      if (!written.contains(begin, range_end)) base.needs_clearing = true;
+    });
     if (work.lowered == nullptr && touch.value != touch.base) base.is_viewed_on_host = true;
   }
   // A step reads before it writes.
   for (const Touch& touch : work.touches) {
     if (!touch.base || touch.access != plan::Access::write) continue;
-    written_[touch.base].add(touch.offset_bytes, touch.offset_bytes + touch.size_bytes);
+    plan::ByteRanges& written = written_[touch.base];
+    for_each_range(work, touch, [&](uint64_t begin, uint64_t end) { written.add(begin, end); });
   }
 }
 
 void Tracer::choose_homes() {
   for (auto& [value, base] : flow_.bases) {
     if (base.home == Home::input || base.home == Home::constant) continue;
-    const bool is_of_host = flow_.has_host_lane && base.lane == flow_.host_lane();
+    const bool is_of_host = flow_.has_host_lane && base.group == flow_.host_group();
     if (base.is_read_by_others()) {
       base.home = Home::channel;
     } else if (is_of_host && !base.is_viewed_on_host) {

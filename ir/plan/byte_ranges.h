@@ -11,6 +11,16 @@ class ByteRanges {
  public:
   void add(uint64_t begin, uint64_t end) {
     if (begin >= end) return;
+    // Most ranges come in ascending order.
+    if (!ranges_.empty() && begin >= ranges_.rbegin()->first) {
+      if (begin <= ranges_.rbegin()->second) {
+        uint64_t& last = ranges_.rbegin()->second;
+        last = std::max(last, end);
+      } else {
+        ranges_.emplace_hint(ranges_.end(), begin, end);
+      }
+      return;
+    }
     auto it = ranges_.upper_bound(begin);
     if (it != ranges_.begin() && std::prev(it)->second >= begin) {
       --it;
@@ -45,6 +55,23 @@ class ByteRanges {
     return it != ranges_.begin() && std::prev(it)->second >= end;
   }
 
+  // Whether the two sets together hold [begin, end).
+  static bool hold(const ByteRanges& a, const ByteRanges& b, uint64_t begin, uint64_t end) {
+    while (begin < end) {
+      const uint64_t next = std::max(a.end_of_range_at(begin), b.end_of_range_at(begin));
+      if (next == begin) return false;
+      begin = next;
+    }
+    return true;
+  }
+
+  bool is_empty() const { return ranges_.empty(); }
+
+  template <class Visit>
+  void for_each(const Visit& visit) const {
+    for (const auto& [begin, end] : ranges_) visit(begin, end);
+  }
+
   bool intersects(const ByteRanges& other) const {
     auto a = ranges_.begin();
     auto b = other.ranges_.begin();
@@ -74,6 +101,12 @@ class ByteRanges {
   void clear() { ranges_.clear(); }
 
  private:
+  // Where the range that holds `position` ends; `position` if there is none.
+  uint64_t end_of_range_at(uint64_t position) const {
+    auto it = ranges_.upper_bound(position);
+    return it == ranges_.begin() ? position : std::max(position, std::prev(it)->second);
+  }
+
   std::map<uint64_t, uint64_t> ranges_;  // begin to end
 };
 

@@ -1,6 +1,7 @@
 // Reads a plan from tables whose every byte may be hostile; the layout stands in tables.h.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -129,9 +130,15 @@ Enum to_enum(FileReader& reader, uint32_t value, Enum last) {
 BufferRef read_ref(FileReader& reader, uint64_t index) {
   const auto record = reader.get<tables::Ref>(Table::refs, index);
   if (record.access < 1) reader.set_damaged();
-  return {to_enum(reader, record.space, Space::host_slot),
-          to_enum(reader, record.access, Access::read_write), record.index, record.offset_bytes,
-          record.size_bytes};
+  BufferRef ref{to_enum(reader, record.space, Space::host_slot),
+                to_enum(reader, record.access, Access::read_write), record.index,
+                record.offset_bytes, record.size_bytes};
+  if (!reader.is_inside(Table::runs, record.touched)) return ref;
+  for (uint32_t i = 0; i < record.touched.count && !reader.is_damaged(); ++i) {
+    const auto run = reader.get<tables::Run>(Table::runs, uint64_t{record.touched.begin} + i);
+    ref.touched.push_back({run.offset_bytes, run.size_bytes, run.stride_bytes, run.count});
+  }
+  return ref;
 }
 
 HostOperand read_host_operand(FileReader& reader, uint64_t index) {
@@ -180,7 +187,7 @@ Step read_step(FileReader& reader, uint64_t index) {
     case tables::StepKind::release:
       return Release{channel};
     case tables::StepKind::barrier:
-      return Barrier{};
+      return Barrier{TeamId(record.a)};
     case tables::StepKind::fill:
       return Fill{ref(0), static_cast<uint64_t>(record.x), record.a};
     case tables::StepKind::copy:
@@ -214,15 +221,13 @@ Type::Kind read_kind(FileReader& reader, uint8_t kind) {
 void read_model_tables(FileReader& reader, Plan& plan) {
   const auto model = reader.get<tables::Model>(Table::model, 0);
   plan.model_name = reader.text(model.name);
-  plan.expanded_bytes = model.expanded_bytes;
-  plan.shared_bytes = model.shared_bytes;
   plan.num_host_slots = model.num_host_slots;
   for (uint64_t i = 0; i < reader.count(Table::tensors) && !reader.is_damaged(); ++i) {
     const auto record = reader.get<tables::Tensor>(Table::tensors, i);
     (record.is_output != 0 ? plan.outputs : plan.inputs)
         .push_back({reader.text(record.name), reader.dtype(record.dtype),
-                    reader.numbers(record.dims), record.size_bytes, record.bound_input,
-                    read_kind(reader, record.kind), record.is_unranked == 0});
+                    reader.numbers(record.dims), record.size_bytes, read_kind(reader, record.kind),
+                    record.is_unranked == 0});
   }
   for (uint64_t i = 0; i < reader.count(Table::constants) && !reader.is_damaged(); ++i) {
     const auto record = reader.get<tables::Constant>(Table::constants, i);
@@ -237,8 +242,10 @@ void read_model_tables(FileReader& reader, Plan& plan) {
   }
   for (uint64_t i = 0; i < reader.count(Table::channels) && !reader.is_damaged(); ++i) {
     const auto record = reader.get<tables::Channel>(Table::channels, i);
-    Channel channel{
-        reader.text(record.name), record.slot_bytes, record.depth, LaneId(record.producer), {}};
+    Channel channel{reader.text(record.name), record.slot_bytes, record.depth, {}, {}};
+    for (int64_t lane : reader.numbers(record.producers)) {
+      channel.producers.push_back(LaneId(static_cast<size_t>(lane)));
+    }
     for (int64_t lane : reader.numbers(record.consumers)) {
       channel.consumers.push_back(LaneId(static_cast<size_t>(lane)));
     }
@@ -246,18 +253,40 @@ void read_model_tables(FileReader& reader, Plan& plan) {
   }
 }
 
-Lane read_lane_tables(FileReader& reader) {
+std::vector<Allocation> read_allocations(FileReader& reader, Range range) {
+  std::vector<Allocation> list;
+  if (!reader.is_inside(Table::allocations, range)) return list;
+  for (uint64_t i = 0; i < range.count && !reader.is_damaged(); ++i) {
+    const auto a = reader.get<tables::Allocation>(Table::allocations, range.begin + i);
+    list.push_back({reader.text(a.name), a.offset_bytes, a.size_bytes, a.first_step, a.last_step});
+  }
+  return list;
+}
+
+// Teams' allocations are laid one after the other; gives their number.
+uint32_t read_teams(FileReader& reader, Plan& plan) {
+  uint32_t num_allocations = 0;
+  for (uint64_t i = 0; i < reader.count(Table::teams) && !reader.is_damaged(); ++i) {
+    const auto record = reader.get<tables::Team>(Table::teams, i);
+    if (record.allocations.begin != num_allocations) reader.set_damaged();
+    Team team{LaneId(record.first_lane), record.num_lanes, record.shared_bytes, {}};
+    team.allocations = read_allocations(reader, record.allocations);
+    num_allocations += record.allocations.count;
+    plan.teams.push_back(std::move(team));
+  }
+  return num_allocations;
+}
+
+Lane read_lane_tables(FileReader& reader, uint32_t num_team_allocations) {
   Lane lane;
   const auto record = reader.get<tables::Lane>(Table::lane, 0);
   lane.kind = to_enum(reader, record.kind, LaneKind::host);
   lane.core = record.core;
   lane.arena_bytes = record.arena_bytes;
-  for (uint64_t i = 0; i < reader.count(Table::allocations) && !reader.is_damaged(); ++i) {
-    const auto a = reader.get<tables::Allocation>(Table::allocations, i);
-    lane.allocations.push_back({reader.text(a.name), a.offset_bytes, a.size_bytes,
-                                to_enum(reader, a.lifetime, Lifetime::persistent), a.first_step,
-                                a.last_step});
-  }
+  const auto num_allocations = static_cast<uint32_t>(reader.count(Table::allocations));
+  lane.allocations = read_allocations(
+      reader,
+      {num_team_allocations, num_allocations - std::min(num_allocations, num_team_allocations)});
   // Blocks are laid one after the other, so that no table can make the decoder multiply its work.
   uint64_t next_step = 0;
   for (uint64_t i = 0; i < reader.count(Table::blocks) && !reader.is_damaged(); ++i) {
@@ -271,11 +300,7 @@ Lane read_lane_tables(FileReader& reader) {
     for (uint32_t s = 0; s < range.count && !reader.is_damaged(); ++s) {
       steps.push_back(read_step(reader, uint64_t{range.begin} + s));
     }
-    if (i == 0) {
-      lane.init = std::move(steps);
-    } else {
-      lane.blocks.push_back({std::move(steps)});
-    }
+    lane.blocks.push_back({std::move(steps)});
   }
   return lane;
 }
@@ -291,8 +316,12 @@ OrRefusal<Plan> decode(std::span<const std::span<const std::byte>> lane_files) {
     if (reader->header().lane != i || reader->header().num_lanes != lane_files.size()) {
       return refuse(fmt::format("sg{:02}: the plan is of another lane or model", i));
     }
-    if (i == 0) read_model_tables(*reader, plan);
-    plan.lanes.push_back(read_lane_tables(*reader));
+    uint32_t num_team_allocations = 0;
+    if (i == 0) {
+      read_model_tables(*reader, plan);
+      num_team_allocations = read_teams(*reader, plan);
+    }
+    plan.lanes.push_back(read_lane_tables(*reader, num_team_allocations));
     if (reader->is_damaged()) {
       return refuse(fmt::format("sg{:02}: the plan's tables contradict each other", i));
     }

@@ -14,8 +14,9 @@ using tables::Table;
 
 template <class T>
 void append_bytes(std::vector<std::byte>& out, const T& record) {
-  const auto* begin = reinterpret_cast<const std::byte*>(&record);
-  out.insert(out.end(), begin, begin + sizeof(T));
+  const size_t size = out.size();
+  out.resize(size + sizeof(T));
+  std::memcpy(out.data() + size, &record, sizeof(T));
 }
 
 // Collects the tables of one lane's file.
@@ -77,13 +78,19 @@ class FileWriter {
   std::map<std::string, Range> texts_;
 };
 
-tables::Ref to_record(const BufferRef& ref) {
+tables::Ref to_record(FileWriter& writer, const BufferRef& ref) {
+  const Range touched{writer.count(Table::runs), static_cast<uint32_t>(ref.touched.size())};
+  for (const Run& run : ref.touched) {
+    writer.add(Table::runs,
+               tables::Run{run.offset_bytes, run.size_bytes, run.stride_bytes, run.count});
+  }
   return {static_cast<uint8_t>(ref.space),
           static_cast<uint8_t>(ref.access),
           0,
           ref.index,
           ref.offset_bytes,
-          ref.size_bytes};
+          ref.size_bytes,
+          touched};
 }
 
 // Turns steps into records; one call per kind of step.
@@ -113,7 +120,9 @@ class StepEncoder {
   tables::Step operator()(const Release& step) {
     return channel(tables::StepKind::release, step.channel);
   }
-  tables::Step operator()(const Barrier&) { return {kind(tables::StepKind::barrier)}; }
+  tables::Step operator()(const Barrier& step) {
+    return {kind(tables::StepKind::barrier), step.team.index};
+  }
   tables::Step operator()(const Fill& step) {
     return {kind(tables::StepKind::fill),
             step.pattern_bytes,
@@ -153,11 +162,11 @@ class StepEncoder {
   }
   Range refs(const std::vector<BufferRef>& list) {
     const Range range{writer_.count(Table::refs), static_cast<uint32_t>(list.size())};
-    for (const BufferRef& ref : list) writer_.add(Table::refs, to_record(ref));
+    for (const BufferRef& ref : list) writer_.add(Table::refs, to_record(writer_, ref));
     return range;
   }
   tables::HostOperand to_host_record(const HostOperand& operand) {
-    const uint32_t ref = writer_.add(Table::refs, to_record(operand.ref));
+    const uint32_t ref = writer_.add(Table::refs, to_record(writer_, operand.ref));
     return {ref, 0, writer_.add_text(name(operand.dtype)), writer_.add_numbers(operand.dims)};
   }
 
@@ -178,16 +187,26 @@ uint8_t to_record(Type::Kind kind) {
 }
 
 void add_tensor(FileWriter& writer, const TensorSpec& tensor, uint8_t is_output) {
-  writer.add(Table::tensors,
-             tables::Tensor{writer.add_text(tensor.name), writer.add_text(name(tensor.dtype)),
-                            writer.add_numbers(tensor.dims), tensor.size_bytes, tensor.bound_input,
-                            is_output, to_record(tensor.kind),
-                            static_cast<uint8_t>(tensor.is_ranked ? 0 : 1), 0});
+  writer.add(
+      Table::tensors,
+      tables::Tensor{writer.add_text(tensor.name), writer.add_text(name(tensor.dtype)),
+                     writer.add_numbers(tensor.dims), tensor.size_bytes, is_output,
+                     to_record(tensor.kind), static_cast<uint8_t>(tensor.is_ranked ? 0 : 1), 0, 0});
+}
+
+Range add_allocations(FileWriter& writer, const std::vector<Allocation>& list) {
+  const Range range{writer.count(Table::allocations), static_cast<uint32_t>(list.size())};
+  for (const Allocation& allocation : list) {
+    writer.add(
+        Table::allocations,
+        tables::Allocation{writer.add_text(allocation.name), allocation.offset_bytes,
+                           allocation.size_bytes, allocation.first_step, allocation.last_step});
+  }
+  return range;
 }
 
 void add_model_tables(FileWriter& writer, const Plan& plan) {
-  writer.add(Table::model, tables::Model{writer.add_text(plan.model_name), plan.expanded_bytes,
-                                         plan.shared_bytes, plan.num_host_slots, 0});
+  writer.add(Table::model, tables::Model{writer.add_text(plan.model_name), plan.num_host_slots, 0});
   for (const TensorSpec& tensor : plan.inputs) add_tensor(writer, tensor, 0);
   for (const TensorSpec& tensor : plan.outputs) add_tensor(writer, tensor, 1);
   for (const Constant& constant : plan.constants) {
@@ -200,11 +219,17 @@ void add_model_tables(FileWriter& writer, const Plan& plan) {
                                               kernel.num_buffers, 0});
   }
   for (const Channel& channel : plan.channels) {
-    std::vector<int64_t> consumers;
+    std::vector<int64_t> producers, consumers;
+    for (LaneId lane : channel.producers) producers.push_back(lane.index);
     for (LaneId lane : channel.consumers) consumers.push_back(lane.index);
     writer.add(Table::channels,
-               tables::Channel{writer.add_text(channel.name), channel.slot_bytes, channel.depth,
-                               channel.producer.index, writer.add_numbers(consumers)});
+               tables::Channel{writer.add_text(channel.name), channel.slot_bytes, channel.depth, 0,
+                               writer.add_numbers(producers), writer.add_numbers(consumers)});
+  }
+  for (const Team& team : plan.teams) {
+    const Range allocations = add_allocations(writer, team.allocations);
+    writer.add(Table::teams,
+               tables::Team{team.first_lane.index, team.num_lanes, team.shared_bytes, allocations});
   }
 }
 
@@ -218,13 +243,7 @@ void add_steps(FileWriter& writer, const std::vector<Step>& steps) {
 void add_lane_tables(FileWriter& writer, const Lane& lane) {
   writer.add(Table::lane,
              tables::Lane{lane.arena_bytes, static_cast<uint32_t>(lane.kind), lane.core});
-  for (const Allocation& allocation : lane.allocations) {
-    writer.add(Table::allocations,
-               tables::Allocation{writer.add_text(allocation.name), allocation.offset_bytes,
-                                  allocation.size_bytes, static_cast<uint32_t>(allocation.lifetime),
-                                  allocation.first_step, allocation.last_step, 0});
-  }
-  add_steps(writer, lane.init);
+  add_allocations(writer, lane.allocations);
   for (const Block& block : lane.blocks) add_steps(writer, block.steps);
 }
 

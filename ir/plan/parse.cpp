@@ -34,6 +34,11 @@ class Scanner {
     return position_ == text_.size();
   }
 
+  bool at_digit() {
+    skip_space();
+    return position_ < text_.size() && text_[position_] >= '0' && text_[position_] <= '9';
+  }
+
   // Takes `token` if it comes next.
   bool accept(std::string_view token) {
     skip_space();
@@ -179,7 +184,6 @@ class Parser {
     tensor.dtype = parse_type(tensor.dims);
     in_.expect("bytes");
     tensor.size_bytes = in_.u64();
-    if (in_.accept("bound")) tensor.bound_input = in_.number<int32_t>();
     if (in_.accept("kind")) {
       const std::string_view word = in_.word();
       tensor.kind = kind_from_name(word);
@@ -239,11 +243,27 @@ class Parser {
     in_.expect("depth");
     channel.depth = in_.u32();
     in_.expect("lane");
-    channel.producer = LaneId(in_.u32());
+    do channel.producers.push_back(LaneId(in_.u32()));
+    while (in_.accept(","));
     in_.expect("->");
     do channel.consumers.push_back(LaneId(in_.u32()));
     while (in_.accept(","));
     plan_.channels.push_back(std::move(channel));
+  }
+
+  void parse_team() {
+    Team team;
+    expect_index(plan_.teams.size());
+    in_.expect("lanes");
+    team.num_lanes = in_.u32();
+    in_.expect("from");
+    team.first_lane = LaneId(in_.u32());
+    in_.expect("shared");
+    team.shared_bytes = in_.u64();
+    in_.expect("{");
+    while (in_.accept("alloc")) team.allocations.push_back(parse_allocation("epochs"));
+    in_.expect("}");
+    plan_.teams.push_back(std::move(team));
   }
 
   void parse_tables() {
@@ -258,10 +278,8 @@ class Parser {
         parse_kernel();
       } else if (in_.accept("channel")) {
         parse_channel();
-      } else if (in_.accept("expanded")) {
-        plan_.expanded_bytes = in_.u64();
-      } else if (in_.accept("shared")) {
-        plan_.shared_bytes = in_.u64();
+      } else if (in_.accept("team")) {
+        parse_team();
       } else if (in_.accept("host_slots")) {
         plan_.num_host_slots = in_.u32();
       } else {
@@ -282,8 +300,7 @@ class Parser {
     in_.expect("arena");
     lane.arena_bytes = in_.u64();
     in_.expect("{");
-    while (in_.accept("alloc")) lane.allocations.push_back(parse_allocation());
-    if (in_.accept("init")) lane.init = parse_steps();
+    while (in_.accept("alloc")) lane.allocations.push_back(parse_allocation("steps"));
     while (in_.accept("block")) {
       expect_index(lane.blocks.size());
       lane.blocks.push_back({parse_steps()});
@@ -292,20 +309,16 @@ class Parser {
     plan_.lanes.push_back(std::move(lane));
   }
 
-  Allocation parse_allocation() {
+  Allocation parse_allocation(std::string_view unit) {
     Allocation allocation;
     allocation.name = in_.quoted();
     allocation.offset_bytes = in_.u64();
     in_.expect(":");
     allocation.size_bytes = in_.u64();
-    if (in_.accept("persistent")) {
-      allocation.lifetime = Lifetime::persistent;
-    } else {
-      in_.expect("steps");
-      allocation.first_step = in_.u32();
-      in_.expect("..");
-      allocation.last_step = in_.u32();
-    }
+    in_.expect(unit);
+    allocation.first_step = in_.u32();
+    in_.expect("..");
+    allocation.last_step = in_.u32();
     return allocation;
   }
 
@@ -316,15 +329,28 @@ class Parser {
     return steps;
   }
 
+  Run parse_run_of_bytes() {
+    Run run;
+    run.offset_bytes = in_.u64();
+    in_.expect(":");
+    run.size_bytes = in_.u64();
+    if (in_.accept("*")) {
+      run.count = in_.u64();
+      in_.expect("/");
+      run.stride_bytes = in_.u64();
+    }
+    return run;
+  }
+
   BufferRef parse_ref() {
     BufferRef ref;
     const std::string_view access = in_.letters();
     ref.access = access == "rw" ? Access::read_write : access == "w" ? Access::write : Access::read;
     if (access != "r" && access != "w" && access != "rw") in_.fail("expected `r`, `w` or `rw`");
     static const std::map<std::string_view, Space> kSpaces = {
-        {"arena", Space::arena},       {"expanded", Space::expanded}, {"shared", Space::shared},
-        {"constant", Space::constant}, {"input", Space::input},       {"output", Space::output},
-        {"channel", Space::channel},   {"slot", Space::host_slot}};
+        {"arena", Space::arena},   {"shared", Space::shared}, {"constant", Space::constant},
+        {"input", Space::input},   {"output", Space::output}, {"channel", Space::channel},
+        {"slot", Space::host_slot}};
     const std::string_view space = in_.letters();
     const auto it = kSpaces.find(space);
     if (it == kSpaces.end()) {
@@ -332,12 +358,16 @@ class Parser {
       return ref;
     }
     ref.space = it->second;
-    if (ref.space >= Space::constant) ref.index = in_.u32();
+    if (ref.space != Space::arena) ref.index = in_.u32();
     if (ref.space == Space::host_slot) return ref;
     in_.expect("+");
     ref.offset_bytes = in_.u64();
     in_.expect(":");
     ref.size_bytes = in_.u64();
+    if (in_.accept("at")) {
+      do ref.touched.push_back(parse_run_of_bytes());
+      while (in_.at_digit());
+    }
     return ref;
   }
 
@@ -422,7 +452,7 @@ class Parser {
     if (in_.accept("send")) return Send{ChannelId(in_.u32())};
     if (in_.accept("recv")) return Recv{ChannelId(in_.u32())};
     if (in_.accept("release")) return Release{ChannelId(in_.u32())};
-    if (in_.accept("barrier")) return Barrier{};
+    if (in_.accept("barrier")) return Barrier{TeamId(in_.u32())};
     if (in_.accept("fill")) return parse_fill();
     if (in_.accept("host")) return parse_host();
     if (in_.accept("if")) return parse_if();

@@ -36,6 +36,45 @@ Type::Kind kind_from_name(std::string_view name) {
   return Type::Kind::none;
 }
 
+namespace {
+
+struct RefVisitor {
+  const std::function<void(BufferRef&)>& visit;
+  void operator()(RunKernel& s) const {
+    for (BufferRef& ref : s.buffers) visit(ref);
+  }
+  void operator()(Acquire&) const {}
+  void operator()(Send&) const {}
+  void operator()(Recv&) const {}
+  void operator()(Release&) const {}
+  void operator()(Barrier&) const {}
+  void operator()(Fill& s) const { visit(s.target); }
+  void operator()(Copy& s) const {
+    visit(s.source);
+    visit(s.target);
+  }
+  void operator()(RunHostNode& s) const {
+    for (HostOperand& operand : s.operands) visit(operand.ref);
+    for (HostOperand& result : s.results) visit(result.ref);
+  }
+  void operator()(If& s) const { visit(s.condition); }
+  void operator()(Loop& s) const {
+    visit(s.count);
+    visit(s.iteration);
+  }
+};
+
+}  // namespace
+
+void for_each_ref(Step& step, const std::function<void(BufferRef&)>& visit) {
+  std::visit(RefVisitor{visit}, step);
+}
+
+void for_each_ref(const Step& step, const std::function<void(const BufferRef&)>& visit) {
+  // The visitor sees every reference as constant, so that none is changed.
+  for_each_ref(const_cast<Step&>(step), [&visit](BufferRef& ref) { visit(ref); });
+}
+
 uint32_t num_cores(const Plan& plan) {
   return static_cast<uint32_t>(
       std::count_if(plan.lanes.begin(), plan.lanes.end(),
@@ -46,17 +85,10 @@ void add_idle_lanes(Plan& plan, uint32_t cores) {
   const uint32_t present = num_cores(plan);
   if (cores <= present) return;
   const uint32_t added = cores - present;
-  // All core lanes meet at every barrier.
-  Block block;
-  if (present > 0 && !plan.lanes[0].blocks.empty()) {
-    for (const Step& step : plan.lanes[0].blocks[0].steps) {
-      if (std::holds_alternative<Barrier>(step)) block.steps.push_back(step);
-    }
-  }
   std::vector<Lane> idle(added);
   for (uint32_t i = 0; i < added; ++i) {
     idle[i].core = present + i;
-    idle[i].blocks.push_back(block);
+    idle[i].blocks.emplace_back();
   }
   plan.lanes.insert(plan.lanes.begin() + present, idle.begin(), idle.end());
   const auto moved = [&](LaneId& lane) {
@@ -66,6 +98,12 @@ void add_idle_lanes(Plan& plan, uint32_t cores) {
     moved(channel.producer);
     for (LaneId& consumer : channel.consumers) moved(consumer);
   }
+}
+
+const Team* team_of(const Plan& plan, size_t lane) {
+  const auto it = std::find_if(plan.teams.begin(), plan.teams.end(),
+                               [lane](const Team& team) { return team.holds(lane); });
+  return it == plan.teams.end() ? nullptr : &*it;
 }
 
 }  // namespace neuronc::plan

@@ -2,25 +2,28 @@
 //
 // A plan has *lanes* (one per NeuronCore, and one for the host when there are host nodes). Each
 // lane runs one list of *steps* per request, in order; lanes meet only through channels and
-// barriers. All memory is named by `BufferRef`: a space, an offset and a size, with the access the
-// step makes, so that the verifier (verify.h) can prove a plan sound without knowing its kernels.
+// barriers. Lanes that share the tiles of their kernels are a *team*. All memory is named by
+// `BufferRef`: the pointer that a kernel gets, and the bytes that the step touches, with the access
+// it makes, so that the verifier (verify.h) can prove a plan sound without knowing its kernels.
 //
 // Memory:
 //   arena     private to the lane; one instance per model. `Lane::allocations` says which ranges
 //             are live during which steps; an in-place result shares its operand's allocation.
-//   expanded  one per model; written by `Lane::init` at load, afterwards only read.
-//   shared    one per model; lanes write parts of it between barriers (tensor partitioning).
+//   shared    of a team, one instance per model. Between two barriers each lane of the team writes
+//             bytes that no other touches. `Team::allocations` says which ranges are live in which
+//             *epochs*: the team's barriers count them, from 0 at the beginning of a request.
 //   constant  tensors of weights.bin; read only.
 //   input, output   the caller's memory: dense, row-major, of any alignment.
 //   channel   a queue of `depth` slots between lanes. Slot use of one request, in order:
-//             producer: acquire, writes (and reads), send; each consumer: recv, reads, release.
-//             A slot is free again when every consumer has released it. The producer reads its
-//             slot after `send` only if it is a consumer too. Depth > 1 lets request r+1 enter
-//             while r runs.
+//             each producer: acquire, writes (and reads), send; each consumer: recv, reads,
+//             release. A slot is sent when every producer has sent it, and free again when every
+//             consumer has released it. A producer reads its slot after `send` only if it is a
+//             consumer too. Depth > 1 lets request r+1 enter while r runs.
 //   host_slot a value of the host lane whose size is known only at run time.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -37,6 +40,7 @@ using LaneId = Id<struct LaneTag>;
 using ChannelId = Id<struct ChannelTag>;
 using KernelId = Id<struct KernelTag>;
 using BlockId = Id<struct BlockTag>;
+using TeamId = Id<struct TeamTag>;
 
 // An input or output of the model.
 struct TensorSpec {
@@ -44,8 +48,6 @@ struct TensorSpec {
   DType dtype = DType::none;
   std::vector<int64_t> dims;  // -1: known only at run time (outputs of host nodes)
   uint64_t size_bytes = 0;    // 0 with an unknown dim or a string dtype: sized at run time
-  // Reserved: this output is state, kept in the named input between requests; -1: not bound.
-  int32_t bound_input = -1;
   // A sequence or an optional: `dtype` and `dims` are those of the tensors inside, `size_bytes` is 0.
   Type::Kind kind = Type::Kind::tensor;
   bool is_ranked = true;  // false: of any rank, `dims` is empty; no input that is a tensor
@@ -79,15 +81,14 @@ struct Channel {
   std::string name;
   uint64_t slot_bytes = 0;
   uint32_t depth = 1;
-  LaneId producer;
-  std::vector<LaneId> consumers;  // ascending; may include the producer
+  std::vector<LaneId> producers;  // ascending; one lane, or lanes of one team
+  std::vector<LaneId> consumers;  // ascending; may include producers
   friend bool operator==(const Channel&, const Channel&) = default;
 };
 
 enum class Space : uint8_t {
   arena,      // index 0: the lane's own
-  expanded,   // index 0
-  shared,     // index 0
+  shared,     // index into Plan::teams, a team of the lane
   constant,   // index into Plan::constants
   input,      // index into Plan::inputs
   output,     // index into Plan::outputs
@@ -97,16 +98,28 @@ enum class Space : uint8_t {
 
 enum class Access : uint8_t { read = 1, write = 2, read_write = 3 };
 
-// A range of bytes and what the step does with it. `size_bytes` bounds every access, padding and
-// over-reads of vector tails included. A workspace, whose contents are undefined, is `write`.
-// `write` promises that the whole range is written by the steps that name it as theirs (a strided
-// write names its hull).
+// `count` ranges of `size_bytes`, `stride_bytes` from start to start.
+struct Run {
+  uint64_t offset_bytes = 0;
+  uint64_t size_bytes = 0;
+  uint64_t stride_bytes = 0;  // 0 if count is 1, otherwise more than the size
+  uint64_t count = 1;
+  uint64_t end_bytes() const { return offset_bytes + (count - 1) * stride_bytes + size_bytes; }
+  friend bool operator==(const Run&, const Run&) = default;
+};
+
+// The memory behind a pointer, and what the step does with it. The kernel gets the address of
+// `offset_bytes`; no kernel accesses anything from `size_bytes` on behind it, padding and over-reads
+// of vector tails included. The step itself touches the bytes of `touched`, which count from the
+// pointer; empty stands for all of them. A workspace, whose contents are undefined, is `write`.
+// `write` promises that what is touched is written by the steps that name it as theirs.
 struct BufferRef {
   Space space = Space::arena;
   Access access = Access::read;
   uint32_t index = 0;
   uint64_t offset_bytes = 0;
   uint64_t size_bytes = 0;
+  std::vector<Run> touched = {};
   friend bool operator==(const BufferRef&, const BufferRef&) = default;
 };
 
@@ -138,12 +151,12 @@ struct Release {
   ChannelId channel;
   friend bool operator==(const Release&, const Release&) = default;
 };
-// Waits until every core lane stands at its barrier of the same ordinal.
+// Waits until every lane of the team stands at its barrier of the same ordinal.
 struct Barrier {
+  TeamId team;
   friend bool operator==(const Barrier&, const Barrier&) = default;
 };
-// Repeats the low `pattern_bytes` (1, 2, 4, 8) of `pattern` over the target. In an init list, a
-// channel target stands for that range of every slot.
+// Repeats the low `pattern_bytes` (1, 2, 4, 8) of `pattern` over the target.
 struct Fill {
   BufferRef target;
   uint64_t pattern = 0;
@@ -191,15 +204,12 @@ using Step = std::variant<RunKernel, Acquire, Send, Recv, Release, Barrier, Fill
                           If, Loop>;
 
 // A range of the lane's arena in use from before step `first_step` to after step `last_step` of
-// the entry block (steps inside an If or Loop count as that step). `persistent`: written by init
-// and never given to anything else; steps may read it in any request and write what they have
-// written in every earlier one.
-enum class Lifetime : uint8_t { steps, persistent };
+// the entry block (steps inside an If or Loop count as that step); of a team's memory, from epoch
+// `first_step` to epoch `last_step`.
 struct Allocation {
   std::string name;  // for people; may be empty
   uint64_t offset_bytes = 0;
   uint64_t size_bytes = 0;
-  Lifetime lifetime = Lifetime::steps;
   uint32_t first_step = 0;
   uint32_t last_step = 0;
   friend bool operator==(const Allocation&, const Allocation&) = default;
@@ -217,9 +227,20 @@ struct Lane {
   uint32_t core = 0;  // logical core within the model; 0 for the host
   uint64_t arena_bytes = 0;
   std::vector<Allocation> allocations;
-  std::vector<Step> init;     // run once at load, lane after lane: kernels, fills and copies
   std::vector<Block> blocks;  // blocks[0] runs per request; the others belong to If and Loop
   friend bool operator==(const Lane&, const Lane&) = default;
+};
+
+// Core lanes [first_lane, first_lane + num_lanes) and the memory that they share.
+struct Team {
+  LaneId first_lane;
+  uint32_t num_lanes = 0;
+  uint64_t shared_bytes = 0;
+  std::vector<Allocation> allocations;
+  bool holds(size_t lane) const {
+    return lane >= first_lane.index && lane - first_lane.index < num_lanes;
+  }
+  friend bool operator==(const Team&, const Team&) = default;
 };
 
 struct Plan {
@@ -229,14 +250,19 @@ struct Plan {
   std::vector<Constant> constants;
   std::vector<Kernel> kernels;
   std::vector<Channel> channels;
-  uint64_t expanded_bytes = 0;
-  uint64_t shared_bytes = 0;
+  std::vector<Team> teams;  // a lane is in one at most
   uint32_t num_host_slots = 0;
   std::vector<Lane> lanes;  // cores in order, then at most one host lane
   friend bool operator==(const Plan&, const Plan&) = default;
 };
 
+// Calls `visit` for each reference a step itself makes; blocks of If and Loop are not entered.
+void for_each_ref(const Step& step, const std::function<void(const BufferRef&)>& visit);
+void for_each_ref(Step& step, const std::function<void(BufferRef&)>& visit);
+
 uint32_t num_cores(const Plan& plan);
+// The team of a lane; nullptr for a lane that works alone.
+const Team* team_of(const Plan& plan, size_t lane);
 
 // Adds lanes that do nothing until there are `cores` core lanes; the host lane stays the last.
 // Plans of one model for several targets have lanes in common, and may need different numbers.

@@ -27,8 +27,8 @@ std::string quoted(std::string_view text) {
 }
 
 std::string_view text_of(Space space) {
-  static constexpr std::string_view kNames[] = {"arena", "expanded", "shared",  "constant",
-                                                "input", "output",   "channel", "slot"};
+  static constexpr std::string_view kNames[] = {"arena",  "shared",  "constant", "input",
+                                                "output", "channel", "slot"};
   return kNames[static_cast<size_t>(space)];
 }
 
@@ -82,7 +82,9 @@ struct StepPrinter {
   std::string operator()(const Release& step) const {
     return fmt::format("release {}", step.channel.index);
   }
-  std::string operator()(const Barrier&) const { return "barrier"; }
+  std::string operator()(const Barrier& step) const {
+    return fmt::format("barrier {}", step.team.index);
+  }
   std::string operator()(const Fill& step) const {
     return fmt::format("fill {} {:#x}:{}", refs_text({step.target}), step.pattern,
                        step.pattern_bytes);
@@ -107,10 +109,25 @@ struct StepPrinter {
 void print_tensor(std::string& out, std::string_view word, size_t index, const TensorSpec& tensor) {
   fmt::format_to(std::back_inserter(out), "  {} {} {} {} bytes {}", word, index,
                  quoted(tensor.name), type_text(tensor.dtype, tensor.dims), tensor.size_bytes);
-  if (tensor.bound_input >= 0) out += fmt::format(" bound {}", tensor.bound_input);
   if (tensor.kind != Type::Kind::tensor) out += fmt::format(" kind {}", kind_name(tensor.kind));
   if (!tensor.is_ranked) out += " unranked";
   out += '\n';
+}
+
+std::string lanes_text(const std::vector<LaneId>& lanes) {
+  std::string text;
+  for (const LaneId lane : lanes) {
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", lane.index);
+  }
+  return text;
+}
+
+void print_allocations(std::string& out, const std::vector<Allocation>& list,
+                       std::string_view unit) {
+  for (const Allocation& a : list) {
+    out += fmt::format("    alloc {} {}:{} {} {}..{}\n", quoted(a.name), a.offset_bytes,
+                       a.size_bytes, unit, a.first_step, a.last_step);
+  }
 }
 
 void print_tables(std::string& out, const Plan& plan) {
@@ -129,15 +146,18 @@ void print_tables(std::string& out, const Plan& plan) {
   }
   for (size_t i = 0; i < plan.channels.size(); ++i) {
     const Channel& channel = plan.channels[i];
-    fmt::format_to(sink, "  channel {} {} bytes {} depth {} lane {} ->", i, quoted(channel.name),
-                   channel.slot_bytes, channel.depth, channel.producer.index);
-    for (size_t c = 0; c < channel.consumers.size(); ++c) {
-      fmt::format_to(sink, "{} {}", c == 0 ? "" : ",", channel.consumers[c].index);
-    }
-    out += '\n';
+    fmt::format_to(sink, "  channel {} {} bytes {} depth {} lane {} -> {}\n", i,
+                   quoted(channel.name), channel.slot_bytes, channel.depth,
+                   lanes_text(channel.producers), lanes_text(channel.consumers));
   }
-  fmt::format_to(sink, "  expanded {}\n  shared {}\n  host_slots {}\n", plan.expanded_bytes,
-                 plan.shared_bytes, plan.num_host_slots);
+  for (size_t i = 0; i < plan.teams.size(); ++i) {
+    const Team& team = plan.teams[i];
+    fmt::format_to(sink, "  team {} lanes {} from {} shared {} {{\n", i, team.num_lanes,
+                   team.first_lane.index, team.shared_bytes);
+    print_allocations(out, team.allocations, "epochs");
+    out += "  }\n";
+  }
+  fmt::format_to(sink, "  host_slots {}\n", plan.num_host_slots);
 }
 
 void print_steps(std::string& out, const Plan& plan, const std::vector<Step>& steps) {
@@ -150,16 +170,7 @@ void print_lane(std::string& out, const Plan& plan, size_t index) {
   const std::string kind =
       lane.kind == LaneKind::core ? fmt::format("core {}", lane.core) : std::string("host");
   out += fmt::format("  lane {} {} arena {} {{\n", index, kind, lane.arena_bytes);
-  for (const Allocation& a : lane.allocations) {
-    out += fmt::format("    alloc {} {}:{} ", quoted(a.name), a.offset_bytes, a.size_bytes);
-    out += a.lifetime == Lifetime::persistent
-               ? std::string("persistent\n")
-               : fmt::format("steps {}..{}\n", a.first_step, a.last_step);
-  }
-  if (!lane.init.empty()) {
-    out += "    init {\n";
-    print_steps(out, plan, lane.init);
-  }
+  print_allocations(out, lane.allocations, "steps");
   for (size_t i = 0; i < lane.blocks.size(); ++i) {
     out += fmt::format("    block {} {{\n", i);
     print_steps(out, plan, lane.blocks[i].steps);
@@ -170,12 +181,17 @@ void print_lane(std::string& out, const Plan& plan, size_t index) {
 }  // namespace
 
 std::string to_text(const BufferRef& ref) {
-  const bool has_index =
-      ref.space != Space::arena && ref.space != Space::expanded && ref.space != Space::shared;
+  const bool has_index = ref.space != Space::arena;
   std::string result = fmt::format("{} {}", text_of(ref.access), text_of(ref.space));
   if (has_index) result += std::to_string(ref.index);
   if (ref.space == Space::host_slot) return result;
-  return result + fmt::format("+{}:{}", ref.offset_bytes, ref.size_bytes);
+  result += fmt::format("+{}:{}", ref.offset_bytes, ref.size_bytes);
+  for (const Run& run : ref.touched) {
+    result += fmt::format("{}{}:{}", &run == ref.touched.data() ? " at " : " ", run.offset_bytes,
+                          run.size_bytes);
+    if (run.count != 1) result += fmt::format("*{}/{}", run.count, run.stride_bytes);
+  }
+  return result;
 }
 
 std::string to_text(const Plan& plan, const Step& step) {

@@ -24,9 +24,11 @@ enum class Table : uint32_t {
   model = 8,  // one record
   lane = 9,   // one record
   allocations = 10,
-  blocks = 11,  // the init list, then the blocks
+  blocks = 11,
   steps = 12,
   host_operands = 13,
+  runs = 14,
+  teams = 15,
 };
 
 struct Header {
@@ -60,19 +62,28 @@ struct Ref {
   uint32_t index;
   uint64_t offset_bytes;
   uint64_t size_bytes;
+  Range touched;  // of runs
 };
-static_assert(sizeof(Ref) == 24);
+static_assert(sizeof(Ref) == 32);
+
+struct Run {
+  uint64_t offset_bytes;
+  uint64_t size_bytes;
+  uint64_t stride_bytes;
+  uint64_t count;
+};
+static_assert(sizeof(Run) == 32);
 
 struct Tensor {
   Range name;
   Range dtype;  // its name, so that the numbering of dtypes is no part of the format
   Range dims;
   uint64_t size_bytes;
-  int32_t bound_input;
   uint8_t is_output;
   uint8_t kind;  // ValueKind
   uint8_t is_unranked;
   uint8_t reserved;
+  uint32_t reserved2;
 };
 // The numbering of the format.
 enum class ValueKind : uint8_t { tensor = 0, sequence = 1, optional = 2, optional_sequence = 3 };
@@ -99,19 +110,27 @@ struct Channel {
   Range name;
   uint64_t slot_bytes;
   uint32_t depth;
-  uint32_t producer;
+  uint32_t reserved;
+  Range producers;  // of numbers
   Range consumers;  // of numbers
 };
-static_assert(sizeof(Channel) == 32);
+static_assert(sizeof(Channel) == 40);
+
+struct Team {
+  uint32_t first_lane;
+  uint32_t num_lanes;
+  uint64_t shared_bytes;
+  // Of the first lane's file: the lane's own allocations come behind those of all teams.
+  Range allocations;
+};
+static_assert(sizeof(Team) == 24);
 
 struct Model {
   Range name;
-  uint64_t expanded_bytes;
-  uint64_t shared_bytes;
   uint32_t num_host_slots;
   uint32_t reserved;
 };
-static_assert(sizeof(Model) == 32);
+static_assert(sizeof(Model) == 16);
 
 struct Lane {
   uint64_t arena_bytes;
@@ -124,12 +143,10 @@ struct Allocation {
   Range name;
   uint64_t offset_bytes;
   uint64_t size_bytes;
-  uint32_t lifetime;
   uint32_t first_step;
   uint32_t last_step;
-  uint32_t reserved;
 };
-static_assert(sizeof(Allocation) == 40);
+static_assert(sizeof(Allocation) == 32);
 
 // What `a`, `b`, `x`, `y` mean stands with each kind.
 enum class StepKind : uint32_t {
@@ -138,12 +155,12 @@ enum class StepKind : uint32_t {
   send = 3,        // a: channel
   recv = 4,        // a: channel
   release = 5,     // a: channel
-  barrier = 6,
-  fill = 7,       // a: pattern bytes; x: pattern; refs: target
-  copy = 8,       // refs: source, target
-  host_node = 9,  // a: node; b: number of operands; hosts: operands, then results
-  if_ = 10,       // a: then block; b: else block; refs: condition
-  loop = 11,      // a: body; refs: count, iteration
+  barrier = 6,     // a: team
+  fill = 7,        // a: pattern bytes; x: pattern; refs: target
+  copy = 8,        // refs: source, target
+  host_node = 9,   // a: node; b: number of operands; hosts: operands, then results
+  if_ = 10,        // a: then block; b: else block; refs: condition
+  loop = 11,       // a: body; refs: count, iteration
 };
 
 struct Step {

@@ -6,15 +6,12 @@
 //     constant 0 "w" bytes 64 offset 0 hash 00000000000000000000000000000000
 //     kernel 0 @scale buffers 2 tiles 4
 //     channel 0 "x/y" bytes 64 depth 2 lane 0 -> 1
-//     expanded 0
-//     shared 0
+//     team 0 lanes 2 from 0 shared 64 {
+//       alloc "s" 0:64 epochs 0..1
+//     }
 //     host_slots 0
-//     lane 0 core 0 arena 128 {
+//     lane 0 core 0 arena 64 {
 //       alloc "t" 0:64 steps 0..1
-//       alloc "halo" 64:64 persistent
-//       init {
-//         fill (w arena+64:64) 0x0:1
-//       }
 //       block 0 {
 //         run @scale tiles 0..4 (r input0+0:16, w arena+0:16)
 //         acquire 0
@@ -24,7 +21,10 @@
 //     }
 //   }
 //
-// Further steps: `recv 0`, `release 0`, `barrier`, `if (r arena+0:1) 1 else 2`,
+// A reference that touches only a part says where, from its pointer on: `w shared0+0:64 at 0:8` or,
+// for 4 ranges of 8 bytes every 16, `at 0:8*4/16`.
+//
+// Further steps: `recv 0`, `release 0`, `barrier 0`, `if (r arena+0:1) 1 else 2`,
 // `loop (r arena+0:8, w arena+8:8) 1`, `host 3 (r slot0, r arena+0:16 f32[4]) -> (w slot1)`.
 // Numbers in front are the entity's index and must count up. `#` starts a comment.
 #pragma once

@@ -40,6 +40,7 @@ class TableVerifier {
     check_kernels();
     check_channels();
     check_lanes();
+    check_teams();
   }
 
  private:
@@ -52,7 +53,6 @@ class TableVerifier {
       if (tensor.name.empty()) error("has no name");
       if (!names.insert(tensor.name).second) error("is there twice");
       if (tensor.dtype == DType::none) error("has no dtype");
-      if (tensor.bound_input != -1) error("is bound to an input, which is not supported");
       if (is_static(tensor)) {
         const std::optional<uint64_t> size = dense_bytes(tensor.dtype, tensor.dims);
         if (!size || *size != tensor.size_bytes) error("has a size that is not that of its dims");
@@ -77,8 +77,6 @@ class TableVerifier {
         errors_.add(fmt::format("constant {} has a wrong offset or size", i));
       }
     }
-    if (plan_.expanded_bytes > kMaxBytes) errors_.add("the expanded memory is too large");
-    if (plan_.shared_bytes > kMaxBytes) errors_.add("the shared memory is too large");
   }
 
   void check_kernels() {
@@ -102,16 +100,57 @@ class TableVerifier {
       };
       if (channel.slot_bytes > kMaxBytes) error("is too large");
       if (channel.depth < 1 || channel.depth > kMaxDepth) error("has a depth outside [1, 1024]");
-      if (channel.producer.index >= plan_.lanes.size()) error("has a producer that is no lane");
-      if (channel.consumers.empty()) error("has no consumer");
-      for (size_t c = 0; c < channel.consumers.size(); ++c) {
-        if (channel.consumers[c].index >= plan_.lanes.size())
-          error("has a consumer that is no lane");
-        if (c > 0 && channel.consumers[c - 1] >= channel.consumers[c]) {
-          error("has consumers that do not ascend");
-        }
-      }
+      check_lane_list(channel.producers, "producer", error);
+      check_lane_list(channel.consumers, "consumer", error);
+      if (channel.producers.size() < 2) continue;
+      const Team* team = team_of(plan_, channel.producers[0].index);
+      const bool is_team =
+          std::all_of(channel.producers.begin(), channel.producers.end(),
+                      [&](LaneId lane) { return team != nullptr && team->holds(lane.index); });
+      if (!is_team) error("has several producers that are no team");
     }
+  }
+
+  template <class Error>
+  void check_lane_list(const std::vector<LaneId>& lanes, std::string_view what,
+                       const Error& error) const {
+    if (lanes.empty()) error(fmt::format("has no {}", what));
+    for (size_t i = 0; i < lanes.size(); ++i) {
+      if (lanes[i].index >= plan_.lanes.size())
+        error(fmt::format("has a {} that is no lane", what));
+      if (i > 0 && lanes[i - 1] >= lanes[i]) error(fmt::format("has {}s that do not ascend", what));
+    }
+  }
+
+  void check_teams() {
+    std::vector<bool> is_taken(plan_.lanes.size(), false);
+    for (size_t i = 0; i < plan_.teams.size() && !errors_.is_full(); ++i) {
+      const Team& team = plan_.teams[i];
+      const auto error = [&](std::string_view text) {
+        errors_.add(fmt::format("team {} {}", i, text));
+      };
+      const uint64_t end = uint64_t{team.first_lane.index} + team.num_lanes;
+      if (team.num_lanes < 2 || end > num_cores(plan_)) {
+        error("is not of two or more core lanes");
+        continue;
+      }
+      for (size_t lane = team.first_lane.index; lane < end; ++lane) {
+        if (is_taken[lane]) error("has a lane of another team");
+        is_taken[lane] = true;
+      }
+      if (team.shared_bytes > kMaxBytes) error("has too much shared memory");
+      check_allocations(fmt::format("team {}", i), team.allocations, team.shared_bytes,
+                        num_epochs(team));
+    }
+  }
+
+  size_t num_epochs(const Team& team) const {
+    const Lane& lane = plan_.lanes[team.first_lane.index];
+    if (lane.blocks.empty()) return 1;
+    const std::vector<Step>& steps = lane.blocks[0].steps;
+    return 1 + static_cast<size_t>(std::count_if(steps.begin(), steps.end(), [](const Step& step) {
+             return std::holds_alternative<Barrier>(step);
+           }));
   }
 
   void check_lanes() {
@@ -125,48 +164,49 @@ class TableVerifier {
       if (lane.blocks.empty()) errors_.add(fmt::format("lane {} has no block", i));
       if (lane.arena_bytes > kMaxBytes)
         errors_.add(fmt::format("lane {}: the arena is too large", i));
-      check_allocations(i);
+      check_allocations(fmt::format("lane {}", i), lane.allocations, lane.arena_bytes,
+                        lane.blocks.empty() ? 0 : lane.blocks[0].steps.size());
     }
   }
 
-  void check_allocations(size_t lane_index) {
-    const Lane& lane = plan_.lanes[lane_index];
-    const size_t num_steps = lane.blocks.empty() ? 0 : lane.blocks[0].steps.size();
+  // Of a lane's arena in steps, or of a team's memory in epochs.
+  void check_allocations(const std::string& where, const std::vector<Allocation>& allocations,
+                         uint64_t memory_bytes, size_t num_steps) {
     std::vector<const Allocation*> sorted;
-    for (size_t i = 0; i < lane.allocations.size(); ++i) {
-      const Allocation& a = lane.allocations[i];
+    for (size_t i = 0; i < allocations.size(); ++i) {
+      const Allocation& a = allocations[i];
       const auto error = [&](std::string_view text) {
-        errors_.add(fmt::format("lane {} allocation {} `{}` {}", lane_index, i, a.name, text));
+        errors_.add(fmt::format("{} allocation {} `{}` {}", where, i, a.name, text));
       };
       if (a.offset_bytes % kBufferAlignment != 0) error("does not start on 64 bytes");
-      if (a.size_bytes > lane.arena_bytes || a.offset_bytes > lane.arena_bytes - a.size_bytes) {
-        error("lies outside the arena");
+      if (a.size_bytes > memory_bytes || a.offset_bytes > memory_bytes - a.size_bytes) {
+        error("lies outside its memory");
       }
-      const bool has_steps = a.first_step <= a.last_step && a.last_step < num_steps;
-      if (a.lifetime == Lifetime::steps && !has_steps) error("names steps that are not there");
+      if (a.first_step > a.last_step || a.last_step >= num_steps) {
+        error("names steps that are not there");
+      }
       sorted.push_back(&a);
     }
     std::sort(sorted.begin(), sorted.end(), [](const Allocation* a, const Allocation* b) {
       return a->offset_bytes < b->offset_bytes;
     });
     for (size_t i = 0; i < sorted.size() && !errors_.is_full(); ++i) {
-      check_collisions(lane_index, sorted, i);
+      check_collisions(where, sorted, i);
     }
   }
 
-  void check_collisions(size_t lane_index, const std::vector<const Allocation*>& sorted, size_t i) {
+  void check_collisions(const std::string& where, const std::vector<const Allocation*>& sorted,
+                        size_t i) {
     const Allocation& a = *sorted[i];
     for (size_t j = i + 1; j < sorted.size(); ++j) {
       const Allocation& b = *sorted[j];
       if (b.offset_bytes - a.offset_bytes >= a.size_bytes) return;
-      const bool is_persistent =
-          a.lifetime == Lifetime::persistent || b.lifetime == Lifetime::persistent;
       const bool meets = a.first_step <= b.last_step && b.first_step <= a.last_step;
-      if (b.size_bytes > 0 && (is_persistent || meets)) {
+      if (b.size_bytes > 0 && meets) {
         errors_.add(
-            fmt::format("lane {}: allocations `{}` and `{}` are live together and share "
-                        "bytes from {}",
-                        lane_index, a.name, b.name, b.offset_bytes));
+            fmt::format("{}: allocations `{}` and `{}` are live together and share bytes "
+                        "from {}",
+                        where, a.name, b.name, b.offset_bytes));
       }
     }
   }
@@ -175,15 +215,13 @@ class TableVerifier {
   Errors& errors_;
 };
 
-// Rules 5, 6, 13 and 14: each step by itself.
+// Rules 5, 6, 11 and 13: each step by itself.
 class StepVerifier {
  public:
   StepVerifier(const Plan& plan, Errors& errors) : plan_(plan), errors_(errors) {}
 
   void run() {
     for (lane_ = 0; lane_ < plan_.lanes.size(); ++lane_) {
-      block_ = kInit;
-      check_list("init ", plan_.lanes[lane_].init);
       const std::vector<Block>& blocks = plan_.lanes[lane_].blocks;
       for (block_ = 0; block_ < static_cast<int64_t>(blocks.size()); ++block_) {
         const std::string list = block_ == 0 ? "" : fmt::format("block {} ", block_);
@@ -193,7 +231,8 @@ class StepVerifier {
   }
 
  private:
-  static constexpr int64_t kInit = -1;
+  // Ranges that all references of a plan may touch: verifying takes time and memory for each.
+  static constexpr uint64_t kMaxRanges = uint64_t{1} << 22;
 
   void check_list(std::string_view list, const std::vector<Step>& steps) {
     for (size_t i = 0; i < steps.size() && !errors_.is_full(); ++i) {
@@ -205,7 +244,6 @@ class StepVerifier {
 
   void error(std::string_view text) { errors_.add(fmt::format("{}: {}", where_(), text)); }
 
-  bool is_init() const { return block_ == kInit; }
   bool is_host() const { return plan_.lanes[lane_].kind == LaneKind::host; }
 
   // The size of a space, or nothing if the reference's index names none.
@@ -217,10 +255,9 @@ class StepVerifier {
     switch (ref.space) {
       case Space::arena:
         return plan_.lanes[lane_].arena_bytes;
-      case Space::expanded:
-        return plan_.expanded_bytes;
       case Space::shared:
-        return plan_.shared_bytes;
+        if (ref.index >= plan_.teams.size()) return std::nullopt;
+        return plan_.teams[ref.index].shared_bytes;
       case Space::constant:
         return at(plan_.constants, &Constant::size_bytes);
       case Space::input:
@@ -240,19 +277,27 @@ class StepVerifier {
     const auto ref_error = [&](std::string_view text) {
       error(fmt::format("`{}` {}", to_text(ref), text));
     };
-    const bool is_single =
-        ref.space == Space::arena || ref.space == Space::expanded || ref.space == Space::shared;
-    if (!size || (is_single && ref.index != 0)) return ref_error("does not exist");
+    if (!size || (ref.space == Space::arena && ref.index != 0)) return ref_error("does not exist");
     if (ref.size_bytes > *size || ref.offset_bytes > *size - ref.size_bytes) {
       return ref_error("lies outside its space");
     }
-    const bool is_read_only = ref.space == Space::constant || ref.space == Space::input ||
-                              (ref.space == Space::expanded && !is_init());
+    const bool is_read_only = ref.space == Space::constant || ref.space == Space::input;
     if (writes(ref) && is_read_only) return ref_error("is written, but may only be read");
     if (ref.space == Space::host_slot && !is_host()) ref_error("is used outside the host lane");
-    const bool is_of_request = ref.space == Space::input || ref.space == Space::output ||
-                               ref.space == Space::host_slot || ref.space == Space::shared;
-    if (is_init() && is_of_request) ref_error("belongs to a request, and init has none");
+    if (ref.space == Space::shared && !plan_.teams[ref.index].holds(lane_)) {
+      ref_error("is used outside its team");
+    }
+    for (const Run& run : ref.touched) {
+      const bool is_one = run.count == 1 && run.stride_bytes == 0;
+      const bool is_run = is_one || (run.count > 1 && run.stride_bytes > run.size_bytes &&
+                                     run.count <= ref.size_bytes / run.stride_bytes + 1);
+      if (!is_run || run.size_bytes == 0 || run.size_bytes > ref.size_bytes ||
+          run.offset_bytes > ref.size_bytes || run.end_bytes() > ref.size_bytes) {
+        return ref_error("touches what is not inside it");
+      }
+      num_ranges_ += run.count;
+    }
+    if (num_ranges_ > kMaxRanges) ref_error("is one of references that touch too many ranges");
   }
 
   void check(const RunKernel& step) {
@@ -264,10 +309,7 @@ class StepVerifier {
     const bool is_good = 0 <= step.tile_begin && step.tile_begin <= step.tile_end &&
                          step.tile_end <= kernel.num_tiles;
     if (!is_good) error(fmt::format("the kernel has {} tiles", kernel.num_tiles));
-    for (const BufferRef& ref : step.buffers) {
-      check_no_slot(ref);
-      if (is_init() && ref.space == Space::channel) error("init may only fill channels");
-    }
+    for (const BufferRef& ref : step.buffers) check_no_slot(ref);
   }
 
   void check(const Acquire& step) { check_channel(step.channel); }
@@ -279,9 +321,11 @@ class StepVerifier {
     if (block_ != 0) error("channel steps stand in block 0 only");
   }
 
-  void check(const Barrier&) {
+  void check(const Barrier& step) {
     if (block_ != 0) error("barriers stand in block 0 only");
-    if (is_host()) error("the host lane takes no part in barriers");
+    if (step.team.index >= plan_.teams.size() || !plan_.teams[step.team.index].holds(lane_)) {
+      error("the barrier is not of the lane's team");
+    }
   }
 
   void check(const Fill& step) {
@@ -291,6 +335,7 @@ class StepVerifier {
     }
     if (step.target.size_bytes % bytes != 0) error("the pattern does not divide the target");
     if (step.target.access != Access::write) error("the target of a fill is written");
+    check_is_whole(step.target);
     check_no_slot(step.target);
   }
 
@@ -299,15 +344,18 @@ class StepVerifier {
     const BufferRef& b = step.target;
     if (a.access != Access::read || b.access != Access::write) error("a copy reads and writes");
     if (a.size_bytes != b.size_bytes) error("source and target differ in size");
+    check_is_whole(a);
+    check_is_whole(b);
     const bool overlaps = a.space == b.space && a.index == b.index &&
                           a.offset_bytes < b.offset_bytes + b.size_bytes &&
                           b.offset_bytes < a.offset_bytes + a.size_bytes;
     if (overlaps) error("source and target overlap");
-    if (is_init() && (a.space == Space::channel || b.space == Space::channel)) {
-      error("init may only fill channels");
-    }
     check_no_slot(a);
     check_no_slot(b);
+  }
+
+  void check_is_whole(const BufferRef& ref) {
+    if (!ref.touched.empty()) error("only kernels touch parts of a reference");
   }
 
   void check_no_slot(const BufferRef& ref) {
@@ -315,7 +363,7 @@ class StepVerifier {
   }
 
   void check(const RunHostNode& step) {
-    if (!is_host() || is_init()) error("host nodes run on the host lane, per request");
+    if (!is_host()) error("host nodes run on the host lane");
     for (const HostOperand& operand : step.operands) check_operand(operand, Access::read);
     for (const HostOperand& result : step.results) check_operand(result, Access::write);
   }
@@ -340,7 +388,6 @@ class StepVerifier {
   }
 
   void check(const If& step) {
-    if (is_init()) error("init has no control flow");
     if (step.condition.size_bytes != 1 || step.condition.access != Access::read) {
       error("the condition is one byte that is read");
     }
@@ -350,7 +397,6 @@ class StepVerifier {
   }
 
   void check(const Loop& step) {
-    if (is_init()) error("init has no control flow");
     if (step.count.size_bytes != 8 || step.count.access != Access::read ||
         step.iteration.size_bytes != 8 || step.iteration.access != Access::write) {
       error("count (read) and iteration (written) are 8 bytes each");
@@ -373,41 +419,13 @@ class StepVerifier {
   const Plan& plan_;
   Errors& errors_;
   size_t lane_ = 0;
-  int64_t block_ = kInit;
+  int64_t block_ = 0;
+  uint64_t num_ranges_ = 0;
   std::set<std::pair<size_t, uint32_t>> named_blocks_;
   std::function<std::string()> where_;
 };
 
 }  // namespace
-
-void for_each_ref(const Step& step, const std::function<void(const BufferRef&)>& visit) {
-  struct Visitor {
-    const std::function<void(const BufferRef&)>& visit;
-    void operator()(const RunKernel& s) const {
-      for (const BufferRef& ref : s.buffers) visit(ref);
-    }
-    void operator()(const Acquire&) const {}
-    void operator()(const Send&) const {}
-    void operator()(const Recv&) const {}
-    void operator()(const Release&) const {}
-    void operator()(const Barrier&) const {}
-    void operator()(const Fill& s) const { visit(s.target); }
-    void operator()(const Copy& s) const {
-      visit(s.source);
-      visit(s.target);
-    }
-    void operator()(const RunHostNode& s) const {
-      for (const HostOperand& operand : s.operands) visit(operand.ref);
-      for (const HostOperand& result : s.results) visit(result.ref);
-    }
-    void operator()(const If& s) const { visit(s.condition); }
-    void operator()(const Loop& s) const {
-      visit(s.count);
-      visit(s.iteration);
-    }
-  };
-  std::visit(Visitor{visit}, step);
-}
 
 std::string place(const Plan& plan, size_t lane, std::string_view list, size_t step_index,
                   const Step& step) {

@@ -3,32 +3,33 @@
 // Rules (a plan that keeps them touches no memory but its own, reads nothing unwritten and ends):
 //   Tables
 //    1 inputs and outputs have distinct, non-empty names; a static tensor's size is that of its
-//      dims and dtype; inputs are static or strings; no output is bound to an input yet
+//      dims and dtype; inputs are static or strings
 //    2 kernel symbols are distinct and not empty; constants start on 64 bytes
-//    3 lanes are cores 0, 1, ... and then at most one host lane; every lane has a block
-//    4 a channel has a depth, a producer and one or more consumers, ascending
+//    3 lanes are cores 0, 1, ... and then at most one host lane; every lane has a block; teams are
+//      of two or more core lanes, each in one team at most
+//    4 a channel has a depth, one or more producers (all of one team) and consumers, ascending
 //   References
 //    5 every reference lies inside its space and uses it as it may be used: constants and inputs
-//      are read, `expanded` is written by init only, host slots belong to the host lane
+//      are read, shared memory belongs to the lane's team, host slots to the host lane; what is
+//      touched lies inside the reference
 //    6 a kernel gets as many buffers as it takes, and tiles that it has
-//    7 allocations start on 64 bytes, lie in the arena, and share bytes only if their steps do not
-//      meet; an arena reference lies inside one allocation that is live at its step
+//    7 allocations start on 64 bytes, lie in the arena or shared memory, and share bytes only if
+//      their steps or epochs do not meet; a reference lies inside one allocation that is live
 //   Data flow of one request
-//    8 what is read has been written: in the arena since the allocation began (persistent ones by
-//      init), in a channel by the producer before `send` (or by init), in host slots, `shared` and
-//      outputs earlier; each output is written as a whole
-//    9 shared memory written between two barriers is not touched there by another lane, and a lane
-//      that uses it ends with a barrier
+//    8 what is read has been written: in the arena and in shared memory since the allocation began,
+//      in a channel by the producers before `send`, in host slots and outputs earlier; what another
+//      lane of the team has written counts from the next barrier on; each output is written as a
+//      whole
+//    9 between two barriers of a team no lane touches bytes that another lane of it writes, in
+//      shared memory, outputs and slots not yet sent; who uses shared memory ends with a barrier
 //   Order
-//   10 a producer acquires, writes and sends each of its channels exactly once per request, every
-//      consumer receives, reads and releases it exactly once, and slots are touched only between
-//   11 all core lanes have the same number of barriers; the host lane has none
+//   10 each producer acquires, writes and sends its channels exactly once per request, every
+//      consumer receives, reads and releases them exactly once, and slots are touched only between
+//   11 barriers are of the lane's team, whose lanes have the same number of them
 //   12 one request runs to its end: no lane waits for ever (a request can then only be held up by
 //      an earlier one, so a stream of requests ends too)
 //   13 host nodes are on the host lane; If and Loop name blocks of their own that come later in
 //      the lane, and hold neither channel steps nor barriers nor host nodes with slots as results
-//   14 init runs kernels, fills and copies on constants, `expanded`, persistent allocations and
-//      (fills only) channels
 // All violations are collected, up to a limit, each with its lane and step.
 #pragma once
 

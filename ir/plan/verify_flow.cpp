@@ -1,11 +1,12 @@
 // Follows one request through all lanes of a plan, which proves the rules on data flow and order.
 //
 // Lanes run in turns until each waits or is done, as a machine with one processor would run them.
-// What a lane may rely on is kept per lane: `Written` grows with its own writes, and takes in other
-// lanes' writes only where the plan orders them (recv, barrier). A race is therefore seen as a read
-// of something unwritten whatever the order of the turns.
+// What a lane may rely on is kept per lane: its own writes, and other lanes' only where the plan
+// orders them (recv, barrier). A race is therefore seen as a read of something unwritten whatever
+// the order of the turns.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -22,14 +23,26 @@ using Written = std::map<SpaceKey, ByteRanges>;
 
 enum class SlotUse : uint8_t { closed, open, done };
 
+// What only one lane can see is `written`. What its team can see too (shared memory, outputs, slots
+// that it produces) is `fresh` until the team's next barrier; without a team it stays that.
 struct LaneState {
   size_t next_step = 0;
   bool waits_at_barrier = false;
   Written written;
-  ByteRanges shared_reads, shared_writes;          // since the last barrier
+  Written fresh, seen;                             // written and read since the last barrier
   std::map<uint64_t, const Allocation*> live;      // by offset
   std::map<uint32_t, SlotUse> produced, consumed;  // by channel
 };
+
+struct TeamState {
+  uint32_t epoch = 0;
+  Written written;                             // before the last barrier
+  std::map<uint64_t, const Allocation*> live;  // by offset
+};
+
+bool is_team_space(Space space) {
+  return space == Space::shared || space == Space::output || space == Space::channel;
+}
 
 class FlowVerifier {
  public:
@@ -37,13 +50,25 @@ class FlowVerifier {
       : plan_(plan),
         errors_(errors),
         lanes_(plan.lanes.size()),
+        teams_(plan.teams.size()),
+        team_of_lane_(plan.lanes.size(), -1),
         sent_(plan.channels.size()),
-        is_sent_(plan.channels.size(), false),
-        channel_init_(plan.channels.size()) {}
+        num_sent_(plan.channels.size(), 0) {
+    for (size_t t = 0; t < plan.teams.size(); ++t) {
+      const Team& team = plan.teams[t];
+      for (uint32_t i = 0; i < team.num_lanes; ++i) {
+        team_of_lane_[team.first_lane.index + i] = static_cast<int64_t>(t);
+      }
+      for (const Allocation& allocation : team.allocations) {
+        begins_of_epoch_[{t, allocation.first_step}].push_back(&allocation);
+        ends_of_epoch_[{t, allocation.last_step}].push_back(&allocation);
+      }
+      begin_epoch(t);
+    }
+  }
 
   void run() {
-    run_init();
-    while (errors_.is_empty() && (advance_all() || pass_barrier())) {
+    while (errors_.is_empty() && (advance_all() || pass_barriers())) {
     }
     if (errors_.is_empty()) check_end();
   }
@@ -56,39 +81,6 @@ class FlowVerifier {
     errors_.add(fmt::format("{}: {}", place(plan_, lane_, list_, step_index_, *step_), text));
   }
 
-  // --- Init ----------------------------------------------------------------------------------
-
-  void run_init() {
-    list_ = "init ";
-    Written expanded;
-    for (lane_ = 0; lane_ < plan_.lanes.size(); ++lane_) {
-      LaneState& state = lanes_[lane_];
-      state.written = expanded;
-      for (const Allocation& allocation : plan_.lanes[lane_].allocations) {
-        if (allocation.lifetime == Lifetime::persistent && allocation.size_bytes > 0) {
-          state.live.emplace(allocation.offset_bytes, &allocation);
-        }
-      }
-      const std::vector<Step>& steps = plan_.lanes[lane_].init;
-      for (step_index_ = 0; step_index_ < steps.size(); ++step_index_) {
-        step_ = &steps[step_index_];
-        const Fill* fill = std::get_if<Fill>(step_);
-        if (fill != nullptr && fill->target.space == Space::channel) {
-          const BufferRef& ref = fill->target;
-          channel_init_[ref.index].add(ref.offset_bytes, ref.offset_bytes + ref.size_bytes);
-        } else {
-          check_refs(*step_);
-        }
-      }
-      const SpaceKey key{Space::expanded, 0};
-      if (state.written.contains(key)) expanded[key] = state.written[key];
-    }
-    for (LaneState& state : lanes_) {
-      for (const auto& [key, ranges] : expanded) state.written[key] = ranges;
-    }
-    list_ = "";
-  }
-
   // --- Turns ---------------------------------------------------------------------------------
 
   bool advance_all() {
@@ -99,14 +91,16 @@ class FlowVerifier {
     return has_advanced;
   }
 
+  bool is_sent(ChannelId channel) const {
+    return num_sent_[channel.index] == plan_.channels[channel.index].producers.size();
+  }
+
   // Runs the next step of the current lane; false if it has to wait.
   bool advance() {
     LaneState& state = lanes_[lane_];
     step_index_ = state.next_step;
     step_ = &entry(lane_)[step_index_];
-    if (const Recv* recv = std::get_if<Recv>(step_); recv && !is_sent_[recv->channel.index]) {
-      return false;
-    }
+    if (const Recv* recv = std::get_if<Recv>(step_); recv && !is_sent(recv->channel)) return false;
     if (std::holds_alternative<Barrier>(*step_)) {
       state.waits_at_barrier = true;
       return false;
@@ -120,17 +114,17 @@ class FlowVerifier {
 
   void begin_allocations() {
     LaneState& state = lanes_[lane_];
-    if (step_index_ == 0) index_allocations();
+    if (step_index_ == 0) sort_allocations();
     for (const Allocation* allocation : begins_[{lane_, step_index_}]) {
-      const uint64_t end = allocation->offset_bytes + allocation->size_bytes;
+      if (allocation->size_bytes == 0) continue;
       state.live.emplace(allocation->offset_bytes, allocation);
-      state.written[{Space::arena, 0}].remove(allocation->offset_bytes, end);
+      state.written[{Space::arena, 0}].remove(allocation->offset_bytes,
+                                              allocation->offset_bytes + allocation->size_bytes);
     }
   }
 
-  void index_allocations() {
+  void sort_allocations() {
     for (const Allocation& allocation : plan_.lanes[lane_].allocations) {
-      if (allocation.lifetime != Lifetime::steps || allocation.size_bytes == 0) continue;
       begins_[{lane_, allocation.first_step}].push_back(&allocation);
       ends_[{lane_, allocation.last_step}].push_back(&allocation);
     }
@@ -142,49 +136,106 @@ class FlowVerifier {
     }
   }
 
-  // Lets all core lanes over their barrier once each stands at one; false if they do not.
-  bool pass_barrier() {
-    Written merged;
-    size_t num_waiting = 0;
-    for (size_t i = 0; i < lanes_.size(); ++i) {
-      if (plan_.lanes[i].kind != LaneKind::core) continue;
-      if (!lanes_[i].waits_at_barrier) return false;
-      ++num_waiting;
+  // --- Teams ---------------------------------------------------------------------------------
+
+  void begin_epoch(size_t team) {
+    TeamState& state = teams_[team];
+    if (state.epoch > 0) {
+      for (const Allocation* a : ends_of_epoch_[{team, state.epoch - 1}]) {
+        state.live.erase(a->offset_bytes);
+      }
     }
-    if (num_waiting == 0) return false;
-    check_shared_races();
-    const SpaceKey key{Space::shared, 0};
-    for (LaneState& state : lanes_) merged[key].add_all(state.written[key]);
-    for (size_t i = 0; i < lanes_.size(); ++i) {
-      if (!lanes_[i].waits_at_barrier) continue;
-      LaneState& state = lanes_[i];
-      state.written[key] = merged[key];
-      state.shared_reads.clear();
-      state.shared_writes.clear();
+    const SpaceKey key{Space::shared, static_cast<uint32_t>(team)};
+    for (const Allocation* a : begins_of_epoch_[{team, state.epoch}]) {
+      if (a->size_bytes == 0) continue;
+      state.live.emplace(a->offset_bytes, a);
+      state.written[key].remove(a->offset_bytes, a->offset_bytes + a->size_bytes);
+    }
+  }
+
+  bool pass_barriers() {
+    bool has_passed = false;
+    for (size_t t = 0; t < teams_.size() && errors_.is_empty(); ++t) has_passed |= pass_barrier(t);
+    return has_passed;
+  }
+
+  // Lets the lanes of a team over their barrier once each stands at one; false if they do not.
+  bool pass_barrier(size_t t) {
+    const Team& team = plan_.teams[t];
+    const size_t first = team.first_lane.index, end = first + team.num_lanes;
+    for (size_t i = first; i < end; ++i) {
+      if (!lanes_[i].waits_at_barrier) return false;
+    }
+    check_races(t);
+    ++teams_[t].epoch;
+    for (lane_ = first; lane_ < end; ++lane_) {
+      LaneState& state = lanes_[lane_];
+      for (const auto& [key, ranges] : state.fresh) teams_[t].written[key].add_all(ranges);
+      state.fresh.clear();
+      state.seen.clear();
       state.waits_at_barrier = false;
       // Allocations may begin or end at the barrier's own step.
-      lane_ = i;
       step_index_ = state.next_step;
       begin_allocations();
       end_allocations();
       ++state.next_step;
     }
+    begin_epoch(t);
     return true;
   }
 
-  void check_shared_races() {
-    for (size_t a = 0; a < lanes_.size(); ++a) {
-      for (size_t b = 0; b < lanes_.size(); ++b) {
-        const LaneState& writer = lanes_[a];
-        const LaneState& other = lanes_[b];
-        if (a != b && (writer.shared_writes.intersects(other.shared_reads) ||
-                       writer.shared_writes.intersects(other.shared_writes))) {
-          errors_.add(
-              fmt::format("lanes {} and {} touch the same shared memory between barriers", a, b));
-          return;
-        }
+  struct OwnedRange {
+    uint64_t begin = 0, end = 0;
+    size_t lane = 0;
+  };
+
+  // The ranges of `key` that the team's lanes have written since the last barrier, ascending.
+  std::vector<OwnedRange> fresh_ranges(const Team& team, SpaceKey key) const {
+    std::vector<OwnedRange> ranges;
+    for (uint32_t i = 0; i < team.num_lanes; ++i) {
+      const size_t lane = team.first_lane.index + i;
+      const auto it = lanes_[lane].fresh.find(key);
+      if (it == lanes_[lane].fresh.end()) continue;
+      it->second.for_each(
+          [&](uint64_t begin, uint64_t end) { ranges.push_back({begin, end, lane}); });
+    }
+    std::sort(ranges.begin(), ranges.end(),
+              [](const OwnedRange& a, const OwnedRange& b) { return a.begin < b.begin; });
+    return ranges;
+  }
+
+  void check_races(size_t t) {
+    const Team& team = plan_.teams[t];
+    std::set<SpaceKey> keys;
+    for (uint32_t i = 0; i < team.num_lanes; ++i) {
+      for (const auto& [key, ranges] : lanes_[team.first_lane.index + i].fresh) keys.insert(key);
+    }
+    for (const SpaceKey& key : keys) {
+      const std::vector<OwnedRange> writes = fresh_ranges(team, key);
+      for (size_t i = 1; i < writes.size(); ++i) {
+        if (writes[i].begin < writes[i - 1].end) return report_race(writes[i - 1].lane, writes[i]);
+      }
+      for (uint32_t i = 0; i < team.num_lanes; ++i) {
+        const size_t lane = team.first_lane.index + i;
+        const auto it = lanes_[lane].seen.find(key);
+        if (it != lanes_[lane].seen.end()) check_reads(it->second, lane, writes);
       }
     }
+  }
+
+  void check_reads(const ByteRanges& reads, size_t lane, const std::vector<OwnedRange>& writes) {
+    reads.for_each([&](uint64_t begin, uint64_t end) {
+      auto it = std::lower_bound(writes.begin(), writes.end(), begin,
+                                 [](const OwnedRange& w, uint64_t at) { return w.end <= at; });
+      for (; it != writes.end() && it->begin < end; ++it) {
+        if (it->lane != lane) return report_race(lane, *it);
+      }
+    });
+  }
+
+  void report_race(size_t lane, const OwnedRange& other) {
+    errors_.add(
+        fmt::format("lanes {} and {} touch the same memory between barriers", lane, other.lane));
   }
 
   // --- Steps ---------------------------------------------------------------------------------
@@ -204,30 +255,40 @@ class FlowVerifier {
   }
 
   void run_if(const If& step) {
-    Written& written = lanes_[lane_].written;
-    const Written before = written;
+    LaneState& state = lanes_[lane_];
+    const Written written = state.written, fresh = state.fresh;
     run_block(step.then_block);
-    Written after_then = std::exchange(written, before);
+    const Written written_then = std::exchange(state.written, written);
+    const Written fresh_then = std::exchange(state.fresh, fresh);
     if (step.else_block) run_block(step.else_block);
-    for (auto& [key, ranges] : written) ranges = ranges.intersection(after_then[key]);
+    keep_common(state.written, written_then);
+    keep_common(state.fresh, fresh_then);
+  }
+
+  // What is written in one branch only may be unwritten afterwards.
+  static void keep_common(Written& here, const Written& there) {
+    for (auto& [key, ranges] : here) {
+      const auto it = there.find(key);
+      ranges = it == there.end() ? ByteRanges() : ranges.intersection(it->second);
+    }
   }
 
   void run_loop(const Loop& step) {
-    Written& written = lanes_[lane_].written;
-    Written before = written;
+    LaneState& state = lanes_[lane_];
+    Written written = state.written, fresh = state.fresh;
     run_block(step.body);
-    written = std::move(before);
+    state.written = std::move(written);
+    state.fresh = std::move(fresh);
   }
 
   void acquire(ChannelId channel) {
-    LaneState& state = lanes_[lane_];
-    if (plan_.channels[channel.index].producer.index != lane_) {
-      return error("the lane is not the channel's producer");
+    const std::vector<LaneId>& producers = plan_.channels[channel.index].producers;
+    if (std::find(producers.begin(), producers.end(), LaneId(lane_)) == producers.end()) {
+      return error("the lane is not a producer of the channel");
     }
-    if (!state.produced.emplace(channel.index, SlotUse::open).second) {
+    if (!lanes_[lane_].produced.emplace(channel.index, SlotUse::open).second) {
       return error("the channel is acquired twice");
     }
-    state.written[{Space::channel, channel.index}] = channel_init_[channel.index];
   }
 
   void send(ChannelId channel) {
@@ -237,20 +298,20 @@ class FlowVerifier {
       return error("the channel has not been acquired");
     }
     it->second = SlotUse::done;
-    is_sent_[channel.index] = true;
-    sent_[channel.index] = state.written[{Space::channel, channel.index}];
+    ++num_sent_[channel.index];
+    const SpaceKey key{Space::channel, channel.index};
+    sent_[channel.index].add_all(of_team(key));
+    sent_[channel.index].add_all(state.fresh[key]);
   }
 
   void recv(ChannelId channel) {
-    LaneState& state = lanes_[lane_];
     const std::vector<LaneId>& consumers = plan_.channels[channel.index].consumers;
     if (std::find(consumers.begin(), consumers.end(), LaneId(lane_)) == consumers.end()) {
       return error("the lane is not a consumer of the channel");
     }
-    if (!state.consumed.emplace(channel.index, SlotUse::open).second) {
+    if (!lanes_[lane_].consumed.emplace(channel.index, SlotUse::open).second) {
       return error("the channel is received twice");
     }
-    state.written[{Space::channel, channel.index}] = sent_[channel.index];
   }
 
   void release(ChannelId channel) {
@@ -274,76 +335,101 @@ class FlowVerifier {
     });
   }
 
-  // The bytes a reference stands for; things sized at run time count as one byte.
-  std::pair<uint64_t, uint64_t> range(const BufferRef& ref) const {
+  // Calls `visit` for the ranges a reference touches; things sized at run time count as one byte.
+  template <class Visit>
+  void for_each_touched(const BufferRef& ref, const Visit& visit) const {
     const bool is_sized_later =
         ref.space == Space::host_slot ||
         (ref.space == Space::output && !is_static(plan_.outputs[ref.index]));
-    if (is_sized_later) return {0, 1};
-    return {ref.offset_bytes, ref.offset_bytes + ref.size_bytes};
+    if (is_sized_later) return visit(uint64_t{0}, uint64_t{1});
+    for_each_range(ref, visit);
+  }
+
+  static bool lies_in(const BufferRef& ref, const std::map<uint64_t, const Allocation*>& live) {
+    auto it = live.upper_bound(ref.offset_bytes);
+    const Allocation* allocation = it == live.begin() ? nullptr : std::prev(it)->second;
+    return allocation != nullptr &&
+           ref.offset_bytes + ref.size_bytes <= allocation->offset_bytes + allocation->size_bytes;
   }
 
   void check_is_open(const BufferRef& ref) {
     const LaneState& state = lanes_[lane_];
-    if (ref.space == Space::arena && ref.size_bytes > 0) {
-      auto it = state.live.upper_bound(ref.offset_bytes);
-      const Allocation* allocation = it == state.live.begin() ? nullptr : std::prev(it)->second;
-      const bool is_inside =
-          allocation != nullptr &&
-          ref.offset_bytes + ref.size_bytes <= allocation->offset_bytes + allocation->size_bytes;
-      if (!is_inside) error(fmt::format("`{}` lies in no live allocation", to_text(ref)));
+    const bool is_dead = (ref.space == Space::arena && !lies_in(ref, state.live)) ||
+                         (ref.space == Space::shared && !lies_in(ref, teams_[ref.index].live));
+    if (ref.size_bytes > 0 && is_dead) {
+      error(fmt::format("`{}` lies in no live allocation", to_text(ref)));
     }
     if (ref.space != Space::channel) return;
-    const auto is_open = [&](const std::map<uint32_t, SlotUse>& uses) {
-      const auto it = uses.find(ref.index);
-      return it != uses.end() && it->second == SlotUse::open;
-    };
-    if (is_open(state.produced) || (is_open(state.consumed) && !writes(ref))) return;
+    const bool is_good =
+        is_open(state.produced, ref.index) || (is_open(state.consumed, ref.index) && !writes(ref));
+    if (is_good) return;
     error(fmt::format("`{}` is touched outside its acquire and send, or recv and release",
                       to_text(ref)));
+  }
+
+  static bool is_open(const std::map<uint32_t, SlotUse>& uses, uint32_t channel) {
+    const auto it = uses.find(channel);
+    return it != uses.end() && it->second == SlotUse::open;
+  }
+
+  // What the lane's team has written before its last barrier.
+  const ByteRanges& of_team(SpaceKey key) {
+    static const ByteRanges kNothing;
+    const int64_t team = team_of_lane_[lane_];
+    return team < 0 ? kNothing : teams_[static_cast<size_t>(team)].written[key];
   }
 
   void check_read(const BufferRef& ref) {
     LaneState& state = lanes_[lane_];
     if (ref.space == Space::constant || ref.space == Space::input) return;
-    const auto [begin, end] = range(ref);
-    if (ref.space == Space::shared) state.shared_reads.add(begin, end);
-    if (!state.written[{ref.space, ref.index}].contains(begin, end)) {
-      error(fmt::format("`{}` is read before it is written", to_text(ref)));
+    const SpaceKey key{ref.space, ref.index};
+    const bool is_received = ref.space == Space::channel && is_open(state.consumed, ref.index);
+    bool is_good = true;
+    if (is_received || !is_team_space(ref.space)) {
+      const ByteRanges& written = is_received ? sent_[ref.index] : state.written[key];
+      for_each_touched(ref, [&](uint64_t begin, uint64_t end) {
+        is_good = is_good && written.contains(begin, end);
+      });
+    } else {
+      const ByteRanges &team = of_team(key), &own = state.fresh[key];
+      for_each_touched(ref, [&](uint64_t begin, uint64_t end) {
+        is_good = is_good && ByteRanges::hold(own, team, begin, end);
+        if (team_of_lane_[lane_] >= 0) state.seen[key].add(begin, end);
+      });
     }
+    if (!is_good) error(fmt::format("`{}` is read before it is written", to_text(ref)));
   }
 
   void note_write(const BufferRef& ref) {
     LaneState& state = lanes_[lane_];
-    const auto [begin, end] = range(ref);
-    state.written[{ref.space, ref.index}].add(begin, end);
-    if (ref.space == Space::shared) state.shared_writes.add(begin, end);
+    Written& written = is_team_space(ref.space) ? state.fresh : state.written;
+    ByteRanges& ranges = written[{ref.space, ref.index}];
+    for_each_touched(ref, [&](uint64_t begin, uint64_t end) { ranges.add(begin, end); });
   }
 
   // --- The end of the request ------------------------------------------------------------------
 
   void check_end() {
     for (lane_ = 0; lane_ < lanes_.size(); ++lane_) {
-      const LaneState& state = lanes_[lane_];
       if (!is_done(lane_)) {
-        step_index_ = state.next_step;
+        step_index_ = lanes_[lane_].next_step;
         step_ = &entry(lane_)[step_index_];
         error("waits for ever");
-      } else if (!state.shared_reads.intersects(everything()) &&
-                 !state.shared_writes.intersects(everything())) {
-        check_channels_closed(state);
       } else {
-        errors_.add(
-            fmt::format("lane {} uses shared memory but does not end with a barrier", lane_));
+        check_shared_is_left();
+        check_channels_closed(lanes_[lane_]);
       }
     }
+    for (size_t t = 0; t < teams_.size(); ++t) check_races(t);
     if (errors_.is_empty()) check_outputs();
   }
 
-  static ByteRanges everything() {
-    ByteRanges all;
-    all.add(0, UINT64_MAX);
-    return all;
+  // The next request may begin as soon as the lane is done.
+  void check_shared_is_left() {
+    if (team_of_lane_[lane_] < 0) return;
+    const SpaceKey key{Space::shared, static_cast<uint32_t>(team_of_lane_[lane_])};
+    if (lanes_[lane_].fresh[key].is_empty() && lanes_[lane_].seen[key].is_empty()) return;
+    errors_.add(fmt::format("lane {} uses shared memory but does not end with a barrier", lane_));
   }
 
   void check_channels_closed(const LaneState& state) {
@@ -353,8 +439,10 @@ class FlowVerifier {
         const auto it = uses.find(i);
         return it != uses.end() && it->second == SlotUse::done;
       };
-      if (channel.producer.index == lane_ && !is_closed(state.produced)) {
-        errors_.add(fmt::format("lane {} does not acquire and send channel {}", lane_, i));
+      for (LaneId producer : channel.producers) {
+        if (producer.index == lane_ && !is_closed(state.produced)) {
+          errors_.add(fmt::format("lane {} does not acquire and send channel {}", lane_, i));
+        }
       }
       for (LaneId consumer : channel.consumers) {
         if (consumer.index == lane_ && !is_closed(state.consumed)) {
@@ -367,10 +455,18 @@ class FlowVerifier {
   void check_outputs() {
     for (uint32_t i = 0; i < plan_.outputs.size(); ++i) {
       const TensorSpec& output = plan_.outputs[i];
+      const SpaceKey key{Space::output, i};
+      // The lanes of a team may write one place after another, between their barriers.
+      std::map<int64_t, ByteRanges> by_team;
+      for (size_t lane = 0; lane < lanes_.size(); ++lane) {
+        const int64_t team = team_of_lane_[lane];
+        const int64_t group = team < 0 ? -1 - static_cast<int64_t>(lane) : team;
+        by_team[group].add_all(lanes_[lane].fresh[key]);
+        if (team >= 0) by_team[group].add_all(teams_[static_cast<size_t>(team)].written[key]);
+      }
       ByteRanges all;
       bool is_shared = false;
-      for (LaneState& state : lanes_) {
-        const ByteRanges& ranges = state.written[{Space::output, i}];
+      for (const auto& [group, ranges] : by_team) {
         is_shared |= all.intersects(ranges);
         all.add_all(ranges);
       }
@@ -385,13 +481,17 @@ class FlowVerifier {
     }
   }
 
+  using AllocationsAt = std::map<std::pair<size_t, size_t>, std::vector<const Allocation*>>;
+
   const Plan& plan_;
   Errors& errors_;
   std::vector<LaneState> lanes_;
-  std::vector<ByteRanges> sent_;  // what the sent slot of each channel holds
-  std::vector<bool> is_sent_;
-  std::vector<ByteRanges> channel_init_;
-  std::map<std::pair<size_t, size_t>, std::vector<const Allocation*>> begins_, ends_;
+  std::vector<TeamState> teams_;
+  std::vector<int64_t> team_of_lane_;              // -1: it works alone
+  std::vector<ByteRanges> sent_;                   // what the sent slot of each channel holds
+  std::vector<size_t> num_sent_;                   // producers that have sent it
+  AllocationsAt begins_, ends_;                    // by lane and step
+  AllocationsAt begins_of_epoch_, ends_of_epoch_;  // by team and epoch
   // What error() names.
   size_t lane_ = 0;
   size_t step_index_ = 0;

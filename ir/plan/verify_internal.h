@@ -33,8 +33,17 @@ inline bool writes(const BufferRef& ref) {
   return (static_cast<unsigned>(ref.access) & static_cast<unsigned>(Access::write)) != 0;
 }
 
-// Calls `visit` for each reference a step itself makes; blocks of If and Loop are not entered.
-void for_each_ref(const Step& step, const std::function<void(const BufferRef&)>& visit);
+// Calls `visit(begin, end)` for each range of its space that a reference touches.
+template <class Visit>
+void for_each_range(const BufferRef& ref, const Visit& visit) {
+  if (ref.touched.empty()) return visit(ref.offset_bytes, ref.offset_bytes + ref.size_bytes);
+  for (const Run& run : ref.touched) {
+    uint64_t begin = ref.offset_bytes + run.offset_bytes;
+    for (uint64_t i = 0; i < run.count; ++i, begin += run.stride_bytes) {
+      visit(begin, begin + run.size_bytes);
+    }
+  }
+}
 
 // "lane 1 step 4 (`send 0`)"
 std::string place(const Plan& plan, size_t lane, std::string_view list, size_t step_index,

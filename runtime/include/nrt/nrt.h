@@ -131,7 +131,7 @@ typedef struct nrt_model_info {
   uint32_t first_nc;     /* the first of its logical NeuronCores */
   uint64_t code_bytes;   /* kernels */
   uint64_t weight_bytes; /* in the NEFF */
-  uint64_t memory_bytes; /* of the model's own: arenas, channels, expanded weights */
+  uint64_t memory_bytes; /* of the model's own: arenas, channels, shared memory */
 } nrt_model_info_t;
 
 /* Of this process. Later versions add fields at the end. */
@@ -139,7 +139,7 @@ typedef struct nrt_memory_stats {
   uint64_t num_models;
   uint64_t code_bytes;
   uint64_t weight_bytes;
-  uint64_t model_bytes; /* arenas, channels, expanded weights */
+  uint64_t model_bytes; /* arenas, channels, shared memory */
   uint64_t num_tensors;
   uint64_t tensor_bytes; /* that the runtime allocated */
 } nrt_memory_stats_t;

@@ -24,7 +24,12 @@ PlanMachine::PlanMachine(const plan::Plan& plan, std::vector<Bytes> constants, H
   for (size_t i = 0; i < channels_.size(); ++i) {
     const plan::Channel& channel = plan.channels[i];
     channels_[i].slots.assign(channel.depth, Bytes(channel.slot_bytes, std::byte{0x5a}));
+    for (plan::LaneId producer : channel.producers) channels_[i].num_sent[producer.index] = 0;
     for (plan::LaneId consumer : channel.consumers) channels_[i].num_released[consumer.index] = 0;
+  }
+  for (const plan::Team& team : plan.teams) {
+    shared_.emplace_back(team.shared_bytes, std::byte{0x3c});
+    num_arrivals_.push_back(0);
   }
 }
 
@@ -52,6 +57,8 @@ std::byte* PlanMachine::address(const BufferRef& ref, LaneState& lane, Request& 
   switch (ref.space) {
     case Space::arena:
       return lane.arena.data() + ref.offset_bytes;
+    case Space::shared:
+      return shared_[ref.index].data() + ref.offset_bytes;
     case Space::constant:
       return constants_[ref.index].data() + ref.offset_bytes;
     case Space::input:
@@ -65,6 +72,18 @@ std::byte* PlanMachine::address(const BufferRef& ref, LaneState& lane, Request& 
     default:
       return nullptr;
   }
+}
+
+bool PlanMachine::pass_barrier(size_t index, size_t team) {
+  LaneState& lane = lanes_[index];
+  if (!lane.has_arrived) {
+    lane.has_arrived = true;
+    ++lane.num_barriers;
+    ++num_arrivals_[team];
+  }
+  if (num_arrivals_[team] < lane.num_barriers * plan_.teams[team].num_lanes) return false;
+  lane.has_arrived = false;
+  return true;
 }
 
 bool PlanMachine::try_step(size_t index, std::vector<Request>& requests) {
@@ -84,9 +103,13 @@ bool PlanMachine::try_step(size_t index, std::vector<Request>& requests) {
       if (lane.request >= num_released + channel.slots.size()) return false;
     }
   } else if (const auto* send = std::get_if<plan::Send>(&step)) {
-    ++channels_[send->channel.index].num_sent;
+    ++channels_[send->channel.index].num_sent[static_cast<uint32_t>(index)];
   } else if (const auto* recv = std::get_if<plan::Recv>(&step)) {
-    if (channels_[recv->channel.index].num_sent <= lane.request) return false;
+    for (const auto& [producer, num_sent] : channels_[recv->channel.index].num_sent) {
+      if (num_sent <= lane.request) return false;
+    }
+  } else if (const auto* barrier = std::get_if<plan::Barrier>(&step)) {
+    if (!pass_barrier(index, barrier->team.index)) return false;
   } else if (const auto* release = std::get_if<plan::Release>(&step)) {
     ++channels_[release->channel.index].num_released[static_cast<uint32_t>(index)];
   } else if (const auto* run = std::get_if<plan::RunKernel>(&step)) {

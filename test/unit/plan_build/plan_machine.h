@@ -42,13 +42,16 @@ class PlanMachine {
     size_t request = 0;
     size_t step = 0;
     Bytes arena;
+    size_t num_barriers = 0;
+    bool has_arrived = false;
     std::map<uint32_t, Bytes> host_slots;
   };
   struct ChannelState {
     std::vector<Bytes> slots;
-    size_t num_sent = 0;
+    std::map<uint32_t, size_t> num_sent;      // by producer lane
     std::map<uint32_t, size_t> num_released;  // by consumer lane
   };
+  bool pass_barrier(size_t lane, size_t team);
   bool try_step(size_t lane, std::vector<Request>& requests);
   void run_host_node(const plan::RunHostNode& step, LaneState& lane, Request& request);
   std::byte* address(const plan::BufferRef& ref, LaneState& lane, Request& request);
@@ -58,6 +61,8 @@ class PlanMachine {
   Handlers handlers_;
   std::vector<LaneState> lanes_;
   std::vector<ChannelState> channels_;
+  std::vector<Bytes> shared_;  // by team
+  std::vector<size_t> num_arrivals_;
   std::mt19937 random_;
 };
 

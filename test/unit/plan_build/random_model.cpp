@@ -250,14 +250,27 @@ void RandomModel::assign_storages() {
   }
 }
 
+std::vector<CoreRange> RandomModel::random_groups(int32_t num_cores, Lanes lanes) {
+  if (lanes == Lanes::team) return {{0, num_cores}};
+  std::vector<CoreRange> groups;
+  for (int32_t first = 0; first < num_cores; first = groups.back().end()) {
+    const bool can_be_team = lanes == Lanes::stages_of_teams;
+    const int64_t count = can_be_team ? pick(num_cores - first) + 1 : 1;
+    groups.push_back({first, static_cast<int32_t>(count)});
+  }
+  return groups;
+}
+
 void RandomModel::assign_lanes(int32_t num_cores, Lanes lanes) {
-  const auto num_nodes = static_cast<int32_t>(module.graph().num_nodes());
-  int32_t index = 0;
+  const std::vector<CoreRange> groups = random_groups(num_cores, lanes);
+  const size_t num_nodes = module.graph().num_nodes();
+  size_t index = 0;
   for (NodeId id : module.graph().nodes()) {
-    const int32_t stage = index++ * num_cores / num_nodes;
+    const size_t stage = index++ * groups.size() / num_nodes;
     if (module.graph().node(id).placement != Placement::core) continue;
-    const auto core = static_cast<int32_t>(lanes == Lanes::pipeline ? stage : pick(num_cores));
-    edit_.set_placement(id, Placement::core, core);
+    const bool is_anywhere = lanes == Lanes::random;
+    const auto any = static_cast<size_t>(pick(static_cast<int64_t>(groups.size())));
+    edit_.set_placement(id, Placement::core, groups[is_anywhere ? any : stage]);
   }
 }
 

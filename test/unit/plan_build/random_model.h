@@ -18,7 +18,8 @@ using Elements = std::vector<uint32_t>;  // row-major
 Elements mix(uint32_t salt, size_t result_index, int64_t num_elements,
              const std::vector<Elements>& operands);
 
-enum class Lanes : uint8_t { pipeline, random };
+// Stages of one core, nodes anywhere, one team of all cores, or stages of cores and teams.
+enum class Lanes : uint8_t { pipeline, random, team, stages_of_teams };
 
 class RandomModel {
  public:
@@ -58,6 +59,7 @@ class RandomModel {
   void place_concats();
   void assign_storages();
   void assign_lanes(int32_t num_cores, Lanes lanes);
+  std::vector<CoreRange> random_groups(int32_t num_cores, Lanes lanes);
   ValueId insert_reorder(NodeId before, ValueId value);
 
   std::mt19937 random_;

@@ -21,11 +21,59 @@ int64_t hull_bytes(const Storage& storage, const std::vector<int64_t>& shape) {
   return ((shape[0] - 1) * storage.strides[0] + (shape[1] - 1) * storage.strides[1] + 1) * 4;
 }
 
-// A kernel that no other equals; its meaning is known to the test.
+// Tile t computes row t of every result, element by element, from one element of each operand; the
+// meaning is known to the test. No other kernel equals it.
+kernel::Kernel kernel_for_test(const Module& module, const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  const auto buffer_of = [&](ValueId value, kernel::Access access) {
+    const Storage& storage = graph.value(value).storage;
+    kernel::Buffer buffer;
+    buffer.dtype = DType::u32;
+    buffer.extents = graph.type(value).shape();
+    if (storage) buffer.strides = storage.strides;
+    buffer.access = access;
+    buffer.is_noalias = false;
+    return buffer;
+  };
+  int64_t num_tiles = 0;
+  for (ValueId result : node.results) {
+    num_tiles = std::max(num_tiles, graph.type(result).shape()[0]);
+  }
+  kernel::Builder b("k", num_tiles);
+  std::vector<kernel::BufferId> operands, results;
+  for (ValueId operand : node.operands) {
+    const bool is_packed = module.constant_of(graph, operand) != nullptr && id.index % 2 == 0;
+    kernel::Buffer buffer = buffer_of(operand, kernel::Access::read);
+    if (is_packed) buffer.strides.clear();
+    operands.push_back(b.parameter(std::move(buffer)));
+  }
+  for (ValueId result : node.results) {
+    results.push_back(b.parameter(buffer_of(result, kernel::Access::write)));
+  }
+  b.output("workspace", DType::u8, {static_cast<int64_t>(id.index % 5) * 24});
+  const kernel::Index row = num_tiles > 1 ? b.tile() : kernel::Index(0);
+  for (size_t r = 0; r < node.results.size(); ++r) {
+    const std::vector<int64_t> shape = graph.type(node.results[r]).shape();
+    b.if_then({{row, 0, shape[0]}}, [&] {
+      b.for_loop({0, shape[1], 1}, [&](kernel::Index column) {
+        kernel::Value sum = b.constant_bits({DType::u32, 1}, static_cast<int64_t>(id.index));
+        for (size_t i = 0; i < operands.size(); ++i) {
+          const std::vector<int64_t> from = graph.type(node.operands[i]).shape();
+          const kernel::Index e = kernel::mod(row * shape[1] + column, from[0] * from[1]);
+          sum = b.add(sum, b.load(operands[i],
+                                  {kernel::floor_div(e, from[1]), kernel::mod(e, from[1])}));
+        }
+        b.store(results[r], {row, column}, sum);
+      });
+    });
+  }
+  return std::move(b).finish();
+}
+
 LoweredKernel lower_for_test(const Module& module, const Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   LoweredKernel lowered;
-  lowered.kernel = kernel::Builder("k", id.index + 1).finish();
+  lowered.kernel = kernel_for_test(module, graph, id);
   for (size_t i = 0; i < node.operands.size(); ++i) {
     const ValueId operand = node.operands[i];
     KernelBuffer buffer;
@@ -87,7 +135,7 @@ class Rig {
   Handlers handlers() {
     Handlers result;
     result.kernel = [this](const plan::RunKernel& step, std::span<std::byte* const> buffers) {
-      run_kernel(lowered.nodes[step.kernel.index], buffers);
+      run_kernel(lowered.nodes[step.kernel.index], step, buffers);
     };
     result.host_node = [this](const plan::RunHostNode& step, auto operands, auto results) {
       run_host_node(host_nodes[step.host_node], operands, results);
@@ -110,18 +158,20 @@ class Rig {
   std::vector<NodeId> host_nodes;
 
  private:
+  struct Memory {
+    std::byte* data;
+    std::vector<int64_t> shape, strides;
+    std::byte* at(int64_t e) const {
+      return data + 4 * (e / shape[1] * strides[0] + e % shape[1] * strides[1]);
+    }
+  };
+
   // Element by element, as kernels that work in place promise it.
-  void run_kernel(const LoweredNode& entry, std::span<std::byte* const> buffers) {
+  void run_kernel(const LoweredNode& entry, const plan::RunKernel& step,
+                  std::span<std::byte* const> buffers) {
     const Graph& graph = module.graph();
     const Node& node = graph.node(entry.node);
-    struct Access {
-      std::byte* data;
-      std::vector<int64_t> shape, strides;
-      std::byte* at(int64_t e) const {
-        return data + 4 * (e / shape[1] * strides[0] + e % shape[1] * strides[1]);
-      }
-    };
-    std::vector<Access> operands, results;
+    std::vector<Memory> operands, results;
     for (size_t i = 0; i < buffers.size(); ++i) {
       const KernelBuffer& buffer = entry.buffers[i];
       if (buffer.kind == KernelBuffer::Kind::workspace) {
@@ -136,23 +186,26 @@ class Rig {
           is_packed ? Storage::dense(DType::u32, shape) : graph.value(value).storage;
       (is_result ? results : operands).push_back({buffers[i], shape, storage.strides});
     }
-    int64_t num_elements = 0;
-    for (const Access& result : results) {
-      num_elements = std::max(num_elements, result.shape[0] * result.shape[1]);
+    for (int64_t row = step.tile_begin; row < step.tile_end; ++row) {
+      for (size_t r = 0; r < results.size(); ++r) {
+        if (row < results[r].shape[0]) compute_row(entry, row, r, operands, results[r]);
+      }
     }
-    for (int64_t e = 0; e < num_elements; ++e) {
+  }
+
+  void compute_row(const LoweredNode& entry, int64_t row, size_t result_index,
+                   const std::vector<Memory>& operands, const Memory& result) {
+    for (int64_t e = row * result.shape[1]; e < (row + 1) * result.shape[1]; ++e) {
       std::vector<Elements> read;
-      for (const Access& operand : operands) {
+      for (const Memory& operand : operands) {
         uint32_t value;
         std::memcpy(&value, operand.at(e % (operand.shape[0] * operand.shape[1])), 4);
         read.push_back({value});
       }
-      for (size_t r = 0; r < results.size(); ++r) {
-        if (e >= results[r].shape[0] * results[r].shape[1]) continue;
-        const uint32_t value =
-            node.op == Op::reorder ? read[0][0] : mix(entry.node.index, r, 1, read)[0];
-        std::memcpy(results[r].at(e), &value, 4);
-      }
+      const bool is_copy = module.graph().node(entry.node).op == Op::reorder;
+      const uint32_t value =
+          is_copy ? read[0][0] : mix(entry.node.index, result_index, 1, read)[0];
+      std::memcpy(result.at(e), &value, 4);
     }
   }
 
@@ -219,4 +272,14 @@ TEST_CASE("plans of random models cut into stages compute what the models say") 
 
 TEST_CASE("plans of random models scattered over cores compute what the models say") {
   for (uint32_t seed = 2000; seed < 2400; ++seed) check_model(seed, seed % 4 + 2, Lanes::random);
+}
+
+TEST_CASE("plans of random models shared by a team compute what the models say") {
+  for (uint32_t seed = 3000; seed < 3400; ++seed) check_model(seed, seed % 4 + 2, Lanes::team);
+}
+
+TEST_CASE("plans of random models in stages of teams compute what the models say") {
+  for (uint32_t seed = 4000; seed < 4400; ++seed) {
+    check_model(seed, seed % 4 + 3, Lanes::stages_of_teams);
+  }
 }

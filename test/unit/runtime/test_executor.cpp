@@ -149,35 +149,31 @@ TEST_CASE("two models take turns on shared cores without deadlock") {
   CHECK(num_right == 400);
 }
 
-TEST_CASE("init, fills, shared memory with barriers, if and loop") {
+TEST_CASE("fills, shared memory with barriers, if and loop") {
   // Each of two cores adds 1 to its half, `count` times; element 0 is replaced if it is not zero.
   constexpr std::string_view kText = R"(plan "control" {
     input 0 "x" f32[4] bytes 16
     output 0 "y" f32[4] bytes 16
     constant 0 "one" bytes 4 offset 0 hash 00000000000000000000000000000000
     kernel 0 @add_scalar buffers 3 tiles 4
-    expanded 4
-    shared 16
+    team 0 lanes 2 from 0 shared 64 { alloc "half" 0:16 epochs 1..2 }
     lane 0 core 0 arena 192 {
-      alloc "count" 0:8 persistent
-      alloc "i" 64:8 steps 2..2
-      alloc "sum" 128:16 steps 1..4
-      init {
-        fill (w arena+0:8) 0x3:8
-        copy (r constant0+0:4, w expanded+0:4)
-      }
+      alloc "count" 0:8 steps 0..3
+      alloc "i" 64:8 steps 3..3
+      alloc "sum" 128:16 steps 2..5
       block 0 {
-        barrier
+        fill (w arena+0:8) 0x3:8
+        barrier 0
         copy (r input0+0:16, w arena+128:16)
         loop (r arena+0:8, w arena+64:8) 1
         if (r input0+3:1) 2
-        copy (r arena+128:8, w shared+0:8)
-        barrier
-        copy (r shared+0:16, w output0+0:16)
-        barrier
+        copy (r arena+128:8, w shared0+0:8)
+        barrier 0
+        copy (r shared0+0:16, w output0+0:16)
+        barrier 0
       }
       block 1 {
-        run @add_scalar tiles 0..2 (r arena+128:16, r expanded+0:4, w arena+128:16)
+        run @add_scalar tiles 0..2 (r arena+128:16, r constant0+0:4, w arena+128:16)
       }
       block 2 {
         fill (w arena+128:4) 0x42280000:4
@@ -185,10 +181,10 @@ TEST_CASE("init, fills, shared memory with barriers, if and loop") {
     }
     lane 1 core 1 arena 0 {
       block 0 {
-        barrier
-        copy (r input0+8:8, w shared+8:8)
-        barrier
-        barrier
+        barrier 0
+        copy (r input0+8:8, w shared0+8:8)
+        barrier 0
+        barrier 0
       }
     }
   })";
@@ -204,24 +200,43 @@ TEST_CASE("init, fills, shared memory with barriers, if and loop") {
   }
 }
 
-TEST_CASE("a channel's halo is filled in every slot") {
-  constexpr std::string_view kText = R"(plan "halo" {
+TEST_CASE("lanes of a team run tiles of one kernel and send one slot together") {
+  constexpr std::string_view kText = R"(plan "team" {
     input 0 "x" f32[4] bytes 16
     output 0 "y" f32[4] bytes 16
-    channel 0 "c" bytes 16 depth 3 lane 0 -> 1
-    lane 0 core 0 arena 0 {
-      init { fill (w channel0+8:8) 0x40e00000:4 }
-      block 0 { acquire 0 copy (r input0+0:8, w channel0+0:8) send 0 }
-    }
-    lane 1 core 1 arena 0 {
-      block 0 { recv 0 copy (r channel0+0:16, w output0+0:16) release 0 }
-    }
+    constant 0 "one" bytes 4 offset 0 hash 00000000000000000000000000000000
+    kernel 0 @add_scalar buffers 3 tiles 4
+    channel 0 "c" bytes 16 depth 2 lane 0, 1 -> 2, 3
+    team 0 lanes 2 from 0 shared 0 {}
+    team 1 lanes 2 from 2 shared 0 {}
+    lane 0 core 0 arena 0 { block 0 {
+      acquire 0
+      run @add_scalar tiles 0..2 (r input0+0:16, r constant0+0:4, w channel0+0:16 at 0:8)
+      send 0
+    } }
+    lane 1 core 1 arena 0 { block 0 {
+      acquire 0
+      run @add_scalar tiles 2..4 (r input0+0:16, r constant0+0:4, w channel0+0:16 at 8:8)
+      send 0
+    } }
+    lane 2 core 2 arena 0 { block 0 {
+      recv 0
+      run @add_scalar tiles 1..4 (r channel0+0:16, r constant0+0:4, w output0+0:16 at 4:12)
+      release 0
+    } }
+    lane 3 core 3 arena 0 { block 0 {
+      recv 0
+      run @add_scalar tiles 0..1 (r channel0+0:16, r constant0+0:4, w output0+0:16 at 0:4)
+      release 0
+    } }
   })";
-  Fixture fixture(kText);
-  for (int round = 0; round < 9; ++round) {
+  ExecutorOptions options;
+  options.threading = GENERATE(Threading::caller, Threading::per_lane);
+  Fixture fixture(kText, options);
+  for (int round = 0; round < 50; ++round) {
     Four y{};
-    REQUIRE(fixture.run(Four{float(round), 1, 0, 0}, y));
-    CHECK(y == Four{float(round), 1, 7, 7});
+    REQUIRE(fixture.run(Four{float(round), 1, 2, 3}, y));
+    CHECK(y == Four{float(round) + 2, 3, 4, 5});
   }
 }
 

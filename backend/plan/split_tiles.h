@@ -1,0 +1,48 @@
+// Splits a kernel's tiles over the lanes of a team: neighbouring tiles to each lane, about as many
+// bytes of results to all, and for each lane the bytes that its tiles touch.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "backend/plan/lower_module.h"
+#include "ir/kernel/footprint.h"
+#include "ir/plan/plan.h"
+
+namespace neuronc {
+
+// A lane's share of a kernel; without tiles it has none.
+struct TilePart {
+  int64_t tile_begin = 0;
+  int64_t tile_end = 0;
+  // Per buffer, from the pointer that the kernel gets: bytes read of operands, written of results;
+  // none: nothing.
+  std::vector<std::vector<plan::Run>> touched;
+
+  bool is_empty() const { return tile_begin == tile_end; }
+  friend bool operator==(const TilePart&, const TilePart&) = default;
+};
+
+class TileSplitter {
+ public:
+  // `kernels` outlives the splitter.
+  explicit TileSplitter(const KernelTable& kernels) : kernels_(kernels) {}
+
+  // One part a lane. Where the tiles' results cannot be told apart the first lane has all of them.
+  const std::vector<TilePart>& split(const LoweredNode& node, uint32_t num_lanes);
+
+ private:
+  struct Known {
+    explicit Known(const kernel::Kernel& kernel) : analysis(kernel) {}
+    kernel::FootprintAnalysis analysis;
+    std::map<uint32_t, std::vector<TilePart>> parts;  // by number of lanes
+  };
+  std::vector<TilePart> make(Known& known, const LoweredNode& node, uint32_t num_lanes);
+
+  const KernelTable& kernels_;
+  std::map<uint32_t, Known> known_;  // by kernel
+};
+
+}  // namespace neuronc
