@@ -12,6 +12,7 @@
 #include "backend/neff_json.h"
 #include "compiler/fixed_input.h"
 #include "compiler/input_ranges.h"
+#include "ir/base/check.h"
 #include "ir/base/output_file.h"
 #include "ir/base/text.h"
 #include "ir/hardware_model.h"
@@ -63,14 +64,18 @@ void set_option(std::vector<PipelineItem>& items, std::string_view pass, std::st
   for (PipelineItem& item : items) {
     set_option(item.body, pass, option, value);
     if (!item.pass || item.pass->info().name != pass) continue;
+    bool is_set = false;
     for (PassOption& candidate : item.pass->options()) {
       if (candidate.name != option) continue;
       if (auto* const* text = std::get_if<std::string*>(&candidate.target)) {
-        if (const auto* given = std::get_if<std::string>(&value)) **text = *given;
+        **text = std::get<std::string>(value);
+        is_set = true;
       } else if (auto* const* number = std::get_if<int64_t*>(&candidate.target)) {
-        if (const auto* given = std::get_if<int64_t>(&value)) **number = *given;
+        **number = std::get<int64_t>(value);
+        is_set = true;
       }
     }
+    NEURONC_CHECK(is_set);
   }
 }
 
@@ -116,7 +121,6 @@ void apply_options(Pipeline& pipeline, const CompileOptions& options) {
   set("cast", "type", type);
   set("cast", "keep-fp32", alternatives(options.keep_fp32));
   set("cast", "numerics", numerics);
-  set("fuse", "numerics", numerics);
   set("partition", "cores", options.num_neuroncores);
   set("partition", "strategy", std::string(name(options.partition)));
   set("partition", "optimize-for",
@@ -224,6 +228,26 @@ Expected<void> check_host_gate(const Compilation& compilation, const CompileOpti
   return reported();
 }
 
+// The text of --passes states the options of its passes: those of the command line would do nothing.
+Expected<void> check_pass_text(const CompileOptions& options, Diagnostics& diagnostics) {
+  const CompileOptions defaults;
+  const std::pair<std::string_view, bool> given[] = {
+      {"--num-neuroncores", options.num_neuroncores != defaults.num_neuroncores},
+      {"--partition", options.partition != defaults.partition},
+      {"--optimize-for", options.optimize_for != defaults.optimize_for},
+      {"--auto-cast", options.auto_cast != defaults.auto_cast},
+      {"--auto-cast-type", options.auto_cast_type != defaults.auto_cast_type},
+      {"--keep-fp32", options.keep_fp32 != defaults.keep_fp32},
+  };
+  for (const auto& [option, is_given] : given) {
+    if (!is_given) continue;
+    return usage(diagnostics, fmt::format("{} has no effect with --passes: write the option into "
+                                          "the text of its pass",
+                                          option));
+  }
+  return {};
+}
+
 // "a=1,b=2"; each name quoted like a word of the text forms.
 template <class Bindings, class ToText>
 std::string bindings_text(const Bindings& bindings, const ToText& value_text) {
@@ -250,6 +274,7 @@ Expected<void> check_options(const CompileOptions& options, Diagnostics& diagnos
   for (const auto& [dim, number] : options.dims) {
     if (number < 0) return usage(diagnostics, fmt::format("--dim {}={} is negative", dim, number));
   }
+  if (!options.passes.empty()) NEURONC_TRY(check_pass_text(options, diagnostics));
   if (options.reductions == Reductions::fast) {
     return unsupported(diagnostics, "--reductions fast", "reductions have a fixed order");
   }

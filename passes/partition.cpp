@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_set>
 
 #include "ir/cost.h"
@@ -21,16 +22,40 @@ Expected<void> check_options(const Module& module, const PartitionOptions& optio
                              Diagnostics& diagnostics) {
   Location location;
   location.file = module.message_name();
-  if (options.strategy != "auto" && options.strategy != "pipeline" &&
-      options.strategy != "tensor") {
-    diagnostics.report(diag::unsupported_partition, location, options.strategy);
-    return reported();
-  }
   if (options.cores < 0 || options.cores > kMaxCores) {
     diagnostics.report(diag::bad_core_count, location, options.cores, kMaxCores);
     return reported();
   }
   return {};
+}
+
+std::string bytes_text(double bytes) {
+  return bytes < 1048576 ? fmt::format("{:.0f} bytes", bytes)
+                         : fmt::format("{:.1f} MiB", bytes / 1048576);
+}
+
+// Whether the chips that the cores are on hold the weights, which are there for the life of the
+// model.
+Expected<void> check_memory(const Module& module, const PartitionProblem& problem,
+                            const HardwareModel& hardware, int64_t num_cores,
+                            Diagnostics& diagnostics) {
+  double weights = 0;
+  for (double bytes : problem.split.weight_bytes) weights += bytes;
+  const auto holds = [&hardware](int64_t cores) {
+    return std::ceil(static_cast<double>(cores) / hardware.cores_per_chip) *
+           hardware.dram_bytes_per_chip;
+  };
+  if (hardware.dram_bytes_per_chip <= 0 || weights <= holds(num_cores)) return {};
+  int64_t smallest = num_cores;
+  while (smallest <= kMaxCores && weights > holds(smallest)) ++smallest;
+  Location location;
+  location.file = module.message_name();
+  diagnostics.report(diag::weights_do_not_fit, location, bytes_text(weights), num_cores,
+                     bytes_text(holds(num_cores)),
+                     smallest <= kMaxCores
+                         ? fmt::format("{} is the smallest number that holds them", smallest)
+                         : fmt::format("no number up to {} holds them", kMaxCores));
+  return reported();
 }
 
 // The smallest number of cores that no larger one beats by a worthwhile gain.
@@ -53,6 +78,7 @@ class Partitioner {
     const CoreRange all{0, static_cast<int32_t>(num_cores)};
     for (NodeId id : problem.kernels) set_cores(id, all);
     for (NodeId id : problem.free_nodes) set_cores(id, all);
+    separate_memory(module_, graph_, context_);
   }
 
   void run(const PartitionProblem& problem, const Split& split) {
@@ -117,6 +143,22 @@ class Partitioner {
   PassContext& context_;
 };
 
+// Warns where fewer cores are predicted to serve requests faster.
+void warn_if_slower(const Module& module, const std::vector<double>& periods, int64_t num_cores,
+                    Diagnostics& diagnostics) {
+  if (periods.empty() || num_cores < 2) return;
+  const size_t used = std::min(periods.size(), static_cast<size_t>(num_cores));
+  const auto best =
+      std::min_element(periods.begin(), periods.begin() + static_cast<std::ptrdiff_t>(used));
+  if (periods[used - 1] <= *best * kWorthwhileGain) return;
+  Location location;
+  location.file = module.message_name();
+  diagnostics.report(diag::slower_with_more_cores, location, num_cores,
+                     fmt::format("a request every {:.1f} us", periods[used - 1] / 1e3),
+                     static_cast<int64_t>(best - periods.begin()) + 1,
+                     fmt::format("one every {:.1f} us", *best / 1e3));
+}
+
 void remark_on(const Module& module, const PartitionProblem& problem,
                const std::vector<double>& periods, size_t num_stages, int64_t num_cores,
                Remarks& remarks) {
@@ -146,7 +188,11 @@ Expected<Changed> partition(Module& module, const PartitionOptions& options, Pas
   const int64_t wanted = options.cores > 0
                              ? options.cores
                              : std::min(kMaxCores, static_cast<int64_t>(hardware.cores_per_chip));
-  if (options.strategy == "tensor") {
+  NEURONC_TRY(check_memory(module, problem, hardware, wanted, context.diagnostics));
+  const bool shares_tiles =
+      options.strategy == "tensor" ||
+      (options.strategy == "auto" && options.optimize_for == "latency" && options.cores > 1);
+  if (shares_tiles) {
     Partitioner(module, context).run_tensor(problem, wanted);
     return problem.kernels.empty() && problem.free_nodes.empty() ? Changed::no : Changed::yes;
   }
@@ -158,6 +204,7 @@ Expected<Changed> partition(Module& module, const PartitionOptions& options, Pas
   if (problem.kernels.size() > problem.split.units.size()) {
     context.remarks.missed(module.name, "kernels were split in runs: there are very many");
   }
+  warn_if_slower(module, periods, options.cores, context.diagnostics);
   Partitioner(module, context).run(problem, split);
   remark_on(module, problem, periods, num_stages, options.cores, context.remarks);
   return problem.kernels.empty() && problem.free_nodes.empty() ? Changed::no : Changed::yes;

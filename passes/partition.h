@@ -6,10 +6,11 @@
 //   %3 = reshape(%2) core      %3 = reshape(%2) core(1) (views follow what they show)
 //
 // `pipeline` cuts the execution order into consecutive stages so that the slowest, which sets the
-// rate of requests, is as fast as the hardware model says it can be (pipeline_split.h). Groups,
-// variants and the order of reductions stay as they are: results have the same bits on any number
-// of cores. Only memory changes: what one core writes and another concatenates is written on its
-// own and copied. Bodies run where their node runs; host nodes stay on the host.
+// rate of requests, is as fast as the hardware model says it can be (pipeline_split.h). `tensor` gives
+// every kernel to all cores, which share its tiles (core(0 to 3)). Groups, variants and the order of
+// reductions stay as they are: results have the same bits on any number of cores. Only memory
+// changes: what one core writes and another concatenates is written on its own and copied. Bodies
+// run where their node runs; host nodes stay on the host.
 #pragma once
 
 #include <string>
@@ -24,15 +25,18 @@ inline constexpr int64_t kMaxCores = 64;
 struct PartitionOptions {
   int64_t cores = 1;  // 0: as many as help
   std::string strategy = "auto";
+  std::string optimize_for = "latency";
   std::string hardware = "host";
   std::vector<PassOption> options() {
     return {{"cores", &cores, "NeuronCores a request passes through; 0: as many as help"},
             {"strategy", &strategy, "how work is split", {"auto", "pipeline", "tensor"}},
+            {"optimize-for", &optimize_for, "what `auto` aims at", {"latency", "throughput"}},
             {"hardware", &hardware, "hardware model: host, inf1 or a file"}};
   }
 };
 
-// Stage laid_out -> partitioned. Errors: NEU0601 (strategy), NEU0602 (cores), NEU0603 (hardware).
+// Stage laid_out -> partitioned. Errors: NEU0601 (weights fit nowhere), NEU0602 (cores),
+// NEU0603 (hardware). Warns: NEU0605 (fewer cores are faster).
 Expected<Changed> partition(Module& module, const PartitionOptions& options, PassContext& context);
 
 // What a core does and holds, predicted by the hardware model, per request.

@@ -3,7 +3,8 @@
 
 usage: check_model.py BIN SHARED WORK CHECK MODEL [ARG...]
   verify MODEL MODE      every data set of the model passes `neuronc verify` with --auto-cast MODE
-  cores MODEL MODE       1, 2 and 4 cores give the same bits, 8 concurrent requests as well
+  cores MODEL MODE       every strategy on 1 to 64 cores gives the same bits, and so do 8
+                         concurrent requests
   checked MODEL MODE     the kernel interpreter, every access checked, gives the bits of native code
   reproducible MODEL     the same bytes from another folder and with other thread counts
   limits MODEL S         compiles within S seconds of CPU time and twice the model's size + 300 MB
@@ -12,6 +13,7 @@ usage: check_model.py BIN SHARED WORK CHECK MODEL [ARG...]
 MODEL is a path below SHARED, `bench:NAME` for a generated benchmark model, or `seeded:NAME`.
 Exit code 77 where SHARED does not hold the model: the test is skipped, visibly.
 """
+import itertools
 import os
 import shutil
 import subprocess
@@ -25,6 +27,7 @@ import onnx
 from onnx import numpy_helper
 
 SKIP = 77
+STRATEGIES = ("pipeline", "tensor")
 
 # Cosines below which a narrow model counts as damaged; detection heads tolerate less.
 MIN_COSINE = {"yolox_nano": {"all": "0.99"},
@@ -139,17 +142,22 @@ class Checks:
         inputs = self.inputs(model, self.data_sets(name)[0])
         with tempfile.TemporaryDirectory(dir=self.work) as folder:
             reference = None
-            for cores, options in ((1, []), (2, []), (4, []),
-                                   (4, ["--concurrency", "8", "--repeat", "24"])):
+            for cores, strategy in itertools.product((1, 2, 3, 4, 8, 16, 64), STRATEGIES):
                 neff = self.compile(model, Path(folder) / f"{cores}.neff", "--num-neuroncores",
-                                    cores, "--auto-cast", mode, *self.dims(model, inputs))
-                outputs = self.execute(neff, inputs, Path(folder) / f"{cores}{len(options)}",
-                                       *options)
-                if not outputs:
-                    raise Failure("there are no outputs")
-                reference = reference or outputs
-                if outputs != reference:
-                    raise Failure(f"{cores} cores differ from one")
+                                    cores, "--partition", strategy, "--target-cpu", "native",
+                                    "--auto-cast", mode, *self.dims(model, inputs))
+                runs = [[]]
+                if cores in (2, 4):
+                    runs.append(["--concurrency", "8", "--repeat", "24"])
+                for options in runs:
+                    folder_name = f"{cores}{strategy}{len(options)}"
+                    outputs = self.execute(neff, inputs, Path(folder) / folder_name, *options,
+                                           env={**os.environ, "NEURON_RT_NUM_CORES": "64"})
+                    if not outputs:
+                        raise Failure("there are no outputs")
+                    reference = reference or outputs
+                    if outputs != reference:
+                        raise Failure(f"{strategy} on {cores} cores differs from one core")
 
     def checked(self, name, mode):
         model = self.model(name)

@@ -14,8 +14,8 @@ namespace {
 PartitionReport report_of(int64_t cores) {
   Diagnostics diagnostics;
   auto module = read_module_file(NEURONC_TEXT_TESTS "/partition_pipeline.nir", diagnostics);
-  const auto pipeline =
-      parse_pipeline("fuse,lay-out,partition{cores=" + std::to_string(cores) + "}", diagnostics);
+  const auto pipeline = parse_pipeline(
+      "fuse,lay-out,partition{strategy=pipeline,cores=" + std::to_string(cores) + "}", diagnostics);
   REQUIRE(module);
   REQUIRE(pipeline);
   const ReferenceTarget target;
