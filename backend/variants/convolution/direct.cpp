@@ -2,11 +2,12 @@
 //
 //   rows of a: result pixels; k: (window row, window column, input channel); columns: channels
 //
-// A tile is a block of result pixels of one image and group. Without padding the register tile
-// reads the input where it lies. With padding, or where the input is still to be computed or has
-// another memory order, the tile first copies the input rows it needs into a slab with zero
-// borders; inside it window columns and channels are consecutive, which makes one long inner loop
-// even for three channels.
+// A tile is a block of result pixels of one image and group; where there are too few blocks to share
+// among cores, it has only some of the channels. Without padding the register tile reads the input
+// where it lies. With padding, or where the input is still to be computed or has another memory
+// order, the tile first copies the input rows it needs into a slab with zero borders; inside it
+// window columns and channels are consecutive, which makes one long inner loop even for three
+// channels.
 // Small integers come out exactly: every product is exact in f32, and so are their sums.
 #include <fmt/format.h>
 
@@ -31,6 +32,8 @@ using kernel::Values;
 constexpr int64_t kBlockBytes = 192 * 1024;
 constexpr int64_t kMinTiles = 8;
 constexpr int64_t kSmallWeightBytes = 256 * 1024;
+// A slab is made for each run of panels: for as many columns it costs next to nothing.
+constexpr int64_t kMinColumnsPerSlab = 64;
 
 struct Plan {
   ConvGeometry g;
@@ -44,8 +47,10 @@ struct Plan {
   int64_t num_blocks = 0;    // of one image and group
   int64_t block_height = 0;  // with a slab: result rows in a block
   int64_t slab_height = 0, slab_width = 0;
+  int64_t panels_per_tile = 0;
+  int64_t panel_runs = 1;  // of a block: the columns, where there are few blocks
 
-  int64_t num_tiles() const { return g.n * g.groups * num_blocks; }
+  int64_t num_tiles() const { return g.n * g.groups * num_blocks * panel_runs; }
 };
 
 // Whether the register tile can read operand 0 where it lies; before storages are settled, whether
@@ -92,11 +97,27 @@ void choose_direct_block(Plan& plan) {
   const int64_t pixel_bytes = plan.channels * size_bytes(plan.step.a) * g.stride_h * g.stride_w;
   int64_t rows = std::max<int64_t>(kBlockBytes / std::max<int64_t>(pixel_bytes, 1), 48);
   const int64_t share = (pixels * g.n * g.groups + kMinTiles - 1) / kMinTiles;
-  rows = std::min(rows, std::max<int64_t>(share, 64));
   const int64_t unit = plan.tile.rows;
+  const auto whole_tiles = [unit](int64_t r) { return (r + unit - 1) / unit * unit; };
+  rows = std::min(rows, std::max<int64_t>(whole_tiles(share), 64));
   rows = std::max(unit, rows / unit * unit);
+  // Blocks of about the same size.
+  rows = whole_tiles((pixels + (pixels + rows - 1) / rows - 1) / ((pixels + rows - 1) / rows));
   plan.block_rows = std::min(rows, pixels);
   plan.num_blocks = (pixels + plan.block_rows - 1) / plan.block_rows;
+}
+
+// Where blocks are too few to share among cores, a tile has only some of the columns.
+void choose_panel_runs(Plan& plan) {
+  const int64_t panels = (plan.columns + plan.tile.columns() - 1) / plan.tile.columns();
+  plan.panels_per_tile = panels;
+  const int64_t num_blocks = plan.num_tiles();
+  if (num_blocks >= kMinTiles) return;
+  int64_t most = panels;
+  if (plan.uses_slab) most = std::max<int64_t>(plan.columns / kMinColumnsPerSlab, 1);
+  const int64_t runs = std::min({panels, most, (kMinTiles + num_blocks - 1) / num_blocks});
+  plan.panels_per_tile = (panels + runs - 1) / runs;
+  plan.panel_runs = (panels + plan.panels_per_tile - 1) / plan.panels_per_tile;
 }
 
 // Window columns and channels are one loop where the slab makes them consecutive, and where groups
@@ -136,6 +157,7 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
     choose_direct_block(plan);
   }
   plan.tile = choose_register_tile(context.machine, plan.step, plan.block_rows, plan.columns);
+  choose_panel_runs(plan);
   plan.k = choose_k_loops(plan);
   return plan;
 }
@@ -189,14 +211,15 @@ Tensor packed_weights(const GroupContext& context, const Plan& plan) {
 }
 
 struct Tile {
-  Index image, group, block;
+  Index image, group, block, run;
 };
 
 Tile current_tile(GroupEmitter& e, const Plan& plan) {
   const Index t = plan.num_tiles() > 1 ? e.builder().tile() : Index(0);
-  const Index rest = kernel::floor_div(t, plan.num_blocks);
+  const Index block = kernel::floor_div(t, plan.panel_runs);
+  const Index rest = kernel::floor_div(block, plan.num_blocks);
   return {kernel::floor_div(rest, plan.g.groups), kernel::mod(rest, plan.g.groups),
-          kernel::mod(t, plan.num_blocks)};
+          kernel::mod(block, plan.num_blocks), kernel::mod(t, plan.panel_runs)};
 }
 
 // Pixels of the block in the slab.
@@ -239,7 +262,8 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   loops.k = plan.k;
   loops.n = plan.columns;
   loops.block_rows = plan.block_rows;
-  loops.num_panels = (plan.columns + plan.tile.columns() - 1) / plan.tile.columns();
+  loops.first_panel = at.run * plan.panels_per_tile;
+  loops.num_panels = plan.panels_per_tile;
   std::optional<ByteProduct> bytes;
   if (is_byte_contraction(conv.op)) {
     bytes.emplace(e, context, g.m, plan.channels * g.r * g.s,
