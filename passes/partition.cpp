@@ -212,46 +212,71 @@ Expected<Changed> partition(Module& module, const PartitionOptions& options, Pas
 
 namespace {
 
-// The cores in use, 0 to the highest that a kernel stands on.
-std::vector<CoreReport> core_reports(const Graph& graph, const PartitionProblem& problem,
-                                     const HardwareModel& hardware) {
-  std::vector<int32_t> core_of_unit(problem.split.units.size(), 0);
-  std::vector<CoreReport> cores;
-  for (size_t i = problem.kernels.size(); i-- > 0;) {
-    const int32_t core = std::max(graph.node(problem.kernels[i]).cores.first, 0);
-    core_of_unit[problem.unit_of_kernel[i]] = core;
-    if (cores.size() <= static_cast<size_t>(core)) cores.resize(static_cast<size_t>(core) + 1);
-    ++cores[static_cast<size_t>(core)].num_nodes;
-  }
-  // What each core has counted already; each value and weight counts once a core.
-  std::vector<std::unordered_set<uint32_t>> weights(cores.size()), received(cores.size());
-  std::unordered_set<uint32_t> sent;
-  for (size_t u = 0; u < problem.split.units.size(); ++u) {
-    const SplitUnit& unit = problem.split.units[u];
-    const auto core = static_cast<size_t>(core_of_unit[u]);
-    CoreReport& report = cores[core];
-    report.compute_ns += unit.compute_ns;
-    for (uint32_t w : unit.weights_used) {
-      if (weights[core].insert(w).second) report.weight_bytes += problem.split.weight_bytes[w];
+// The cores in use, 0 to the highest that a kernel stands on. The cores of a team share what a kernel
+// computes and reads; what crosses from stage to stage is counted for the first of each team.
+class CoreAccounts {
+ public:
+  CoreAccounts(const Graph& graph, const PartitionProblem& problem) : split_(problem.split) {
+    cores_of_unit_.resize(split_.units.size());
+    for (size_t i = problem.kernels.size(); i-- > 0;) {
+      CoreRange cores = graph.node(problem.kernels[i]).cores;
+      if (cores.is_none()) cores = CoreRange::one(0);
+      cores_of_unit_[problem.unit_of_kernel[i]] = cores;
+      const auto end = static_cast<size_t>(cores.first + cores.count);
+      if (reports_.size() < end) reports_.resize(end);
+      for (size_t c = first(cores); c < end; ++c) ++reports_[c].num_nodes;
     }
+    weights_.resize(reports_.size());
+    received_.resize(reports_.size());
+  }
+
+  std::vector<CoreReport> finish(const HardwareModel& hardware) && {
+    for (size_t u = 0; u < split_.units.size(); ++u) add(split_.units[u], cores_of_unit_[u]);
+    for (size_t c = 0; c < reports_.size(); ++c) {
+      CoreReport& report = reports_[c];
+      report.resident_bytes = std::min(report.weight_bytes, hardware.on_chip_bytes_per_core);
+      report.left_bytes = hardware.on_chip_bytes_per_core - report.resident_bytes;
+      report.streamed_bytes = report.weight_bytes - report.resident_bytes;
+      report.time_ns = report.compute_ns + report.streamed_bytes / split_.memory_bytes_per_ns +
+                       (report.received_bytes + report.sent_bytes) / split_.link_bytes_per_ns +
+                       static_cast<double>(received_[c].size()) * split_.hand_off_ns;
+    }
+    return std::move(reports_);
+  }
+
+ private:
+  static size_t first(const CoreRange& cores) { return static_cast<size_t>(cores.first); }
+
+  void add(const SplitUnit& unit, const CoreRange& cores) {
+    const double share = 1.0 / cores.count;
+    for (size_t c = first(cores); c < first(cores) + static_cast<size_t>(cores.count); ++c) {
+      reports_[c].compute_ns += unit.compute_ns * share;
+      for (uint32_t w : unit.weights_used) {
+        if (!weights_[c].insert(w).second) continue;
+        reports_[c].weight_bytes += split_.weight_bytes[w] * share;
+      }
+    }
+    const size_t core = first(cores);
     for (uint32_t v : unit.values_used) {
-      const CarriedValue& value = problem.split.values[v];
-      const auto maker = static_cast<size_t>(core_of_unit[static_cast<size_t>(value.maker)]);
+      const CarriedValue& value = split_.values[v];
+      const size_t maker = first(cores_of_unit_[static_cast<size_t>(value.maker)]);
       if (maker == core) continue;
-      if (received[core].insert(v).second) report.received_bytes += value.size_bytes;
-      if (sent.insert(v).second) cores[maker].sent_bytes += value.size_bytes;
+      if (received_[core].insert(v).second) reports_[core].received_bytes += value.size_bytes;
+      if (sent_.insert(v).second) reports_[maker].sent_bytes += value.size_bytes;
     }
   }
-  for (size_t c = 0; c < cores.size(); ++c) {
-    CoreReport& report = cores[c];
-    report.resident_bytes = std::min(report.weight_bytes, hardware.on_chip_bytes_per_core);
-    report.left_bytes = hardware.on_chip_bytes_per_core - report.resident_bytes;
-    report.streamed_bytes = report.weight_bytes - report.resident_bytes;
-    report.time_ns = report.compute_ns + report.streamed_bytes / problem.split.memory_bytes_per_ns +
-                     (report.received_bytes + report.sent_bytes) / problem.split.link_bytes_per_ns +
-                     static_cast<double>(received[c].size()) * problem.split.hand_off_ns;
-  }
-  return cores;
+
+  const SplitProblem& split_;
+  std::vector<CoreRange> cores_of_unit_;
+  std::vector<CoreReport> reports_;
+  // What each core has counted already; each value and weight counts once a core.
+  std::vector<std::unordered_set<uint32_t>> weights_, received_;
+  std::unordered_set<uint32_t> sent_;
+};
+
+bool has_teams(const Module& module, const PartitionProblem& problem) {
+  return std::any_of(problem.kernels.begin(), problem.kernels.end(),
+                     [&](NodeId id) { return module.graph().node(id).cores.count > 1; });
 }
 
 std::string sentence_on_more_cores(const std::vector<double>& periods, size_t num_cores,
@@ -284,16 +309,17 @@ Expected<PartitionReport> report_partition(const Module& module, const Partition
   NEURONC_ASSIGN(const HardwareModel hardware, load_hardware_model(options.hardware, diagnostics));
   const PartitionProblem problem = make_partition_problem(module, hardware);
   PartitionReport report;
-  report.strategy = "pipeline";
+  report.strategy = has_teams(module, problem) ? "tensor" : "pipeline";
   report.hardware = hardware.name;
-  report.cores = core_reports(module.graph(), problem, hardware);
+  report.cores = CoreAccounts(module.graph(), problem).finish(hardware);
   const size_t num_used = report.cores.size();
   for (const CoreReport& core : report.cores) {
     report.period_ns = std::max(report.period_ns, core.time_ns);
     report.latency_ns += core.time_ns;
   }
+  if (report.strategy == "tensor") report.latency_ns = report.period_ns;
   report.periods_ns = best_periods_ns(problem.split, num_used + 1);
-  if (num_used > 0) {
+  if (num_used > 0 && report.strategy == "pipeline") {
     report.more_cores = sentence_on_more_cores(report.periods_ns, num_used, report.cores);
   }
   const auto wanted = static_cast<size_t>(std::clamp<int64_t>(options.cores, 0, kMaxCores));
@@ -315,8 +341,8 @@ std::string to_text(const PartitionReport& report) {
                         core.resident_bytes / 1024, core.streamed_bytes / 1024,
                         core.received_bytes / 1024, core.sent_bytes / 1024);
   }
-  text += fmt::format("predicted by the hardware model `{}`: a request every {:.1f} us\n",
-                      report.hardware, report.period_ns / 1e3);
+  text += fmt::format("`{}`, predicted by the hardware model `{}`: a request every {:.1f} us\n",
+                      report.strategy, report.hardware, report.period_ns / 1e3);
   if (!report.more_cores.empty()) text += report.more_cores + "\n";
   return text;
 }

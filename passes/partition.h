@@ -53,7 +53,7 @@ struct CoreReport {
 };
 
 struct PartitionReport {
-  std::string strategy;  // what was done: "pipeline"
+  std::string strategy;  // what was done: "pipeline" or "tensor"
   std::string hardware;  // the model's name
   std::vector<CoreReport> cores;
   double period_ns = 0;            // between requests, the slowest core's time

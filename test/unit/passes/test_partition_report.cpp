@@ -11,11 +11,12 @@
 namespace neuronc {
 namespace {
 
-PartitionReport report_of(int64_t cores) {
+PartitionReport report_of(int64_t cores, const std::string& strategy = "pipeline") {
   Diagnostics diagnostics;
   auto module = read_module_file(NEURONC_TEXT_TESTS "/partition_pipeline.nir", diagnostics);
   const auto pipeline = parse_pipeline(
-      "fuse,lay-out,partition{strategy=pipeline,cores=" + std::to_string(cores) + "}", diagnostics);
+      "fuse,lay-out,partition{strategy=" + strategy + ",cores=" + std::to_string(cores) + "}",
+      diagnostics);
   REQUIRE(module);
   REQUIRE(pipeline);
   const ReferenceTarget target;
@@ -57,6 +58,20 @@ TEST_CASE("two cores hold a weight each and hand over one value") {
   CHECK(report.cores[1].received_bytes == kWeightBytes);
   CHECK(report.period_ns == Approx(report.periods_ns[1]));
   CHECK(report.latency_ns == Approx(report.cores[0].time_ns + report.cores[1].time_ns));
+}
+
+TEST_CASE("two cores of a team have half of every kernel and of every weight") {
+  const PartitionReport one = report_of(1);
+  const PartitionReport team = report_of(2, "tensor");
+  CHECK(team.strategy == "tensor");
+  REQUIRE(team.cores.size() == 2);
+  for (const CoreReport& core : team.cores) {
+    CHECK(core.num_nodes == 4);
+    CHECK(core.weight_bytes == kWeightBytes);
+    CHECK(core.received_bytes == 0);
+    CHECK(core.compute_ns == Approx(one.cores[0].compute_ns / 2));
+  }
+  CHECK(team.latency_ns == Approx(one.latency_ns / 2));
 }
 
 TEST_CASE("cores beyond the kernels are empty, and more would not help") {
