@@ -15,6 +15,9 @@ test_packages=(
   libonnx-testdata            # the ONNX node tests
   clang-format-19             # the lint
   python3 python3-onnx python3-numpy
+  python3-dev pybind11-dev    # the Python package; without them it is left out
+  python3-pytest python3-jsonschema python3-yaml mypy
+  bash-completion zsh fish man-db  # completions and manual pages, in their shells
   binutils tar
 )
 

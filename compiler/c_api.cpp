@@ -1,4 +1,6 @@
 // Implements the C API, include/neuronc/neuronc.h: the command's words become options.
+#include "compiler/c_api.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -13,20 +15,10 @@
 #include <string>
 
 #include "compiler/commands/compile_options.h"
-#include "compiler/include/neuronc/compiler.h"
-#include "compiler/include/neuronc/neuronc.h"
 #include "compiler/public_api.h"
 
-struct neuronc_result {
-  neuronc::CompileResult result;
-  std::string messages;
-  std::vector<std::string> hints;  // of each message, one a line
-};
-
 namespace neuronc {
-namespace {
 
-// The options behind `words`. No value: `failed` says why.
 std::optional<CompileOptions> options_of(const char* const* words, size_t num_words,
                                          CompileResult& failed) {
   Diagnostics diagnostics;
@@ -63,6 +55,27 @@ std::string hints_text(const Message& message) {
   return fmt::format("{}", fmt::join(message.hints, "\n"));
 }
 
+neuronc_job current_job(const neuronc_job& given) {
+  neuronc_job job{};
+  std::memcpy(&job, &given, std::min(given.size, sizeof(job)));
+  return job;
+}
+
+void finish_result(neuronc_result& result) {
+  result.messages = result.result.messages_text();
+  for (const Message& m : result.result.messages) result.hints.push_back(hints_text(m));
+}
+
+void add_internal_error(neuronc_result& result, const char* what) {
+  result.result = CompileResult();
+  Message message;
+  message.summary = std::string("internal error: ") + what;
+  message.text = message.summary;
+  result.result.messages.push_back(std::move(message));
+}
+
+namespace {
+
 neuronc_message to_c(const Message& message, const std::string& hints) {
   return {static_cast<neuronc_severity>(message.severity),
           message.code.c_str(),
@@ -74,31 +87,6 @@ neuronc_message to_c(const Message& message, const std::string& hints) {
           message.opset,
           message.tensor.c_str(),
           hints.c_str()};
-}
-
-// Runs `make`, which gives a CompileResult; nothing thrown inside leaves the API.
-template <class Make>
-neuronc_result* result_of(const Make& make) {
-  auto* result = new neuronc_result;
-  try {
-    result->result = make();
-  } catch (const std::exception& error) {
-    result->result = CompileResult();
-    Message message;
-    message.summary = std::string("internal error: ") + error.what();
-    message.text = message.summary;
-    result->result.messages.push_back(std::move(message));
-  }
-  result->messages = result->result.messages_text();
-  for (const Message& m : result->result.messages) result->hints.push_back(hints_text(m));
-  return result;
-}
-
-// The job in a structure of today's size: fields that its caller does not know are 0.
-neuronc_job current_job(const neuronc_job& given) {
-  neuronc_job job{};
-  std::memcpy(&job, &given, std::min(given.size, sizeof(job)));
-  return job;
 }
 
 void add_callbacks(CompileOptions& options, const neuronc_job& job) {

@@ -5,8 +5,10 @@
 
 #include "backend/llvm/codegen.h"
 #include "backend/llvm/host_features.h"
+#include "compiler/cache.h"
 #include "compiler/driver.h"
 #include "compiler/public_api.h"
+#include "ir/base/output_file.h"
 #include "ir/base/thread.h"
 
 #ifndef NEURONC_VERSION
@@ -17,10 +19,12 @@ namespace neuronc {
 namespace {
 
 void finish(CompileResult& result, const Compilation& compilation, const CompileOptions& options,
-            bool is_done, Diagnostics& diagnostics) {
+            bool is_done, const Diagnostics& diagnostics) {
   for (const Diagnostic& d : diagnostics.all()) result.messages.push_back(to_message(d));
   result.exit_code = exit_code(diagnostics.worst());
   if (!is_done && result.exit_code == 0) result.exit_code = exit_code(ErrorClass::internal);
+  result.input_files = compilation.input_files;
+  if (result.is_from_cache) return;
   const PlacementSummary& placement = compilation.placement;
   result.operations = {placement.num_in_model, placement.num_after_optimizations,
                        placement.num_on_cores, placement.num_on_host};
@@ -68,6 +72,7 @@ CompileResult run(const CompileOptions& given, const Steps& steps) {
   monitor.flush();
   finish(result, compilation, options, is_done, diagnostics);
   if (!result.is_ok()) result.neff.clear();
+  keep_cached(compilation, options, diagnostics, result);
   return result;
 }
 
@@ -87,6 +92,7 @@ Expected<void> make_code(Compilation& compilation, const CompileOptions& options
 
 Expected<void> build(Compilation& compilation, const CompileOptions& options,
                      Diagnostics& diagnostics, CompileResult& result) {
+  if (take_cached(compilation, options, diagnostics, result)) return {};
   NEURONC_TRY(make_code(compilation, options, diagnostics));
   auto neff = build_neff(neff_contents(compilation, options));
   if (!neff) {
@@ -98,12 +104,21 @@ Expected<void> build(Compilation& compilation, const CompileOptions& options,
 }
 
 Expected<void> write(Compilation& compilation, const CompileOptions& options,
-                     const std::string& output, Diagnostics& diagnostics) {
-  NEURONC_TRY(make_code(compilation, options, diagnostics));
-  if (!compilation.goes_on({"write"})) return reported();
-  const auto written = write_neff(output, neff_contents(compilation, options));
-  if (written) return {};
-  diagnostics.report(diag::cannot_write_file, {}, output, written.error().reason);
+                     const std::string& output, Diagnostics& diagnostics, CompileResult& result) {
+  std::string error;
+  if (!options.cache_dir.empty()) {
+    // The bytes go to two places.
+    NEURONC_TRY(build(compilation, options, diagnostics, result));
+    if (!compilation.goes_on({"write"})) return reported();
+    error = write_output_file(output, result.neff);
+  } else {
+    NEURONC_TRY(make_code(compilation, options, diagnostics));
+    if (!compilation.goes_on({"write"})) return reported();
+    const auto written = write_neff(output, neff_contents(compilation, options));
+    if (!written) error = written.error().reason;
+  }
+  if (error.empty()) return {};
+  diagnostics.report(diag::cannot_write_file, {}, output, error);
   return reported();
 }
 
@@ -130,13 +145,15 @@ CompileResult compile_bytes(std::span<const std::byte> model, const std::string&
 
 CompileResult compile_file_to(const std::string& path, const std::string& output,
                               const CompileOptions& given) {
-  return run(given,
-             [&](Compilation& compilation, const CompileOptions& options, Diagnostics& diagnostics,
-                 CompileResult&) -> Expected<void> {
-               NEURONC_TRY(check_output(path, output, diagnostics));
-               NEURONC_TRY(import_model(compilation, path, options, diagnostics));
-               return write(compilation, options, output, diagnostics);
-             });
+  CompileResult result = run(given,
+                             [&](Compilation& compilation, const CompileOptions& options,
+                                 Diagnostics& diagnostics, CompileResult& done) -> Expected<void> {
+                               NEURONC_TRY(check_output(path, output, diagnostics));
+                               NEURONC_TRY(import_model(compilation, path, options, diagnostics));
+                               return write(compilation, options, output, diagnostics, done);
+                             });
+  result.neff.clear();
+  return result;
 }
 
 CompileResult check_file(const std::string& path, const CompileOptions& given) {

@@ -42,7 +42,8 @@ class PhaseTimer {
 };
 
 // Reads the files that inputs are fixed to.
-Expected<onnx::ImportOptions> import_options(const CompileOptions& options,
+Expected<onnx::ImportOptions> import_options(Compilation& compilation,
+                                             const CompileOptions& options,
                                              Diagnostics& diagnostics) {
   onnx::ImportOptions result{options.dims, options.input_shapes, {}};
   for (const auto& [name, value] : options.fixed_inputs) {
@@ -51,6 +52,10 @@ Expected<onnx::ImportOptions> import_options(const CompileOptions& options,
       continue;
     }
     NEURONC_ASSIGN(result.fixed_inputs[name].tensor, read_fixed_input(name, value, diagnostics));
+    compilation.input_files.push_back(value);
+  }
+  if (!builtin_hardware_model_text(options.hardware_model)) {
+    compilation.input_files.push_back(options.hardware_model);
   }
   result.outputs = options.outputs;
   result.external_data_dirs = options.external_data_dirs;
@@ -297,14 +302,22 @@ Expected<Pipeline> make_pipeline(const CompileOptions& options, Diagnostics& dia
   return pipeline;
 }
 
+static void add_external_files(Compilation& compilation) {
+  const std::vector<std::string>& files = compilation.model.external_files;
+  compilation.input_files.insert(compilation.input_files.end(), files.begin(), files.end());
+}
+
 Expected<void> import_model(Compilation& compilation, const std::string& path,
                             const CompileOptions& options, Diagnostics& diagnostics) {
   const PhaseTimer timer(compilation, "import");
   compilation.model_name = path;
   if (!compilation.goes_on({"import"})) return reported();
-  NEURONC_ASSIGN(const onnx::ImportOptions import, import_options(options, diagnostics));
+  NEURONC_ASSIGN(const onnx::ImportOptions import,
+                 import_options(compilation, options, diagnostics));
+  compilation.input_files.insert(compilation.input_files.begin(), path);
   NEURONC_ASSIGN(compilation.model,
                  onnx::import_file(path, import, diagnostics, &compilation.survey));
+  add_external_files(compilation);
   return {};
 }
 
@@ -314,9 +327,11 @@ Expected<void> import_model(Compilation& compilation, std::span<const std::byte>
   const PhaseTimer timer(compilation, "import");
   compilation.model_name = name;
   if (!compilation.goes_on({"import"})) return reported();
-  NEURONC_ASSIGN(const onnx::ImportOptions import, import_options(options, diagnostics));
+  NEURONC_ASSIGN(const onnx::ImportOptions import,
+                 import_options(compilation, options, diagnostics));
   NEURONC_ASSIGN(compilation.model,
                  onnx::import_bytes(bytes, name, folder, import, diagnostics, &compilation.survey));
+  add_external_files(compilation);
   return {};
 }
 

@@ -46,6 +46,8 @@ struct Compilation {
     double time_ms = 0;
   };
   std::vector<Phase> phases;
+  std::string cache_key;                 // of the result; empty: it is not kept (cache.h)
+  std::vector<std::string> input_files;  // that were read
   // Tells the caller how far it is; false: the compile is to end. May be empty.
   std::function<bool(const Progress&)> tick;
 

@@ -11,7 +11,9 @@
 #include "backend/llvm/codegen.h"
 #include "backend/llvm/host_features.h"
 #include "compiler/commands/check.h"
+#include "compiler/commands/compat.h"
 #include "compiler/commands/compile.h"
+#include "compiler/commands/diff.h"
 #include "compiler/commands/inspect.h"
 #include "compiler/commands/list.h"
 #include "compiler/commands/opt.h"
@@ -20,6 +22,7 @@
 #include "ir/base/command.h"
 #include "ir/base/diagnostics.h"
 #include "ir/base/nearest.h"
+#include "runtime/tools/option_pages.h"
 
 namespace {
 
@@ -29,18 +32,21 @@ struct Command {
   std::string_view name;
   int (*run)(Arguments args);
   std::string_view summary;
+  bool has_options = true;
 };
 
 constexpr Command kCommands[] = {
     {"check", neuronc::run_check, "say which operations can be compiled, and where each would run"},
-    {"compile", neuronc::run_compile, "compile a model to a NEFF (the default command)"},
-    {"explain", neuronc::run_explain, "explain the code of a message"},
+    {"compat", neuronc::run_compat, "say whether a NEFF runs on this machine or another"},
+    {"compile", neuronc::run_compile, "compile models to NEFFs (the default command)"},
+    {"diff", neuronc::run_diff, "say what changed between two NEFFs or models"},
+    {"explain", neuronc::run_explain, "explain the code of a message", false},
     {"inspect", neuronc::run_inspect, "print what a NEFF holds"},
-    {"list-errors", neuronc::run_list_errors, "list the codes of messages"},
-    {"list-operators", neuronc::run_list_operators, "list the operators of the graph IR"},
-    {"list-passes", neuronc::run_list_passes, "list the passes and the optimization levels"},
+    {"list-errors", neuronc::run_list_errors, "list the codes of messages", false},
+    {"list-operators", neuronc::run_list_operators, "list the operators of the graph IR", false},
+    {"list-passes", neuronc::run_list_passes, "list the passes and the optimization levels", false},
     {"opt", neuronc::run_opt, "run passes over a model or a module in text form"},
-    {"verify", neuronc::run_verify, "compile a model, run it, and compare with references"},
+    {"verify", neuronc::run_verify, "compile models, run them, and compare with references"},
 };
 
 std::string help() {
@@ -51,6 +57,31 @@ std::string help() {
     text += fmt::format("  {:<16} {}\n", command.name, command.summary);
   }
   return text;
+}
+
+// The manual page or the completions of the whole program: of its commands, one after the other,
+// and what holds them together. A command's own manual page is `neuronc COMMAND --generate man`.
+int generate(const std::string& kind) {
+  std::vector<neuronc::CommandSummary> commands;
+  for (const Command& command : kCommands) {
+    commands.push_back({command.name, command.summary, command.has_options});
+  }
+  const neuronc::ProgramSummary program{"neuronc", "compile ONNX models for NeuronCores", "compile",
+                                        commands};
+  const std::string page = neuronc::program_page(program, kind);
+  if (page.empty()) {
+    std::fputs("neuronc: --generate takes man, bash, zsh or fish\n", stderr);
+    return neuronc::exit_code(neuronc::ErrorClass::usage);
+  }
+  if (kind == "zsh") fmt::print("#compdef neuronc\n");
+  const std::vector<std::string> words{"--generate", kind};
+  // fish wants the function before its use.
+  if (kind == "fish") fmt::print("{}", page);
+  for (const Command& command : kCommands) {
+    if (command.has_options && kind != "man") static_cast<void>(command.run(words));
+  }
+  if (kind != "fish") fmt::print("{}", page);
+  return 0;
 }
 
 // Whether `word` is a misspelt command and no file; says so.
@@ -79,7 +110,8 @@ int run(const std::vector<std::string>& args) {
     std::fputs(help().c_str(), stdout);
     return 0;
   }
-  if (args[0] == "--version") {
+  if (args[0] == "--generate") return generate(args.size() == 2 ? args[1] : "");
+  if (args[0] == "--version" || args[0] == "-V") {
     fmt::print("{} (LLVM {})\n", neuronc::compiler_version(), neuronc::llvm_version());
     return 0;
   }

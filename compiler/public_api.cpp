@@ -87,7 +87,9 @@ CompileOptions current_options(const CompileOptions& given) {
       .take(&O::external_data)
       .take(&O::num_jobs)
       .take(&O::progress)
-      .take(&O::log);
+      .take(&O::log)
+      .take(&O::cache_dir)
+      .take(&O::cache_limit_bytes);
   return result;
 }
 

@@ -7,9 +7,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "ir/base/command.h"
 #include "ir/module_file.h"
-#include "runtime/tools/command_line.h"
 
 namespace neuronc {
 namespace {
@@ -56,6 +54,7 @@ class Finisher {
     read_io_config();
     read_outputs();
     read_level();
+    read_habits();
     if (diagnostics_.num_errors() != num_errors) return reported();
     return {};
   }
@@ -111,6 +110,17 @@ class Finisher {
     if (num_levels > 1) usage("-O0, -O1, -O2 and -O3 exclude each other");
     for (const std::string& pattern : options_.keep_fp32) {
       if (pattern.empty()) usage("--keep-fp32 takes a regular expression, not an empty text");
+    }
+  }
+
+  // neuron-cc's words without a counterpart among the options.
+  void read_habits() {
+    if (arguments_.pipeline.ends_with("SaveTemps") && options_.dump_dir.empty()) {
+      options_.dump_dir = arguments_.workdir.empty() ? "." : arguments_.workdir;
+    }
+    for (const std::string& option : arguments_.ignored) {
+      diagnostics_.report(diag::ignored_option, {}, option,
+                          "it is a setting of neuron-cc's that nothing here corresponds to");
     }
   }
 
@@ -216,123 +226,16 @@ class Finisher {
   Diagnostics& diagnostics_;
 };
 
-// The words as CLI11 wants them: last first, and -O2 as the long flag it is declared as.
-std::vector<std::string> command_line_words(std::span<const std::string> args) {
-  std::vector<std::string> words;
-  for (const std::string& arg : args) {
-    const bool is_level = arg.size() == 3 && arg.starts_with("-O");
-    words.insert(words.begin(), is_level ? "-" + arg : arg);
-  }
-  return words;
-}
-
 }  // namespace
-
-void declare_compile_options(CLI::App& app, CompileArguments& a) {
-  const auto word = [&](const std::string& option, std::string& value, std::string help,
-                        std::vector<std::string> words) {
-    app.add_option(option, value, std::move(help))->check(CLI::IsMember(std::move(words)));
-  };
-  app.add_option("--num-neuroncores,--neuroncore-pipeline-cores", a.num_neuroncores,
-                 "how many NeuronCores the model is split over, or `auto`");
-  word("--partition", a.partition, "how it is split", {"auto", "pipeline", "tensor"});
-  word("--optimize-for", a.optimize_for, "what splitting aims at", {"latency", "throughput"});
-  word("--auto-cast", a.auto_cast, "which operators compute with narrow operands",
-       {"matmult", "all", "none"});
-  word("--auto-cast-type", a.auto_cast_type, "the narrow type", {"bf16", "fp16"});
-  app.add_option("--fp32-cast", a.fp32_cast, "neuron-cc's word for --auto-cast");
-  app.add_option("--keep-fp32", a.options.keep_fp32, "nodes that keep FP32 (regular expression)")
-      ->allow_extra_args(false);
-  word("--numerics", a.numerics, "strict: every operator's result is rounded", {"fast", "strict"});
-  word("--reductions", a.reductions, "fixed: sums do not depend on N", {"fixed", "fast"});
-  app.add_option("--dim", a.dims, "NAME=N: the number of a symbolic dim")->allow_extra_args(false);
-  app.add_option("--input-shape", a.input_shapes, "NAME=D,D,...: the shape of an input")
-      ->allow_extra_args(false);
-  app.add_option("--fix-input", a.fixed_inputs,
-                 "NAME=VALUE or NAME=FILE (.npy, .pb): an input becomes a constant")
-      ->allow_extra_args(false);
-  app.add_option("--io-config", a.io_config, "neuron-cc's JSON of inputs' shapes and outputs");
-  app.add_option("--outputs", a.outputs, "A,B: cut the graph at these values");
-  app.add_option("--external-data-dir", a.options.external_data_dirs,
-                 "a further folder in which external data may lie")
-      ->allow_extra_args(false);
-  app.add_option("--jobs", a.options.num_jobs, "threads; default: as many as the process may use")
-      ->check(CLI::Range(1, 1024));
-  app.add_option("--framework", a.framework, "ONNX");
-  app.add_option(
-      "--target-cpu", a.options.target_cpu,
-      "instruction sets, separated by commas: x86-64-v2, x86-64-v3, x86-64-v4, x86-64-v4-vnni, "
-      "x86-64-v4-bf16, native, or default (all from x86-64-v3 on that differ)");
-  app.add_option("--hardware-model", a.options.hardware_model, "inf1, host, or a file");
-  for (int i = 0; i < 4; ++i) app.add_flag(fmt::format("--O{}", i), a.levels[i]);
-  app.add_option("--passes", a.options.passes, "the pipeline, instead of the level's");
-  app.add_option("--max-host-ops", a.options.max_host_ops, "fail if more run on the host")
-      ->check([](const std::string& text) {
-        return parse_count(text) ? std::string() : "a number from 0 is wanted, not `" + text + "`";
-      });
-  app.add_flag("--emit-kernels", a.options.emit_kernels,
-               "put the kernels' text into the NEFF, for NEURON_RT_CHECK=1");
-  app.add_option("--report", a.report, "write what was done and why, as JSON");
-  app.add_option("--print-after", a.options.print_after,
-                 "print the module after this pass, or all");
-  app.add_flag("--print-changed", a.options.print_changed, "print the module after each change");
-  app.add_flag("--time-passes", a.options.time_passes, "print how long each pass took");
-  app.add_option("--dump-dir", a.options.dump_dir, "a file here after each change");
-  auto* verbose =
-      app.add_flag("-v,--verbose", a.is_verbose, "also print what was not done and why");
-  app.add_flag("-q,--quiet", a.is_quiet, "print errors and warnings only")->excludes(verbose);
-}
 
 Expected<void> finish(CompileArguments& arguments, Diagnostics& diagnostics) {
   return Finisher(arguments, diagnostics).run();
-}
-
-std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> args,
-                                   Diagnostics& diagnostics) {
-  try {
-    app.parse(command_line_words(args));
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    // CLI11 notices a missing model before a misspelt option, which is likelier to be the cause.
-    const std::vector<std::string> unknown = app.remaining();
-    Diagnostic& diagnostic = diagnostics.report(
-        diag::usage_error, {},
-        unknown.empty()
-            ? error.what()
-            : fmt::format("unknown option or argument `{}`", fmt::join(unknown, "`, `")));
-    for (const std::string& word : unknown) {
-      const std::string near = nearest_option(app, word);
-      if (!near.empty()) diagnostic.notes.push_back(fmt::format("did you mean `{}`?", near));
-    }
-    return exit_code(ErrorClass::usage);
-  }
-  return std::nullopt;
-}
-
-std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> args) {
-  Diagnostics diagnostics;
-  app.set_version_flag("--version",
-                       fmt::format("{} (LLVM {})", compiler_version(), llvm_version()));
-  const auto code = parse_arguments(app, args, diagnostics);
-  std::fputs(diagnostics.to_text().c_str(), stderr);
-  return code;
 }
 
 Expected<void> write_report(const CompileArguments& arguments, const std::string& json,
                             Diagnostics& diagnostics) {
   if (arguments.report.empty()) return {};
   return write_file(arguments.report, json, diagnostics);
-}
-
-void print_result(const CompileResult& result, const CompileArguments& arguments) {
-  std::fputs(result.messages_text().c_str(), stderr);
-  const OperationCounts& counts = result.operations;
-  if (arguments.is_quiet || counts.num_after_optimizations == 0) return;
-  print_error(
-      "Number of operations in model: {}\n"
-      "Number of operations after optimizations: {}\n"
-      "Number of operations placed on NeuronCores: {}\n",
-      counts.num_in_model, counts.num_after_optimizations, counts.num_on_neuroncores);
 }
 
 }  // namespace neuronc

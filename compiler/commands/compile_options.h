@@ -31,10 +31,16 @@ struct CompileArguments {
   std::string io_config;
   std::string outputs;
   std::string report;
+  std::string workdir;               // neuron-cc's folder for what is written
+  std::string pipeline;              // neuron-cc's phases
+  std::vector<std::string> ignored;  // options without an effect here, as they were written
   bool levels[4] = {};
   bool is_quiet = false;
   bool is_verbose = false;
 };
+
+// The groups of --help, in its order.
+inline constexpr std::string_view kGateGroup = "Gates (exit code 5)";
 
 void declare_compile_options(CLI::App& app, CompileArguments& arguments);
 
@@ -50,8 +56,5 @@ std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> a
 // Writes a report to --report's file. Errors: NEU0002.
 Expected<void> write_report(const CompileArguments& arguments, const std::string& json,
                             Diagnostics& diagnostics);
-
-// Prints the messages of a result to stderr, and the operation counts unless -q is given.
-void print_result(const CompileResult& result, const CompileArguments& arguments);
 
 }  // namespace neuronc

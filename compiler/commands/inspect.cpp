@@ -4,9 +4,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "compiler/commands/compile_options.h"
+#include "compiler/commands/neff_summary.h"
+#include "ir/base/text.h"
 #include "ir/module_file.h"
 #include "ir/plan/text.h"
 #include "runtime/neff_reader.h"
@@ -21,6 +26,7 @@ struct InspectArguments {
   std::string file;
   std::string extract;
   bool is_json = false;
+  bool shows_inside = false;
 };
 
 std::string_view text_of(const NeffMemberView& member) {
@@ -53,29 +59,85 @@ Expected<void> extract(const InspectArguments& arguments, const NeffImage& image
   return reported();
 }
 
-void print_header(const NeffImage& image) {
-  const NeffHeader& header = image.header();
-  fmt::print("name: {}\nformat: {}.{}\ncompiler: {}\nuuid: {}\ncores: {}\nlanes: {}\n", header.name,
-             header.major, header.minor, header.compiler_version, runtime::uuid_text(header),
-             header.num_cores, header.num_lanes);
-  for (const runtime::NeffTarget& target : image.targets()) {
-    const auto missing = runtime::missing_features(target);
-    fmt::print("target: {} ({})\n", target.isa,
-               missing.empty() ? "runs here" : fmt::format("lacks {}", fmt::join(missing, ", ")));
-  }
-  const auto chosen = runtime::choose_target(image.targets(), "");
-  fmt::print("used here: {}\n", chosen ? *chosen : "none");
-  fmt::print("\nmembers:\n");
-  for (const NeffMemberView& member : image.members()) {
-    fmt::print("  {:>12}  {:>12}  {}\n", member.offset_bytes, member.bytes.size(), member.name);
+std::string bytes_text(double bytes) {
+  if (bytes < 10e3) return fmt::format("{:.0f} B", bytes);
+  if (bytes < 10e6) return fmt::format("{:.1f} kB", bytes / 1e3);
+  return fmt::format("{:.1f} MB", bytes / 1e6);
+}
+
+void print_tensors(std::string_view title, const std::vector<NeffSummary::Tensor>& tensors) {
+  for (const NeffSummary::Tensor& tensor : tensors) {
+    fmt::print("{:<9} {:<28} {}\n", title, printable(tensor.name), tensor.type);
   }
 }
 
-Expected<void> print_all(const InspectArguments& arguments, const NeffImage& image,
-                         Diagnostics& diagnostics) {
-  print_header(image);
-  if (const NeffMemberView* json = image.find("neff.json")) {
-    fmt::print("\nneff.json:\n{}\n", text_of(*json));
+void print_targets(const NeffSummary& summary) {
+  fmt::print("\n{:<24} {:>10} {:>10} {:>10}\n", "target", "code", "arenas", "channels");
+  for (const NeffSummary::Target& target : summary.targets) {
+    const std::string_view note = target.isa == summary.target_here ? "  used here"
+                                  : target.runs_here                ? "  runs here"
+                                                                    : "";
+    fmt::print("{:<24} {:>10} {:>10} {:>10}{}\n", target.isa, bytes_text(target.code_bytes),
+               bytes_text(target.arena_bytes), bytes_text(target.channel_bytes), note);
+  }
+}
+
+void print_kernels(const NeffSummary& summary) {
+  constexpr size_t kMost = 10;
+  std::vector<NeffSummary::Kernel> kernels = summary.kernels;
+  std::stable_sort(kernels.begin(), kernels.end(),
+                   [](const auto& a, const auto& b) { return a.time_ns > b.time_ns; });
+  double total_ns = 0;
+  for (const auto& kernel : kernels) total_ns += kernel.time_ns;
+  fmt::print("\n{} kernels, predicted on hardware model `{}`; the longest:\n", kernels.size(),
+             summary.hardware);
+  fmt::print("{:>10} {:>6} {:>4}  {:<30} {:<22} {}\n", "us", "share", "core", "kernel", "variant",
+             "nodes");
+  for (size_t i = 0; i < std::min(kMost, kernels.size()); ++i) {
+    const NeffSummary::Kernel& kernel = kernels[i];
+    const double share = total_ns > 0 ? 100 * kernel.time_ns / total_ns : 0;
+    fmt::print("{:>10.2f} {:>5.1f}% {:>4}  {:<30} {:<22} {}\n", kernel.time_ns / 1000, share,
+               kernel.core, printable(kernel.symbol),
+               kernel.variant.empty() ? "default" : kernel.variant,
+               printable(fmt::format("{}", fmt::join(kernel.nodes, " ")), 60));
+  }
+}
+
+void print_host_nodes(const NeffSummary& summary) {
+  if (summary.host_nodes.empty()) return;
+  fmt::print("\noperations on the host:\n");
+  for (const auto& [node, reason] : summary.host_nodes) {
+    fmt::print("  {}: {}\n", printable(node), printable(reason));
+  }
+}
+
+void print_summary(const InspectArguments& arguments, const InspectResult& inspected) {
+  const NeffSummary summary = summarize(inspected);
+  std::error_code error;
+  const auto size_bytes = static_cast<double>(std::filesystem::file_size(arguments.file, error));
+  fmt::print("{:<9} {}\n{:<9} {}\n{:<9} {}\n", "name", printable(summary.name), "uuid",
+             summary.uuid, "compiler", printable(summary.compiler));
+  fmt::print("{:<9} {:.0f} operations on {} NeuronCores, {:.0f} on the host\n", "work",
+             summary.num_operations - summary.num_host_operations, summary.num_neuroncores,
+             summary.num_host_operations);
+  fmt::print("{:<9} {} ({} of weights)\n", "size", bytes_text(error ? 0 : size_bytes),
+             bytes_text(summary.weight_bytes));
+  if (summary.latency_us > 0) {
+    fmt::print("{:<9} {:.2f} us a request, one every {:.2f} us (predicted)\n", "time",
+               summary.latency_us, summary.period_us);
+  }
+  print_tensors("input", summary.inputs);
+  print_tensors("output", summary.outputs);
+  print_targets(summary);
+  print_kernels(summary);
+  print_host_nodes(summary);
+}
+
+Expected<void> print_inside(const InspectArguments& arguments, const NeffImage& image,
+                            Diagnostics& diagnostics) {
+  fmt::print("\nmembers:\n");
+  for (const NeffMemberView& member : image.members()) {
+    fmt::print("  {:>12}  {:>12}  {}\n", member.offset_bytes, member.bytes.size(), member.name);
   }
   if (const NeffMemberView* host = image.find("host.nir")) {
     fmt::print("\nhost.nir:\n{}\n", text_of(*host));
@@ -88,15 +150,42 @@ Expected<void> print_all(const InspectArguments& arguments, const NeffImage& ima
   return {};
 }
 
+// neff.json, and what the container says, under "container".
+std::string complete_json(const InspectResult& inspected) {
+  using Json = nlohmann::ordered_json;
+  Json json = Json::parse(inspected.json, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) json = Json::object();
+  Json& container = json["container"];
+  container = {{"name", inspected.name},
+               {"uuid", inspected.uuid},
+               {"compiler", inspected.compiler_version},
+               {"neuroncores", inspected.num_neuroncores},
+               {"target_here", inspected.target_here},
+               {"targets", Json::array()},
+               {"members", Json::array()}};
+  for (const InspectResult::Target& target : inspected.targets) {
+    container["targets"].push_back(
+        {{"name", target.name}, {"features", target.features}, {"runs_here", target.runs_here}});
+  }
+  for (const InspectResult::Member& member : inspected.members) {
+    container["members"].push_back({{"name", member.name},
+                                    {"offset_bytes", member.offset_bytes},
+                                    {"size_bytes", member.size_bytes}});
+  }
+  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 Expected<void> inspect(const InspectArguments& arguments, Diagnostics& diagnostics) {
   const auto image = NeffImage::open(arguments.file, runtime::Verify::all);
   if (!image) return damaged(arguments, image.error().message, diagnostics);
   if (!arguments.extract.empty()) return extract(arguments, **image, diagnostics);
-  if (!arguments.is_json) return print_all(arguments, **image, diagnostics);
-  const NeffMemberView* json = (*image)->find("neff.json");
-  if (json == nullptr) return damaged(arguments, "it has no neff.json", diagnostics);
-  fmt::print("{}\n", text_of(*json));
-  return {};
+  const InspectResult inspected = inspect_file(arguments.file);
+  if (arguments.is_json) {
+    std::fputs(complete_json(inspected).c_str(), stdout);
+    return {};
+  }
+  print_summary(arguments, inspected);
+  return arguments.shows_inside ? print_inside(arguments, **image, diagnostics) : Expected<void>();
 }
 
 }  // namespace
@@ -105,8 +194,11 @@ int run_inspect(std::span<const std::string> args) {
   CLI::App app("Prints what a NEFF holds.", "neuronc inspect");
   InspectArguments arguments;
   app.add_option("file", arguments.file, "the NEFF")->required();
-  app.add_flag("--json", arguments.is_json, "print neff.json alone");
-  app.add_option("--extract", arguments.extract, "write this member to a file of its name here");
+  app.add_flag("--json", arguments.is_json, "print all there is as JSON");
+  app.add_flag("--plan", arguments.shows_inside,
+               "also print the members, the plans and the host's graph");
+  app.add_option("--extract", arguments.extract,
+                 "write this member (neff.json, code.so, ...) to a file of its name here");
   if (const auto code = parse_arguments(app, args)) return *code;
   Diagnostics diagnostics;
   const bool is_done = inspect(arguments, diagnostics).has_value();

@@ -3,11 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <new>
 
-#include "compiler/commands/compile_options.h"
+#include "compiler/commands/batch.h"
+#include "compiler/commands/models.h"
 #include "compiler/driver.h"
 #include "compiler/onnx/test_data.h"
 #include "compiler/runner/compare.h"
@@ -21,9 +23,7 @@ namespace {
 constexpr double kDefaultMinCosine = 0.995;
 constexpr uint64_t kSeed = 1;
 
-struct VerifyArguments {
-  CompileArguments compile;
-  std::string model;
+struct VerifyArguments : BatchArguments {
   std::vector<std::string> test_data;
   std::optional<double> rtol, atol, min_cosine;
   std::string oracle;  // evaluate the module at this stage instead of running code
@@ -64,12 +64,25 @@ std::string non_finite_text(const HostValue& output, const HostValue& reference)
 
 class Verifier {
  public:
-  Verifier(const VerifyArguments& arguments, Diagnostics& diagnostics)
-      : arguments_(arguments), diagnostics_(diagnostics) {}
+  Verifier(const VerifyArguments& arguments, std::string model, ModelOutcome& outcome,
+           Diagnostics& diagnostics)
+      : arguments_(arguments),
+        model_(std::move(model)),
+        outcome_(outcome),
+        diagnostics_(diagnostics) {}
 
   Expected<void> run() {
-    NEURONC_ASSIGN(signature_, onnx::read_signature(arguments_.model, diagnostics_,
-                                                    arguments_.compile.options.outputs));
+    if (model_ == kStandardStream) {
+      NEURONC_ASSIGN(bytes_, read_standard_input(diagnostics_));
+      is_in_memory_ = true;
+      model_ = kStandardInputName;
+    }
+    const std::vector<std::string>& outputs = arguments_.compile.options.outputs;
+    if (is_in_memory_) {
+      NEURONC_ASSIGN(signature_, onnx::read_signature(bytes_, model_, diagnostics_, outputs));
+    } else {
+      NEURONC_ASSIGN(signature_, onnx::read_signature(model_, diagnostics_, outputs));
+    }
     if (arguments_.test_data.empty()) return verify_seeded();
     for (const std::string& folder : arguments_.test_data) {
       NEURONC_ASSIGN(const onnx::TestData data,
@@ -89,7 +102,9 @@ class Verifier {
     options_.emit_kernels = true;  // in memory; what NEURON_RT_CHECK=1 needs
     for (const auto& [name, shape] : shapes) options_.input_shapes[name] = shape;
     compilation_ = std::make_unique<Compilation>();
-    NEURONC_TRY(import_model(*compilation_, arguments_.model, options_, diagnostics_));
+    NEURONC_TRY(is_in_memory_
+                    ? import_model(*compilation_, bytes_, model_, ".", options_, diagnostics_)
+                    : import_model(*compilation_, model_, options_, diagnostics_));
     reference_ = compilation_->model.module.clone();
     NEURONC_ASSIGN(target_, make_target(options_, diagnostics_));
     if (arguments_.oracle.empty()) return prepare_code();
@@ -106,11 +121,17 @@ class Verifier {
     NEURONC_TRY(run_passes(*compilation_, options_, Stage::partitioned, *target_, diagnostics_));
     NEURONC_TRY(generate(*compilation_, options_, diagnostics_));
     const CompileArguments& asked = arguments_.compile;
-    NEURONC_TRY(write_report(asked, report_json(*compilation_, options_), diagnostics_));
+    const std::string report = report_json(*compilation_, options_);
+    NEURONC_TRY(write_report(asked, report, diagnostics_));
     if (options_.time_passes) std::fputs(to_text(compilation_->pass_times).c_str(), stderr);
     if (asked.is_verbose) std::fputs(compilation_->remarks.to_text().c_str(), stderr);
     const auto neff = build_neff(neff_contents(*compilation_, options_));
     if (!neff) return failed("loading", neff.error().reason);
+    Figures figures = figures_of(report);
+    figures.min_cosine = outcome_.figures.min_cosine;
+    figures.max_error = outcome_.figures.max_error;
+    outcome_.figures = std::move(figures);
+    outcome_.figures.neff_bytes = static_cast<double>(neff->size());
     compilation_.reset();
     auto runner = nrt_runner(*neff);
     if (!runner) return failed("loading", runner.error().reason);
@@ -144,7 +165,7 @@ class Verifier {
   }
 
   Expected<void> failed(const std::string& label, const std::string& reason) {
-    diagnostics_.report(diag::run_failed, Location{arguments_.model}, label, reason);
+    diagnostics_.report(diag::run_failed, Location{model_}, label, reason);
     return reported();
   }
 
@@ -157,18 +178,36 @@ class Verifier {
     for (size_t i = 0; i < references.size() && i < outputs->size(); ++i) {
       const std::string& name = signature_.outputs[i].name;
       const Comparison comparison = compare((*outputs)[i], references[i], tolerance);
-      fmt::print("{}: {}: {}{}: {}\n", label, name, figures(comparison),
-                 non_finite_text((*outputs)[i], references[i]),
-                 comparison.is_passed ? "passed" : "FAILED");
-      std::fflush(stdout);
+      note(label, name, comparison);
+      if (format_of(arguments_) == OutputFormat::text) {
+        fmt::print("{}{}: {}: {}{}: {}\n", arguments_.names.size() > 1 ? model_ + ": " : "", label,
+                   name, figures(comparison), non_finite_text((*outputs)[i], references[i]),
+                   comparison.is_passed ? "passed" : "FAILED");
+        std::fflush(stdout);
+      }
       if (comparison.is_passed) continue;
-      diagnostics_.report(diag::output_differs, Location{arguments_.model}, name, label,
-                          comparison.why);
+      diagnostics_.report(diag::output_differs, Location{model_}, name, label, comparison.why);
     }
     return {};
   }
 
+  // For the gates and the documents: the worst of all outputs.
+  void note(const std::string& label, const std::string& name, const Comparison& c) {
+    outcome_.outputs.push_back({label, name, c.max_abs_diff, c.cosine, c.num_mismatches,
+                                c.num_elements, c.is_float, c.is_passed});
+    if (!c.is_float) return;
+    Figures& figures = outcome_.figures;
+    figures.min_cosine = std::min(figures.min_cosine.value_or(1), c.cosine);
+    // A NaN is no small error.
+    const double error = std::isnan(c.max_abs_diff) ? HUGE_VAL : c.max_abs_diff;
+    figures.max_error = std::max(figures.max_error.value_or(0), error);
+  }
+
   const VerifyArguments& arguments_;
+  std::string model_;
+  std::vector<std::byte> bytes_;  // of a model from standard input
+  bool is_in_memory_ = false;
+  ModelOutcome& outcome_;
   Diagnostics& diagnostics_;
   onnx::ModelSignature signature_;
   CompileOptions options_;
@@ -179,38 +218,51 @@ class Verifier {
   Module reference_;
 };
 
-Expected<void> verify(VerifyArguments& arguments, Diagnostics& diagnostics) {
-  NEURONC_TRY(finish(arguments.compile, diagnostics));
-  NEURONC_TRY(check_options(arguments.compile.options, diagnostics));
-  return Verifier(arguments, diagnostics).run();
+ModelOutcome verify(const VerifyArguments& arguments, const std::string& model) {
+  ModelOutcome outcome;
+  Diagnostics diagnostics;
+  const bool is_done = Verifier(arguments, model, outcome, diagnostics).run().has_value();
+  add_messages(outcome, diagnostics, is_done);
+  return outcome;
+}
+
+Expected<void> prepare(VerifyArguments& arguments, const std::vector<std::string>& models,
+                       Diagnostics& diagnostics) {
+  arguments.limits.min_cosine = tolerance_of(arguments).min_cosine;
+  if (models.size() < 2 || arguments.test_data.empty()) return {};
+  diagnostics.report(diag::usage_error, {}, "--test-data is of one model");
+  return reported();
 }
 
 }  // namespace
 
 int run_verify(std::span<const std::string> args) {
-  CLI::App app("Compiles a model, runs it, and compares its outputs with their references.",
+  constexpr const char* kGroup = "Comparison";
+  CLI::App app("Compiles models, runs them, and compares their outputs with references.",
                "neuronc verify");
   VerifyArguments arguments;
-  app.add_option("model", arguments.model, "the model (.onnx)")->required();
+  arguments.command = "verify";
   app.add_option("--test-data", arguments.test_data, "a folder of input_N.pb and output_N.pb")
-      ->allow_extra_args(false);
-  app.add_option("--rtol", arguments.rtol, "|d| <= atol + rtol * |reference|");
-  app.add_option("--atol", arguments.atol, "|d| <= atol + rtol * |reference|");
-  app.add_option("--min-cosine", arguments.min_cosine, "least cosine of a float output");
+      ->allow_extra_args(false)
+      ->group(kGroup);
+  app.add_option("--rtol", arguments.rtol, "|d| <= atol + rtol * |reference|")->group(kGroup);
+  app.add_option("--atol", arguments.atol, "|d| <= atol + rtol * |reference|")->group(kGroup);
+  app.add_option("--min-cosine", arguments.min_cosine, "least cosine of a float output")
+      ->group(kGroup);
+  app.add_option("--max-error", arguments.limits.max_error,
+                 "greatest absolute difference of a float output")
+      ->check(CLI::NonNegativeNumber)
+      ->group(kGroup);
   app.add_option("--oracle", arguments.oracle, "evaluate the module at this stage instead of code")
       ->group("");
-  declare_compile_options(app, arguments.compile);
+  declare_batch_options(app, arguments, GateScope::code);
   if (const auto code = parse_arguments(app, args)) return *code;
-  Diagnostics diagnostics;
-  bool is_done = false;
-  try {
-    is_done = verify(arguments, diagnostics).has_value();
-  } catch (const std::bad_alloc&) {
-    diagnostics.report(diag::out_of_memory, {});
-  }
-  std::fputs(diagnostics.to_text().c_str(), stderr);
-  if (!is_done && !diagnostics.has_errors()) return exit_code(ErrorClass::internal);
-  return exit_code(diagnostics.worst());
+  BatchSteps steps;
+  steps.prepare = [&](const std::vector<std::string>& models, Diagnostics& diagnostics) {
+    return prepare(arguments, models, diagnostics);
+  };
+  steps.run = [&](const std::string& model, size_t) { return verify(arguments, model); };
+  return run_batch(arguments, steps);
 }
 
 }  // namespace neuronc

@@ -131,8 +131,11 @@ OrRefusal<ExternalFiles::Bytes> ExternalFiles::open(const std::string& location)
   const std::span<const std::byte> content = (*file)->bytes();
   const Bytes bytes{content, std::move(*file)};
   open_.emplace(location, bytes);
+  files_.push_back(path);
   return bytes;
 }
+
+std::vector<std::string> ExternalFiles::files() const { return files_; }
 
 void ExternalFiles::note_used(std::span<const std::byte> bytes) {
   used_.push_back(hash_bytes(bytes));

@@ -32,6 +32,9 @@ class ExternalFiles {
   // The content of `location`. Refuses with what is wrong with it and what to do.
   OrRefusal<Bytes> open(const std::string& location);
 
+  // The files that were opened.
+  std::vector<std::string> files() const;
+
   // Counts content as part of the model.
   void note_used(std::span<const std::byte> bytes);
   // Of everything that was used, combined with the model file's `hash`; that itself without any.
@@ -43,6 +46,7 @@ class ExternalFiles {
   std::vector<std::string> folders_;
   std::map<std::string, std::span<const std::byte>> in_memory_;
   std::map<std::string, Bytes> open_;
+  std::vector<std::string> files_;
   std::vector<Hash128> used_;
 };
 

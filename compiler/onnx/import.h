@@ -43,6 +43,7 @@ struct ImportedModel {
   int64_t ir_version = 0;
   int64_t opset = 0;  // of ai.onnx; 0 where none is used
   std::string producer;
+  std::vector<std::string> external_files;  // that were opened
 };
 
 // What is known of a node of a model that cannot be imported.
@@ -81,6 +82,9 @@ struct ModelSignature {
 };
 // `outputs` as in ImportOptions.
 Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& diagnostics,
+                                        std::span<const std::string> outputs = {});
+Expected<ModelSignature> read_signature(std::span<const std::byte> bytes, const std::string& name,
+                                        Diagnostics& diagnostics,
                                         std::span<const std::string> outputs = {});
 
 }  // namespace neuronc::onnx

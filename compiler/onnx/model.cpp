@@ -346,6 +346,7 @@ Expected<ImportedModel> import_with(std::span<const std::byte> bytes, const std:
   }
   imported.module = std::move(*module);
   imported.hash = external->hash_with(imported.hash);
+  imported.external_files = external->files();
   return imported;
 }
 
@@ -376,8 +377,14 @@ Expected<ModelSignature> read_signature(const std::string& path, Diagnostics& di
     diagnostics.report(diag::cannot_read_file, {}, path, file.error().reason);
     return reported();
   }
-  NEURONC_ASSIGN(const auto model, parse_model((*file)->bytes(), path, diagnostics));
-  NEURONC_TRY(cut_at_outputs(*model, outputs, path, diagnostics));
+  return read_signature((*file)->bytes(), path, diagnostics, outputs);
+}
+
+Expected<ModelSignature> read_signature(std::span<const std::byte> bytes, const std::string& name,
+                                        Diagnostics& diagnostics,
+                                        std::span<const std::string> outputs) {
+  NEURONC_ASSIGN(const auto model, parse_model(bytes, name, diagnostics));
+  NEURONC_TRY(cut_at_outputs(*model, outputs, name, diagnostics));
   const auto describe = [](const ValueInfoProto& value, bool is_output = false) {
     const auto type =
         is_output ? output_type_from_proto(value.type()) : type_from_proto(value.type());

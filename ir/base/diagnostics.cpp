@@ -95,6 +95,11 @@ std::string Diagnostics::to_text() const {
   return text;
 }
 
+void Diagnostics::append(Diagnostic diagnostic) {
+  if (diagnostic.severity == Severity::error) ++num_errors_;
+  diagnostics_.push_back(std::move(diagnostic));
+}
+
 void Diagnostics::clear() {
   diagnostics_.clear();
   num_errors_ = 0;

@@ -93,6 +93,9 @@ class Diagnostics {
   // The class that decides the exit code; `none` when there is no error.
   ErrorClass worst() const;
 
+  // Adds one that was made elsewhere.
+  void append(Diagnostic diagnostic);
+
   // All diagnostics in order, each followed by a newline.
   std::string to_text() const;
   void clear();

@@ -12,6 +12,7 @@
 #include "ir/base/command.h"
 #include "runtime/include/nrt/nrt.h"
 #include "runtime/tools/command_line.h"
+#include "runtime/tools/option_pages.h"
 
 namespace neuronc::tools {
 
@@ -57,7 +58,9 @@ template <class Run>
 int run_tool(CLI::App& app, int argc, char** argv, const Run& run) {
   begin_command();
   const std::string name = app.get_name();
-  app.set_version_flag("--version", version_text(name));
+  app.set_version_flag("-V,--version", version_text(name));
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (const auto code = print_page(app, words)) return end_command(name, *code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -17,8 +17,9 @@ from pathlib import Path
 # their own size may be read by other versions.
 STRUCTS = {
     "nrt.h": ["nrt_tensor_info_t", "nrt_tensor_info_array_t", "nrt_version_t", "nrt_model_info_t",
-              "nrt_memory_stats_t"],
-    "neuronc.h": ["neuronc_message", "neuronc_progress", "neuronc_external_data", "neuronc_job"],
+              "nrt_memory_stats_t", "nrt_neff_compat_t"],
+    "neuronc.h": ["neuronc_message", "neuronc_progress", "neuronc_external_data", "neuronc_job",
+                  "neuronc_tensor"],
     "compiler.h": ["CompileOptions"],
 }
 

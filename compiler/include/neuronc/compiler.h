@@ -92,6 +92,10 @@ struct CompileOptions {
   std::function<bool(const Progress&)> progress;
   // Called on the calling thread with each message, not later than the phase's end.
   std::function<void(const Message&)> log;
+  // Where results are kept and looked for, by what they are made of; empty: nowhere. A cache that
+  // cannot be read or written changes nothing but the time.
+  std::string cache_dir;
+  int64_t cache_limit_bytes = int64_t{4} << 30;  // the oldest results beyond it are removed
 };
 
 // How many operations there are and where they run.
@@ -116,6 +120,8 @@ struct CompileResult {
   std::string report_json;  // what was done and why
   CompileDetails details;
   std::vector<Message> messages;
+  bool is_from_cache = false;
+  std::vector<std::string> input_files;  // that were read: the model, its external data, ...
 
   bool is_ok() const { return exit_code == 0; }
   NEURONC_API std::string messages_text() const;

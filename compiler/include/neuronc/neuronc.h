@@ -78,10 +78,27 @@ typedef struct neuronc_job {
   void* user_data;
 } neuronc_job;
 
+/* A value of the reference evaluator. Types are nrt.h's numbers (NRT_DTYPE_FLOAT32 is 0xA); elements
+ * are row-major and take whole bytes; of a string each has a zero byte at its end. */
+typedef struct neuronc_tensor {
+  size_t size; /* sizeof(neuronc_tensor) */
+  const char* name;
+  int32_t dtype;
+  uint32_t ndim;
+  const int64_t* shape;
+  const void* data;
+  size_t size_bytes;
+} neuronc_tensor;
+
 /* Results are never null; ask them for their exit code. */
 NEURONC_API neuronc_result* neuronc_compile(const neuronc_job* job);
 /* Imports, optimises and places: every problem, and where each operation would run. */
 NEURONC_API neuronc_result* neuronc_check(const neuronc_job* job);
+/* Evaluates the model as it stands, operator by operator in double precision, without compiling it:
+ * what a compiled model is verified against. Slow. Every input is given, by its name; their shapes
+ * bind the model's dims. */
+NEURONC_API neuronc_result* neuronc_evaluate(const neuronc_job* job, const neuronc_tensor* inputs,
+                                             size_t num_inputs);
 NEURONC_API neuronc_result* neuronc_compile_file(const char* path, const char* const* options,
                                                  size_t num_options);
 NEURONC_API neuronc_result* neuronc_compile_bytes(const void* model, size_t size_bytes,
@@ -106,6 +123,11 @@ NEURONC_API int neuronc_result_message(const neuronc_result* result, size_t inde
 NEURONC_API const char* neuronc_result_report(const neuronc_result* result);
 /* The NEFF; null and 0 where the compile failed. Valid until the result is freed. */
 NEURONC_API const void* neuronc_result_neff(const neuronc_result* result, size_t* size_bytes);
+/* Of neuronc_evaluate, in the order of the model's outputs. Fills the first `size` bytes of `tensor`;
+ * valid until the result is freed. 0; anything else: there is no such output. */
+NEURONC_API size_t neuronc_result_num_outputs(const neuronc_result* result);
+NEURONC_API int neuronc_result_output(const neuronc_result* result, size_t index,
+                                      neuronc_tensor* tensor, size_t size);
 NEURONC_API void neuronc_result_free(neuronc_result* result);
 
 NEURONC_API const char* neuronc_version(void);

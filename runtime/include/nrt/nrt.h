@@ -144,6 +144,17 @@ typedef struct nrt_memory_stats {
   uint64_t tensor_bytes; /* that the runtime allocated */
 } nrt_memory_stats_t;
 
+/* Of a NEFF that is not loaded. Later versions add fields at the end. */
+typedef struct nrt_neff_compat {
+  uint32_t format_major;
+  uint32_t format_minor;
+  uint32_t nc_count;
+  char compiler_version[64];
+  char target[96];   /* the instruction set whose code would run; empty: none */
+  char targets[512]; /* that there is code for, separated by blanks, the best last */
+  char missing[512]; /* features that the least demanding of them wants and the machine lacks */
+} nrt_neff_compat_t;
+
 /* Called once when an asynchronous request has ended; `message` is valid until it returns. */
 typedef void (*nrt_completion_t)(void* user_data, NRT_STATUS status, const char* message);
 
@@ -196,6 +207,12 @@ NRT_API NRT_STATUS nrt_load(const void* neff, size_t size, int32_t vnc, int32_t 
                             nrt_model_t** model);
 NRT_API NRT_STATUS nrt_load_file(const char* path, int32_t vnc, int32_t vnc_count,
                                  nrt_model_t** model);
+/* Whether a NEFF runs, found out without loading it; nrt_init is not needed. `features`, separated
+ * by blanks as nrt_get_cpu_features gives them, are those of the machine; null: of this one. Fills
+ * the first `size` bytes of `compat`, as far as the file could be read. NRT_SUCCESS: it runs;
+ * NRT_HW_ERROR, NRT_UNSUPPORTED_NEFF_VERSION, NRT_INVALID: why not. */
+NRT_API NRT_STATUS nrt_check_neff(const char* path, const char* features, nrt_neff_compat_t* compat,
+                                  size_t size);
 /* Waits for the model's requests. */
 NRT_API NRT_STATUS nrt_unload(nrt_model_t* model);
 NRT_API NRT_STATUS nrt_get_model_nc_count(const nrt_model_t* model, uint32_t* count);
