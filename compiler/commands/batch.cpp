@@ -119,10 +119,12 @@ int run_batch(BatchArguments& arguments, const BatchSteps& steps) {
   Diagnostics diagnostics;
   const auto models = prepare(arguments, steps, diagnostics);
   for (const Diagnostic& d : diagnostics.all()) batch.messages.push_back(to_message(d));
-  std::fputs(diagnostics.to_text().c_str(), stderr);
   batch.exit_code = exit_code(diagnostics.worst());
   if (!models && batch.exit_code == 0) batch.exit_code = exit_code(ErrorClass::internal);
-  for (size_t i = 0; models && i < models->size(); ++i) {
+  apply_gates(batch, arguments.limits);
+  for (const Message& message : batch.messages) print_error("{}\n", message.text);
+  const bool is_refused = !models || batch.exit_code != 0;
+  for (size_t i = 0; !is_refused && i < models->size(); ++i) {
     batch.models.push_back(run_model(arguments, steps, (*models)[i], i));
     const ModelOutcome& outcome = batch.models.back();
     batch.exit_code = worst_exit_code(batch.exit_code, outcome.exit_code);

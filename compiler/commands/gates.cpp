@@ -47,21 +47,28 @@ void promote(Message& message, const std::string& option) {
   message.text += "\n  note: " + message.hints.back();
 }
 
+bool is_warning(const Message& message) { return message.severity == Message::Severity::warning; }
+
+int64_t leave_out(std::vector<Message>& messages, const GateLimits& limits) {
+  return static_cast<int64_t>(std::erase_if(messages, [&](const Message& message) {
+    return is_warning(message) && holds(limits.allow, message.code);
+  }));
+}
+
+int64_t promote_all(std::vector<Message>& messages, const std::string& denied) {
+  int64_t count = 0;
+  for (Message& message : messages) {
+    if (!is_warning(message) || (denied != "all" && denied != message.code)) continue;
+    promote(message, "--deny " + denied);
+    ++count;
+  }
+  return count;
+}
+
 void filter_warnings(ModelOutcome& outcome, const GateLimits& limits) {
-  const auto is_warning = [](const Message& message) {
-    return message.severity == Message::Severity::warning;
-  };
-  outcome.num_allowed +=
-      static_cast<int64_t>(std::erase_if(outcome.messages, [&](const Message& m) {
-        return is_warning(m) && holds(limits.allow, m.code);
-      }));
+  outcome.num_allowed += leave_out(outcome.messages, limits);
   for (const std::string& denied : limits.deny) {
-    int64_t count = 0;
-    for (Message& message : outcome.messages) {
-      if (!is_warning(message) || (denied != "all" && denied != message.code)) continue;
-      promote(message, "--deny " + denied);
-      ++count;
-    }
+    const int64_t count = promote_all(outcome.messages, denied);
     outcome.gates.push_back({"deny " + denied, std::to_string(count), "0", count == 0});
     if (count > 0)
       outcome.exit_code = worst_exit_code(outcome.exit_code, exit_code(ErrorClass::gate));
@@ -185,6 +192,14 @@ Figures figures_of(const std::string& report_json) {
     figures.targets = split(report.at(targets).get<std::string>());
   }
   return figures;
+}
+
+void apply_gates(BatchOutcome& batch, const GateLimits& limits) {
+  leave_out(batch.messages, limits);
+  for (const std::string& denied : limits.deny) {
+    if (promote_all(batch.messages, denied) == 0) continue;
+    batch.exit_code = worst_exit_code(batch.exit_code, exit_code(ErrorClass::gate));
+  }
 }
 
 void apply_gates(ModelOutcome& outcome, const GateLimits& limits) {

@@ -42,4 +42,7 @@ Figures figures_of(const std::string& report_json);
 // Takes out and promotes warnings, then holds the outcome's figures against the limits.
 void apply_gates(ModelOutcome& outcome, const GateLimits& limits);
 
+// The same for warnings that belong to no model, those of the options.
+void apply_gates(BatchOutcome& batch, const GateLimits& limits);
+
 }  // namespace neuronc
