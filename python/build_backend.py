@@ -47,8 +47,10 @@ def _build_dir(settings):
 
 
 def _run(*command):
-    # What pip shows when something fails is our stdout.
-    subprocess.run([str(word) for word in command], cwd=ROOT, check=True, stderr=subprocess.STDOUT)
+    # pip hides installed packages from build backends by PYTHONPATH; CMake asks the interpreter for numpy. What pip
+    # shows when something fails is our stdout.
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    subprocess.run([str(word) for word in command], cwd=ROOT, check=True, stderr=subprocess.STDOUT, env=env)
 
 
 def _build(build):

@@ -11,6 +11,7 @@
 
 #include "compiler/commands/compile_options.h"
 #include "compiler/commands/neff_summary.h"
+#include "compiler/commands/signature_header.h"
 #include "ir/base/text.h"
 #include "ir/module_file.h"
 #include "ir/plan/text.h"
@@ -25,6 +26,8 @@ using runtime::NeffMemberView;
 struct InspectArguments {
   std::string file;
   std::string extract;
+  std::string header;
+  std::string header_name;
   bool is_json = false;
   bool shows_inside = false;
 };
@@ -175,10 +178,27 @@ std::string complete_json(const InspectResult& inspected) {
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+Expected<void> write_header(const InspectArguments& arguments, const NeffImage& image,
+                            Diagnostics& diagnostics) {
+  const std::vector<std::string> isas = image.isas();
+  if (isas.empty()) return damaged(arguments, "it has code for no instruction set", diagnostics);
+  // Signatures are the same for all of them.
+  const auto plan = image.read_plan(isas.front());
+  if (!plan) return damaged(arguments, plan.error().message, diagnostics);
+  const InspectResult inspected = inspect_file(arguments.file);
+  const std::string name = arguments.header_name.empty()
+                               ? std::filesystem::path(arguments.file).stem().string()
+                               : arguments.header_name;
+  const auto num_neuroncores = static_cast<size_t>(inspected.num_neuroncores);
+  return write_file(arguments.header,
+                    signature_header(name, *plan, inspected.uuid, num_neuroncores), diagnostics);
+}
+
 Expected<void> inspect(const InspectArguments& arguments, Diagnostics& diagnostics) {
   const auto image = NeffImage::open(arguments.file, runtime::Verify::all);
   if (!image) return damaged(arguments, image.error().message, diagnostics);
   if (!arguments.extract.empty()) return extract(arguments, **image, diagnostics);
+  if (!arguments.header.empty()) return write_header(arguments, **image, diagnostics);
   const InspectResult inspected = inspect_file(arguments.file);
   if (arguments.is_json) {
     std::fputs(complete_json(inspected).c_str(), stdout);
@@ -199,6 +219,11 @@ int run_inspect(std::span<const std::string> args) {
                "also print the members, the plans and the host's graph");
   app.add_option("--extract", arguments.extract,
                  "write this member (neff.json, code.so, ...) to a file of its name here");
+  auto* header = app.add_option("--header", arguments.header,
+                                "write inputs and outputs as a C header to this file");
+  app.add_option("--header-name", arguments.header_name,
+                 "what its names begin with; default: the NEFF's own name")
+      ->needs(header);
   if (const auto code = parse_arguments(app, args)) return *code;
   Diagnostics diagnostics;
   const bool is_done = inspect(arguments, diagnostics).has_value();

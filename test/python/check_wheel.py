@@ -20,6 +20,8 @@ with result.load() as model:
     print(model.run(neuronc.seeded_inputs(model))["probabilities"].shape)
 """
 
+# The wheel's build configures again, so that it is seen to find what it needs in the environment that pip gives.
+(Path(build) / "CMakeCache.txt").touch()
 with tempfile.TemporaryDirectory() as scratch:
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
     env.update({"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "HOME": scratch})
