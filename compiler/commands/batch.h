@@ -18,7 +18,7 @@ enum class OutputFormat : uint8_t { text, json, sarif, junit, github };
 struct BatchArguments {
   std::string command;  // "check"
   std::vector<std::string> names;
-  std::string format = "text";
+  std::vector<std::string> formats;  // FORMAT, what stdout gets, or FORMAT=FILE
   GateLimits limits;
   CompileArguments compile;
 };
@@ -40,6 +40,7 @@ struct BatchSteps {
 // Runs all models and prints: text as it comes, other formats at the end. Returns the exit code.
 int run_batch(BatchArguments& arguments, const BatchSteps& steps);
 
+// What stdout gets.
 OutputFormat format_of(const BatchArguments& arguments);
 
 }  // namespace neuronc

@@ -121,6 +121,21 @@ def test_formats_keep_stdout_for_themselves(models):
         assert b"Number of operations" in result.stderr and b"Number of" not in result.stdout
 
 
+def test_formats_in_files(models, tmp_path):
+    """One run may give several documents; they are those that stdout would get."""
+    good, sarif, junit = models / "good.onnx", tmp_path / "r.sarif", tmp_path / "r.xml"
+    files = ["--format", f"sarif={sarif}", "--format", f"junit={junit}"]
+    assert b"NeuronCore" in run("check", good, *files, code=0).stdout
+    assert json.loads(sarif.read_text())["version"] == "2.1.0"
+    assert ElementTree.parse(junit).getroot().tag == "testsuites"
+    both = run("check", models / "host.onnx", "--format", "github", *files, code=0).stdout
+    assert both == run("check", models / "host.onnx", "--format", "github", code=0).stdout
+    assert b"takes one format" in run("check", good, "--format", "json", "--format", "sarif", code=2).stderr
+    assert b"not `xml`" in run("check", good, "--format", "xml", code=2).stderr
+    assert b"no file follows" in run("check", good, "--format", "json=", code=2).stderr
+    assert b"cannot write" in run("check", good, "--format", f"json={tmp_path}/none/r.json", code=1).stderr
+
+
 def test_gates_are_named_measured_and_limited(models, tmp_path):
     neff = tmp_path / "g.neff"
     gates = ["--max-neff-bytes", "10", "--max-arena-bytes", "1e9", "--max-latency-us", "0",
