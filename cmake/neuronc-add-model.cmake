@@ -54,7 +54,7 @@ function(_neuronc_embed target neff folder)
   else()
     set(word .long)
   endif()
-  # Page by page, as it lies in the file: weights are used where they are.
+  # Aligned like pages, as in the file.
   file(GENERATE OUTPUT ${source} CONTENT
        "/* Embeds ${neff}. */
 __asm__(\".pushsection .rodata, \\\"a\\\"\\n\"

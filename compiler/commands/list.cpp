@@ -42,6 +42,23 @@ std::string severity_name(Severity severity) {
   return severity == Severity::error ? "error" : severity == Severity::warning ? "warning" : "note";
 }
 
+// docs/errors.md.
+void print_errors_markdown() {
+  print(
+      "# Messages\n\n"
+      "Written by `neuronc list-errors --markdown` from the registry of messages; a test keeps it "
+      "as it "
+      "is printed.\n`neuronc explain CODE` shows one. `{0}`, `{1}` stand for what a message "
+      "names.\n");
+  for (const DiagnosticInfo& info : all_diagnostics()) {
+    print(fmt::format("\n## {}\n\n    {}\n\n{}, exit code {}. {}\n", info.code, info.format,
+                      info.severity == Severity::error     ? "Error"
+                      : info.severity == Severity::warning ? "Warning"
+                                                           : "Note",
+                      exit_code(info.error_class), info.explain));
+  }
+}
+
 }  // namespace
 
 int run_list_passes(std::span<const std::string> args) {
@@ -64,7 +81,17 @@ int run_list_passes(std::span<const std::string> args) {
 }
 
 int run_list_errors(std::span<const std::string> args) {
-  if (const auto code = refuse_arguments("list-errors", args)) return *code;
+  if (is_help(args)) {
+    print("usage: neuronc list-errors [--markdown]\n");
+    return 0;
+  }
+  if (args.size() == 1 && args[0] == "--markdown") {
+    print_errors_markdown();
+    return 0;
+  }
+  if (!args.empty()) {
+    return usage(fmt::format("`list-errors` takes `--markdown`, not `{}`", args[0]));
+  }
   for (const DiagnosticInfo& info : all_diagnostics()) {
     print(fmt::format("{} {:<7} {:>2} {}\n", info.code, severity_name(info.severity),
                       exit_code(info.error_class), info.format));
