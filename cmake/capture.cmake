@@ -1,0 +1,12 @@
+# Runs a command and keeps what it prints: cmake -DOUT=FILE -P capture.cmake -- COMMAND [ARGUMENT...]
+set(words)
+set(is_behind FALSE)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE ${last})
+  if(is_behind)
+    list(APPEND words "${CMAKE_ARGV${i}}")
+  elseif("${CMAKE_ARGV${i}}" STREQUAL "--")
+    set(is_behind TRUE)
+  endif()
+endforeach()
+execute_process(COMMAND ${words} OUTPUT_FILE "${OUT}" COMMAND_ERROR_IS_FATAL ANY)
