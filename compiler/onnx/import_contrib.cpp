@@ -127,7 +127,7 @@ void import_fused_gemm(NodeContext& node, const Rule&) {
 
 // A convolution, another tensor added, an activation.
 void import_fused_conv(NodeContext& node, const Rule&) {
-  const bool is_last = node.op_type() == "NhwcFusedConv";
+  const bool is_last = node.op_type().starts_with("Nhwc");
   const ValueId x = is_last ? channels_moved(node, node.input(0), true) : node.input(0);
   ValueId y = emit_conv(node, {x, node.input(1), node.input(2)});
   if (node.has_input(3)) {

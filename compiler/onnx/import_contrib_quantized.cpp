@@ -181,8 +181,28 @@ void import_dynamic_quantize_lstm(NodeContext& node, const Rule& rule) {
 
 namespace {
 
-// Bytes of packed fields, the lowest first, as one element a field along the last axis. Of known
-// bytes the elements have the type of the field.
+// Elements [0, count) along the last axis.
+ValueId first_columns(NodeContext& node, ValueId x, int64_t count) {
+  const Ints shape = node.shape(x);
+  if (node.failed() || shape.back() == count) return x;
+  return node.emit(Op::slice, {x, node.ints(Ints{0}), node.ints(Ints{count}),
+                               node.ints(Ints{static_cast<int64_t>(shape.size()) - 1})});
+}
+
+// An operand that exporters write flat, as rows.
+ValueId as_rows(NodeContext& node, ValueId x, int64_t rows) {
+  const Ints shape = node.shape(x);
+  const int64_t count = num_elements(shape);
+  if (node.failed() || rows < 1 || count % rows != 0) {
+    if (!node.failed()) node.invalid("an operand does not have one row per column of B");
+    return x;
+  }
+  return reshape_to(node, x, {rows, count / rows});
+}
+
+}  // namespace
+
+// Of known bytes the elements have the type of the field.
 ValueId unpacked(NodeContext& node, ValueId packed, int64_t bits) {
   const Ints shape = node.shape(packed);
   if (node.failed() || bits == 8) return packed;
@@ -213,27 +233,6 @@ ValueId unpacked(NodeContext& node, ValueId packed, int64_t bits) {
   }
   return reshape_to(node, node.emit(Op::concat, parts, {{"axis", int64_t{-1}}}), wide);
 }
-
-// Elements [0, count) along the last axis.
-ValueId first_columns(NodeContext& node, ValueId x, int64_t count) {
-  const Ints shape = node.shape(x);
-  if (node.failed() || shape.back() == count) return x;
-  return node.emit(Op::slice, {x, node.ints(Ints{0}), node.ints(Ints{count}),
-                               node.ints(Ints{static_cast<int64_t>(shape.size()) - 1})});
-}
-
-// An operand that exporters write flat, as rows.
-ValueId as_rows(NodeContext& node, ValueId x, int64_t rows) {
-  const Ints shape = node.shape(x);
-  const int64_t count = num_elements(shape);
-  if (node.failed() || rows < 1 || count % rows != 0) {
-    if (!node.failed()) node.invalid("an operand does not have one row per column of B");
-    return x;
-  }
-  return reshape_to(node, x, {rows, count / rows});
-}
-
-}  // namespace
 
 // A times a B of N columns in blocks along K, each with a scale and perhaps a zero point.
 void import_matmul_n_bits(NodeContext& node, const Rule&) {

@@ -57,6 +57,18 @@ NEURONC_IMPORT(contrib_rotary_embedding)
 NEURONC_IMPORT(group_query_attention)
 NEURONC_IMPORT(multi_head_attention)
 NEURONC_IMPORT(q_attention)
+// import_contrib_plain.cpp
+NEURONC_IMPORT(bias_softmax)
+NEURONC_IMPORT(contrib_unique)
+NEURONC_IMPORT(crop_and_resize)
+NEURONC_IMPORT(gemm_fast_gelu)
+NEURONC_IMPORT(matmul_integer_16)
+NEURONC_IMPORT(mul_integer)
+NEURONC_IMPORT(n_gram_repeat_block)
+NEURONC_IMPORT(q_embed_layer_normalization)
+NEURONC_IMPORT(reduce_sum_integer)
+NEURONC_IMPORT(relative_position_bias)
+NEURONC_IMPORT(torch_embedding)
 // import_contrib_quantized.cpp
 NEURONC_IMPORT(dynamic_quantize_lstm)
 NEURONC_IMPORT(dynamic_quantize_matmul)
@@ -83,6 +95,7 @@ NEURONC_IMPORT(pool)
 // import_experts.cpp
 NEURONC_IMPORT(flex_attention)
 NEURONC_IMPORT(mixture_of_experts)
+NEURONC_IMPORT(quantised_mixture_of_experts)
 // import_matrix.cpp
 NEURONC_IMPORT(gemm)
 // import_ml.cpp

@@ -35,4 +35,8 @@ ValueId emit_conv_quantised(NodeContext& node, Op op, std::vector<ValueId> opera
 // Attributes that the pool's schema does not have stand in `handled`.
 ValueId emit_pool(NodeContext& node, Op op, ValueId x, std::vector<std::string_view> handled);
 
+// import_contrib_quantized.cpp: bytes of packed fields, the lowest first, as one element a field
+// along the last axis.
+ValueId unpacked(NodeContext& node, ValueId packed, int64_t bits);
+
 }  // namespace neuronc::onnx

@@ -1,6 +1,7 @@
-// Determinants, and sequences reversed in time.
+// Determinants and inverses, and sequences reversed in time.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "ir/ops/common.h"
@@ -51,6 +52,55 @@ Values evaluate_det(const EvaluateInput& input) {
   std::vector<double> y;
   for (int64_t i = 0; i < type.num_elements(); ++i) {
     y.push_back(determinant(std::span(values).subspan(static_cast<size_t>(i) * n * n, n * n), n));
+  }
+  return one(from_doubles(type.dtype, type.shape(), y));
+}
+
+Types infer_inverse(const InferInput& input) {
+  const Type& x = input.operands[0];
+  if (!x.is_ranked) return std::vector<Type>{x};
+  if (x.rank() < 2) return refuse("the operand holds no matrices");
+  NEURONC_TRY(same_dim(x.dims[x.dims.size() - 2], x.dims.back(), "the matrices' extent"));
+  return std::vector<Type>{x};
+}
+
+// Gauss and Jordan's elimination with partial pivoting on [m | 1]; `m` is [n,2n].
+void invert(std::span<double> m, size_t n) {
+  const size_t width = 2 * n;
+  const auto row = [&](size_t i) { return m.subspan(i * width, width); };
+  for (size_t k = 0; k < n; ++k) {
+    size_t pivot = k;
+    for (size_t i = k + 1; i < n; ++i) {
+      if (std::fabs(row(i)[k]) > std::fabs(row(pivot)[k])) pivot = i;
+    }
+    if (pivot != k) std::ranges::swap_ranges(row(pivot), row(k));
+    const double head = row(k)[k];
+    for (size_t j = k; j < width; ++j) row(k)[j] /= head;
+    for (size_t i = 0; i < n; ++i) {
+      if (i == k) continue;
+      const double factor = row(i)[k];
+      for (size_t j = k; j < width; ++j) row(i)[j] -= factor * row(k)[j];
+    }
+  }
+}
+
+Values evaluate_inverse(const EvaluateInput& input) {
+  NEURONC_ASSIGN(const Type type, actual_type(input));
+  const std::vector<double> values = doubles(input.tensor(0));
+  const auto n = static_cast<size_t>(input.tensor(0).shape().back());
+  std::vector<double> y;
+  for (size_t from = 0; from < values.size(); from += n * n) {
+    std::vector<double> m(2 * n * n);
+    for (size_t i = 0; i < n; ++i) {
+      std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(from + i * n), n,
+                  m.begin() + static_cast<std::ptrdiff_t>(2 * i * n));
+      m[(2 * i + 1) * n + i] = 1;
+    }
+    invert(m, n);
+    for (size_t i = 0; i < n; ++i) {
+      y.insert(y.end(), m.begin() + static_cast<std::ptrdiff_t>((2 * i + 1) * n),
+               m.begin() + static_cast<std::ptrdiff_t>((2 * i + 2) * n));
+    }
   }
   return one(from_doubles(type.dtype, type.shape(), y));
 }
@@ -117,6 +167,21 @@ NEURONC_OP(det) = {"det",
                    infer_det,
                    evaluate_det,
                    flops_per_operand<4>};
+
+/// y = the inverses of the matrices in the last two axes; those of singular ones hold infinities or
+/// NaN.
+/// Shapes: x, y [..,M,M].   Types: floats.   Source: com.microsoft Inverse-1.
+NEURONC_OP(inverse) = {"inverse",
+                       "inverses of matrices",
+                       "com.microsoft Inverse-1",
+                       kFloatX,
+                       {},
+                       kFloatY,
+                       Trait::none,
+                       Precision::statistic,
+                       infer_inverse,
+                       evaluate_inverse,
+                       flops_per_operand<4>};
 
 /// y = x with the first sequence_lengths[b] elements along `time_axis` reversed, for each index b
 /// of `batch_axis`.   Types: any.   Source: ONNX ReverseSequence-10.

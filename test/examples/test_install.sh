@@ -27,6 +27,28 @@ cmake --build "$work/build" >/dev/null
 "$work/build/embed_compiler" "$model" "$work/model.neff"
 "$work/build/run_neff" "$work/model.neff"
 
+
+# C alone: no C++ compiler is asked for.
+mkdir "$work/c"
+cat > "$work/c/CMakeLists.txt" <<END
+cmake_minimum_required(VERSION 3.25)
+project(consumer LANGUAGES C)
+find_package(neuronc 0.1 REQUIRED)
+add_executable(run_neff $examples/run_neff.c)
+target_link_libraries(run_neff neuronc::nrt)
+add_executable(version version.c)
+target_link_libraries(version neuronc::neuronc)
+END
+cat > "$work/c/version.c" <<END
+#include <neuronc/neuronc.h>
+#include <stdio.h>
+int main(void) { return puts(neuronc_version()) < 0; }
+END
+cmake -S "$work/c" -B "$work/c/build" -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
+cmake --build "$work/c/build" >/dev/null
+"$work/c/build/run_neff" "$work/model.neff" >/dev/null
+"$work/c/build/version" >/dev/null
+
 lib=$(dirname "$(find "$prefix" -name libnrt.so)")
 export PKG_CONFIG_PATH=$lib/pkgconfig
 # shellcheck disable=SC2046  # the flags are words

@@ -127,6 +127,14 @@ TEST_CASE("determinants by elimination") {
   });
 }
 
+TEST_CASE("inverses by elimination") {
+  check({
+      {"%x : f32[2,4,4]", "%y = inverse(%x) : f32[2,4,4]", 1e-5, Edges::no},
+      {"%x : f64[3,3]", "%y = inverse(%x) : f64[3,3]", 1e-9, Edges::no},
+      {"%x : f32[3,1,1]", "%i = inverse(%x) : f32[3,1,1]\n%y = neg(%i) : f32[3,1,1]"},
+  });
+}
+
 TEST_CASE("losses read where targets say") {
   const std::string inputs = "%x : f32[3,5,7]; %t : i64[3,7] = 0..4";
   const std::string name = " = negative_log_likelihood_loss(%x, %t";

@@ -113,6 +113,88 @@ add("causal_conv", "CausalConvWithState",
     [random(66, 2, 5, 6), random(67, 5, 1, 4), random(68, 5), random(69, 2, 5, 3)], {"activation": "silu"},
     num_outputs=2)
 
+matrices = random(70, 2, 4, 4) + 2 * np.eye(4, dtype=np.float32)
+add("inverse", "Inverse", [matrices])
+swiglu = {"k": 2, "activation_type": "swiglu", "activation_alpha": 1.702, "activation_beta": 1.0,
+          "swiglu_limit": 0.75, "swiglu_fusion": 1, "normalize_routing_weights": 1}
+rows = [random(71, 6, 16, low=-2, high=2), random(72, 6, 4, low=-2, high=2)]
+wide = [Const(random(73, 4, 64, 16)), Const(random(74, 4, 64)), Const(random(75, 4, 16, 32)), Const(random(76, 4, 16))]
+add("moe_swiglu", "MoE", [*rows, *wide], swiglu)
+for bits in (4, 8):
+    def packed(seed, *shape):
+        return Const(ints(seed, *shape[:-1], shape[-1] * bits // 8, low=0, high=256, dtype=np.uint8))
+
+    def steps(seed, *shape):
+        return Const(random(seed, *shape, low=0.01, high=0.02) * 16 / 2**bits)
+    add(f"q_moe_{bits}", "QMoE",
+        [*rows, packed(77, 4, 64, 16), steps(78, 4, 64), wide[1], packed(79, 4, 16, 32), steps(80, 4, 16), wide[3]],
+        {**swiglu, "expert_weight_bits": bits})
+    add(f"q_moe_{bits}_blocks", "QMoE",
+        [random(69, 6, 32, low=-2, high=2), rows[1], packed(81, 4, 64, 32), steps(82, 4, 64, 2), None,
+         packed(83, 4, 32, 32), steps(84, 4, 32, 2), None],
+        {**swiglu, "expert_weight_bits": bits, "block_size": 16})
+boxes = np.array([[0, 0, 1, 1], [0.1, 0.2, 0.7, 0.9], [-0.2, 0.3, 0.6, 1.3], [0.8, 0.9, 0.2, 0.1]], np.float32)
+places = np.array([0, 1, 1, 0], np.int32)
+pictures = random(85, 2, 3, 7, 6)
+for size in ([3, 4], [1, 5]):
+    for mode in ("bilinear", "nearest"):
+        add(f"crop_and_resize_{mode}_{size[0]}", "CropAndResize",
+            [pictures, boxes, places, Const(np.array(size, np.int32))],
+            {"mode": mode, "extrapolation_value": 0.5})
+history = np.array([[1, 2, 3, 1, 2], [4, 4, 4, 4, 4], [0, 1, 2, 3, 4]], np.int64)
+for size in (1, 3, 7):
+    add(f"n_gram_repeat_block_{size}", "NGramRepeatBlock", [history, random(86, 3, 6)], {"ngram_size": size})
+table = random(87, 8, 3)
+
+
+def t5_buckets(num_queries, num_keys, num_buckets, max_distance, is_bidirectional):
+    """As T5's layers say it, in numpy."""
+    distance = np.arange(num_keys)[None, :] - np.arange(num_queries)[:, None]
+    result = np.zeros_like(distance)
+    if is_bidirectional:
+        num_buckets //= 2
+        result += (distance > 0) * num_buckets
+        distance = np.abs(distance)
+    else:
+        distance = -np.minimum(distance, 0)
+    exact = num_buckets // 2
+    far = exact + (np.log(np.maximum(distance, 1) / exact) / np.log(max_distance / exact) *
+                   (num_buckets - exact)).astype(np.int64)
+    return result + np.where(distance < exact, distance, np.minimum(far, num_buckets - 1))
+
+
+for name, lengths, attributes in [("both", (7, 7), {"is_bidirectional": 1}), ("behind", (9, 9), {}),
+                                  ("longer", (3, 5), {"is_bidirectional": 1})]:
+    add(f"relative_position_bias_{name}", "RelativePositionBias",
+        [table, *[Const(np.array([n], np.int64)) for n in lengths]], {"max_distance": 20, **attributes},
+        expected=[table[t5_buckets(*lengths, 8, 20, attributes)].transpose(2, 0, 1)[None]])
+bytes_ = ints(88, 2, 5, low=0, high=256, dtype=np.uint8)
+add("mul_integer", "MulInteger", [bytes_, Const(np.uint8(7)), bytes_[::-1].copy(), Const(np.uint8(3))],
+    expected=[(bytes_.astype(np.int32) - 7) * (bytes_[::-1].astype(np.int32) - 3)])
+add("reduce_sum_integer", "ReduceSumInteger", [bytes_], {"axes": [1], "keepdims": 1},
+    expected=[bytes_.astype(np.uint32).sum(1, keepdims=True, dtype=np.uint32)])
+add("matmul_integer_16", "MatMulInteger16", [ints(89, 3, 4, low=-3000, high=3000, dtype=np.int16),
+                                             ints(90, 4, 5, low=-3000, high=3000, dtype=np.int16)])
+add("unique", "Unique", [np.array([3, 1, 3, 2, 1, 1], np.float32)], num_outputs=3)
+add("torch_embedding", "TorchEmbedding", [table, history], expected=[table[history]])
+a, b, c = random(91, 2, 3, 5), random(92, 5, 4), random(93, 4)
+sums = (a.astype(np.float64) @ b + c)
+add("gemm_fast_gelu", "GemmFastGelu", [a, b, c],
+    expected=[(sums / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (sums + 0.044715 * sums**3)))).astype(np.float32)])
+for axis, bias in ((3, random(95, 2, 1, 1, 5)), (2, random(96, 4, 5))):
+    sums = np.exp((random(94, 2, 3, 4, 5).astype(np.float64) + bias).reshape(6, 20) if axis == 2 else
+                  random(94, 2, 3, 4, 5).astype(np.float64) + bias)
+    add(f"bias_softmax_{axis}", "BiasSoftmax", [random(94, 2, 3, 4, 5), bias],
+        {"axis": axis, "is_inner_broadcast": 1},
+        expected=[(sums / sums.sum(-1, keepdims=True)).reshape(2, 3, 4, 5).astype(np.float32)])
+add("q_embed_layer_norm", "QEmbedLayerNormalization",
+    [ints(96, 2, 4, high=9, dtype=np.int32), ints(97, 2, 4, high=2, dtype=np.int32),
+     *[Const(ints(98 + i, *shape, low=0, high=256, dtype=np.uint8))
+       for i, shape in enumerate([(9, 8), (4, 8), (2, 8), (8,), (8,)])],
+     np.array([[1, 1, 1, 0], [1, 1, 0, 0]], np.int32),
+     *[Const(np.float32(0.01 * (i + 1))) for i in range(5)], *[Const(np.uint8(120 + i)) for i in range(5)]],
+    {"epsilon": 1e-5}, num_outputs=2)
+
 # What exporters before opset 7 left behind; the operators are gone from ONNX.
 old = {"domain": "", "opset": 1}
 add("affine", "Affine", [x], {"alpha": 2.0, "beta": -0.5}, **old)

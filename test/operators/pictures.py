@@ -84,11 +84,14 @@ def add(name, file, expected, pixel_format="RGB"):
 for name, file in {"bmp": bmp(PIXELS), "jpeg_2000": JPEG_2000, "png": png(PIXELS), "pnm": pnm(PIXELS),
                    "tiff": TIFF, "webp": WEBP}.items():
     add(f"picture_{name}", file, PIXELS)
+add("picture_pnm_16", b"P6 # 16 bits\n6 4 65535\n" + (PIXELS.astype(">u2") * 257).tobytes(), PIXELS)
+add("picture_pnm_gray", b"P5\n6 4\n15\n" + (gray(PIXELS) // 17).tobytes(),
+    np.repeat(gray(PIXELS) // 17 * 17, 3, -1))
 add("picture_jpeg", JPEG, JPEG_PIXELS)
 add("picture_jpeg_bgr", JPEG, JPEG_PIXELS[:, :, ::-1], "BGR")
 add("picture_jpeg_gray", JPEG, gray(JPEG_PIXELS), "Grayscale")
 add("picture_gray_png", png(gray(PIXELS)), np.repeat(gray(PIXELS), 3, -1))
 # What cannot be decoded gives no pixels, and is no error.
-for name, file in {"jpeg": JPEG[:100], "jpeg_2000": JPEG_2000[:120], "png": png(PIXELS)[:50], "tiff": TIFF[:60],
+for name, file in {"jpeg": JPEG[:100], "jpeg_2000": JPEG_2000[:120], "png": png(PIXELS)[:50], "pnm": pnm(PIXELS)[:80], "tiff": TIFF[:60],
                    "webp": WEBP[:30], "nothing": b"", "text": b"no picture"}.items():
     add(f"picture_damaged_{name}", file, np.zeros((0, 0, 3), np.uint8))

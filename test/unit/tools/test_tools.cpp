@@ -186,6 +186,15 @@ TEST_CASE("pictures that cannot be read say why") {
   REQUIRE(image);
   CHECK(image->dims == std::vector<int64_t>{3, 4, 2});
   CHECK(image->values[0] == 'a' - 1);
+  // 16 bits, made gray: 0xff00 of 0xffff is 254; and a file that ends early.
+  ImageOptions gray;
+  gray.channels = "gray";
+  std::ofstream(path, std::ios::binary) << std::string("P6 1 1 65535 \xff\0\xff\0\xff\0", 19);
+  const auto wide = load_image(path, gray);
+  REQUIRE(wide);
+  CHECK(wide->values == std::vector<float>{254});
+  std::ofstream(path) << "P6 2 2 255 abc";
+  CHECK(load_image(path, gray).error().code == kExitError);
   std::filesystem::remove(path);
 }
 
