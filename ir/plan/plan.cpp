@@ -95,7 +95,7 @@ void add_idle_lanes(Plan& plan, uint32_t cores) {
     if (lane.index >= present) lane.index += added;
   };
   for (Channel& channel : plan.channels) {
-    moved(channel.producer);
+    for (LaneId& producer : channel.producers) moved(producer);
     for (LaneId& consumer : channel.consumers) moved(consumer);
   }
 }
