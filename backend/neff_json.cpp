@@ -56,7 +56,8 @@ Json kernel_json(const std::string& isa, const KernelReport& kernel) {
   for (const Source& node : kernel.nodes) {
     nodes.push_back({{"name", node.node}, {"op", node.op}, {"opset", node.opset}});
   }
-  Json json = {{"isa", isa}, {"symbol", kernel.symbol}, {"core", kernel.cores.first}, {"nodes", nodes}};
+  Json json = {
+      {"isa", isa}, {"symbol", kernel.symbol}, {"core", kernel.cores.first}, {"nodes", nodes}};
   if (kernel.cores.count > 1) json["num_cores"] = kernel.cores.count;
   if (!kernel.variant.empty()) json["variant"] = kernel.variant;
   if (kernel.cost.time_ns > 0) {

@@ -60,7 +60,7 @@ class Verifier {
   const Graph* graph_ = nullptr;
   const Node* parent_ = nullptr;  // of the body; none: the main graph
   std::optional<ValueNames> names_;
-  std::vector<int64_t> position_;  // of each node in the order; -1: not in it
+  std::vector<int64_t> position_;             // of each node in the order; -1: not in it
   std::map<int32_t, CoreRange> core_ranges_;  // of the main graph's nodes, by first core
 };
 

@@ -81,9 +81,7 @@ class ProgramBuilder {
   ProgramStep build_step(const plan::Release& step) {
     return {StepKind::release, step.channel.index};
   }
-  ProgramStep build_step(const plan::Barrier& step) {
-    return {StepKind::barrier, step.team.index};
-  }
+  ProgramStep build_step(const plan::Barrier& step) { return {StepKind::barrier, step.team.index}; }
   ProgramStep build_step(const plan::Fill& step) {
     ProgramStep result{StepKind::fill, 0, 0, add_ref(step.target)};
     result.begin = static_cast<int64_t>(step.pattern);

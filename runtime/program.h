@@ -22,7 +22,7 @@ using KernelResolver = std::function<plan::KernelFunction(std::string_view symbo
 
 // Base addresses of the memory that outlives requests.
 struct StaticMemory {
-  std::byte* arena = nullptr;  // of the lane
+  std::byte* arena = nullptr;   // of the lane
   std::byte* shared = nullptr;  // of the lane's team
   const std::byte* weights = nullptr;
 };

@@ -19,6 +19,7 @@ std::string_view lowering_limits(Op op) {
     case Op::pad:
       return "constant padding";
     case Op::deform_columns:
+    case Op::inverse:
     case Op::det:
     case Op::negative_log_likelihood_loss:
       return "operands with elements";

@@ -269,8 +269,7 @@ void PlanBuilder::note_whole(const Base& base, uint32_t group, Access access) {
 // The first lane of the group clears a base that nobody has touched.
 void PlanBuilder::clear(const Base& base) {
   const uint32_t lane = flow_.groups[base.group].first;
-  lanes_[lane].add(
-      plan::Fill{ref_to(base, base.group, lane, Access::write, 0, base.size_bytes)});
+  lanes_[lane].add(plan::Fill{ref_to(base, base.group, lane, Access::write, 0, base.size_bytes)});
   if (flow_.is_team(base.group)) note_whole(base, base.group, Access::write);
 }
 
@@ -361,7 +360,8 @@ BufferRef PlanBuilder::ref_to(const Base& base, uint32_t group, uint32_t lane, A
     return LaneBuilder::arena_ref(lanes_[lane].allocate("empty", 0), access, 0, 0);
   }
   const uint32_t allocation = allocation_of(base, lane);
-  if (is_shared(base)) return team_of(base.group)->ref(allocation, access, offset_bytes, size_bytes);
+  if (is_shared(base))
+    return team_of(base.group)->ref(allocation, access, offset_bytes, size_bytes);
   return LaneBuilder::arena_ref(allocation, access, offset_bytes, size_bytes);
 }
 

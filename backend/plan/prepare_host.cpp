@@ -29,7 +29,8 @@ class HostPreparer {
   GraphEditor edit_;
 };
 
-ValueId HostPreparer::copy_before(NodeId position, ValueId value, Storage storage, CoreRange cores) {
+ValueId HostPreparer::copy_before(NodeId position, ValueId value, Storage storage,
+                                  CoreRange cores) {
   NodeSpec spec;
   spec.op = Op::reorder;
   spec.operands = {value};

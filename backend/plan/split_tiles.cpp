@@ -66,8 +66,7 @@ bool are_apart(const std::vector<TilePart>& parts, FootprintAnalysis& analysis,
       if (all.intersects(own)) return false;
       all.add_all(own);
       bool reads_own = true;
-      const std::vector<Footprint> footprints =
-          analysis.of_tiles(part.tile_begin, part.tile_end);
+      const std::vector<Footprint> footprints = analysis.of_tiles(part.tile_begin, part.tile_end);
       to_ranges(to_plan(footprints[i].reads)).for_each([&](uint64_t begin, uint64_t end) {
         reads_own = reads_own && own.contains(begin, end);
       });
@@ -98,8 +97,7 @@ std::vector<int64_t> balanced_borders(FootprintAnalysis& analysis, const Lowered
     const uint64_t ideal = before.back() * lane / num_lanes;
     auto at = std::lower_bound(before.begin(), before.end(), ideal);
     if (at != before.begin() && ideal - *std::prev(at) < *at - ideal) --at;
-    borders.push_back(
-        std::max(borders.back(), starts[static_cast<size_t>(at - before.begin())]));
+    borders.push_back(std::max(borders.back(), starts[static_cast<size_t>(at - before.begin())]));
   }
   borders.push_back(node.num_tiles);
   return borders;

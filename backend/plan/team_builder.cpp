@@ -77,8 +77,8 @@ plan::Team TeamBuilder::finish(std::vector<plan::Lane>& lanes) {
   for (size_t i = 0; i < pending_.size(); ++i) {
     Pending& p = pending_[i];
     if (!p.is_used || p.size_bytes == 0) continue;
-    team.allocations.push_back({std::move(p.name), layout.offsets_bytes[i], p.size_bytes,
-                                p.first_epoch, p.last_epoch});
+    team.allocations.push_back(
+        {std::move(p.name), layout.offsets_bytes[i], p.size_bytes, p.first_epoch, p.last_epoch});
   }
   const auto settle = [&](plan::BufferRef& ref) {
     if (ref.space != plan::Space::shared) return;

@@ -86,9 +86,9 @@ bool find_progressions(std::vector<Region>& regions) {
     Region region = regions[i];
     if (count > 1) {
       // Rows 0, 1, 2 repeated every three rows are all rows.
-      const auto longer = std::find_if(
-          region.strides.begin(), region.strides.end(),
-          [&](const Stride& s) { return s.stride_bytes == gap * count; });
+      const auto longer =
+          std::find_if(region.strides.begin(), region.strides.end(),
+                       [&](const Stride& s) { return s.stride_bytes == gap * count; });
       if (longer != region.strides.end()) {
         *longer = {gap, count * longer->count};
       } else {
@@ -163,9 +163,8 @@ std::vector<ByteRun> to_runs(const std::vector<Region>& regions) {
     }
     return {{begin, end - begin}};
   }
-  std::sort(runs.begin(), runs.end(), [](const ByteRun& a, const ByteRun& b) {
-    return a.offset_bytes < b.offset_bytes;
-  });
+  std::sort(runs.begin(), runs.end(),
+            [](const ByteRun& a, const ByteRun& b) { return a.offset_bytes < b.offset_bytes; });
   return runs;
 }
 

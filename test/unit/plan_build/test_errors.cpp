@@ -25,7 +25,8 @@ Module one_node(Op op, Placement placement, const Type& result,
   spec.result_types = {result};
   spec.placement = placement;
   const NodeId node = edit.append(std::move(spec));
-  edit.set_placement(node, placement, placement == Placement::core ? CoreRange::one(0) : CoreRange());
+  edit.set_placement(node, placement,
+                     placement == Placement::core ? CoreRange::one(0) : CoreRange());
   const ValueId output = module.graph().node(node).results[0];
   if (placement == Placement::core) edit.set_storage(output, Storage::dense(DType::f32, {4}));
   edit.add_output(output, "y");

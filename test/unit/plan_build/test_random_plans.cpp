@@ -54,14 +54,15 @@ kernel::Kernel kernel_for_test(const Module& module, const Graph& graph, NodeId 
   const kernel::Index row = num_tiles > 1 ? b.tile() : kernel::Index(0);
   for (size_t r = 0; r < node.results.size(); ++r) {
     const std::vector<int64_t> shape = graph.type(node.results[r]).shape();
-    b.if_then({{row, 0, shape[0]}}, [&] {
+    // The lower bound tells kernels apart; those that differ in a scalar alone would become one.
+    b.if_then({{row, -static_cast<int64_t>(id.index), shape[0]}}, [&] {
       b.for_loop({0, shape[1], 1}, [&](kernel::Index column) {
-        kernel::Value sum = b.constant_bits({DType::u32, 1}, static_cast<int64_t>(id.index));
+        kernel::Value sum = b.zero({DType::u32, 1});
         for (size_t i = 0; i < operands.size(); ++i) {
           const std::vector<int64_t> from = graph.type(node.operands[i]).shape();
           const kernel::Index e = kernel::mod(row * shape[1] + column, from[0] * from[1]);
-          sum = b.add(sum, b.load(operands[i],
-                                  {kernel::floor_div(e, from[1]), kernel::mod(e, from[1])}));
+          sum = b.add(
+              sum, b.load(operands[i], {kernel::floor_div(e, from[1]), kernel::mod(e, from[1])}));
         }
         b.store(results[r], {row, column}, sum);
       });
@@ -203,8 +204,7 @@ class Rig {
         read.push_back({value});
       }
       const bool is_copy = module.graph().node(entry.node).op == Op::reorder;
-      const uint32_t value =
-          is_copy ? read[0][0] : mix(entry.node.index, result_index, 1, read)[0];
+      const uint32_t value = is_copy ? read[0][0] : mix(entry.node.index, result_index, 1, read)[0];
       std::memcpy(result.at(e), &value, 4);
     }
   }
