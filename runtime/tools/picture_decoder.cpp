@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "runtime/images/jpeg_tables.h"
 #include "runtime/images/pnm.h"
 
 #pragma GCC diagnostic push
@@ -58,6 +59,12 @@ std::vector<uint8_t> decode(std::span<const uint8_t> bytes, int num_channels, in
     height = static_cast<int>(picture.height);
     width = static_cast<int>(picture.width);
     return with_channels(picture, static_cast<size_t>(num_channels));
+  }
+  // Any number of 0xff may stand before a marker, the first one too.
+  const bool is_jpeg = !bytes.empty() && bytes[0] == 0xff;
+  if (is_jpeg && !images::has_sound_jpeg_tables(bytes)) {
+    error = "it is not a picture that can be read: damaged JPEG, a table of more than 256 codes";
+    return {};
   }
   int channels_in_file = 0;
   const int size_bytes = static_cast<int>(bytes.size());

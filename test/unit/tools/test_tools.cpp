@@ -198,6 +198,27 @@ TEST_CASE("pictures that cannot be read say why") {
   std::filesystem::remove(path);
 }
 
+TEST_CASE("Huffman tables of more codes than a decoder has room for are refused") {
+  const std::string path = std::filesystem::temp_directory_path() / "neuronc-tools-test.jpg";
+  const std::string tables = std::string("\xff\xd8\xff\xc4\x01\x00", 6);
+  const std::string many(16, '\xff');
+  // Whole; cut in the middle of the counts; behind bytes that decoders skip; the second of two.
+  const std::string one_code = std::string("\0\1", 2) + std::string(15, '\0') + "v";
+  for (const std::string& file :
+       {tables + std::string(1, '\0') + many + std::string(5000, 'v'),
+        tables + std::string(1, '\0') + many.substr(0, 2),
+        "\xff\xd8junk\xff" + tables.substr(2) + std::string(1, '\0') + many,
+        "\xff" + tables + std::string(1, '\0') + many,
+        tables + one_code + std::string(1, '\x10') + many}) {
+    std::ofstream(path, std::ios::binary) << file;
+    const auto image = load_image(path, {});
+    REQUIRE_FALSE(image);
+    CHECK(image.error().code == kExitError);
+    CHECK(image.error().message.find("more than 256 codes") != std::string::npos);
+  }
+  std::filesystem::remove(path);
+}
+
 TEST_CASE("the largest elements are listed with their labels") {
   const HostTensor output{DType::f32, {1, 3}, bytes_of(std::vector<float>{0.25f, NAN, 0.5f})};
   CHECK(top_elements(output, 2, {"a", "b", "c"}) ==
