@@ -10,6 +10,7 @@
 #include "backend/cpu_target.h"
 #include "backend/llvm/host_features.h"
 #include "backend/neff_json.h"
+#include "backend/variants/product/bytes.h"
 #include "compiler/fixed_input.h"
 #include "compiler/input_ranges.h"
 #include "ir/base/check.h"
@@ -364,13 +365,9 @@ namespace {
 
 // Whether a kernel multiplies bytes, so that instructions for it pay.
 bool has_byte_products(Module& module) {
-  const auto multiplies = [](Op op) {
-    return op == Op::matmul_integer || op == Op::conv_integer || op == Op::q_linear_matmul ||
-           op == Op::q_linear_conv;
-  };
   bool found = false;
   for_each_graph(module, [&](Graph& graph) {
-    for (NodeId id : graph.nodes()) found |= multiplies(graph.node(id).op);
+    for (NodeId id : graph.nodes()) found |= is_byte_contraction(graph.node(id).op);
   });
   return found;
 }

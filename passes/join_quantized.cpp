@@ -13,6 +13,8 @@ namespace {
 
 // Narrower groups are not worth a product.
 constexpr int64_t kMinGroupChannels = 4;
+// So many products of centred bytes fit 32 bits; longer sums stay floats.
+constexpr int64_t kMaxTerms = (int64_t{1} << 31) / (255 * 255) - 1;
 
 bool is_byte(DType dtype) { return dtype == DType::i8 || dtype == DType::u8; }
 
@@ -119,6 +121,7 @@ Changed join_conv(Rewriter& r, NodeId id) {
   }
   const std::vector<int64_t> shape = r.type(w->d.bytes).shape();
   const int64_t groups = r.node(id).view().i64("group");
+  if (r.type(w->d.bytes).num_elements() > kMaxTerms * shape[0]) return Changed::no;
   if (groups > 1 && (shape[1] < kMinGroupChannels || shape[0] / groups < kMinGroupChannels)) {
     return Changed::no;
   }
@@ -157,7 +160,9 @@ Changed join_matmul(Rewriter& r, NodeId id) {
   }
   const int64_t column_axis = w->is_transposed ? 0 : 1;
   if (!w->d.is_per_tensor() && w->d.axis != column_axis) return Changed::no;
-  const int64_t columns = r.type(w->d.bytes).shape()[static_cast<size_t>(column_axis)];
+  const std::vector<int64_t> shape = r.type(w->d.bytes).shape();
+  if (shape[static_cast<size_t>(1 - column_axis)] > kMaxTerms) return Changed::no;
+  const int64_t columns = shape[static_cast<size_t>(column_axis)];
   ValueId bytes = w->d.bytes;
   if (w->is_transposed) {
     bytes = r.make(id, Op::transpose, {bytes}, {{"perm", std::vector<int64_t>{1, 0}}});

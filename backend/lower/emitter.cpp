@@ -356,6 +356,19 @@ Register GroupEmitter::constant_element(ValueId value, const Tensor& tensor, con
   return load_from(it->second, tensor.dtype(), row_major_strides(tensor.shape()), at);
 }
 
+void GroupEmitter::store_anchor_result(const Node& anchor, size_t i, const LaneIndex& at,
+                                       Register value) {
+  value = rounded(value, type(anchor.results[i]).dtype);
+  if (anchor.results.size() == 1) {
+    provide(anchor.results[0], at, value);
+    store_results(at);
+    return;
+  }
+  for (size_t k = 0; k < body_.outputs().size(); ++k) {
+    if (body_.outputs()[k] == anchor.results[i]) store_result(k, at, value);
+  }
+}
+
 void GroupEmitter::store_results(const LaneIndex& at) {
   // All are computed before the first is stored: a result may lie over an operand.
   std::vector<Register> values;

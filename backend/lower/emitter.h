@@ -71,6 +71,10 @@ class GroupEmitter {
   void provide_rounded(ValueId value, const LaneIndex& at, Register sum);
   Register rounded(Register carried, DType declared);
 
+  // The same for result `i` of an anchor, stored as well. Only an anchor of one result has consumers
+  // beside it; of several each is the group's own.
+  void store_anchor_result(const Node& anchor, size_t i, const LaneIndex& at, Register value);
+
   // Pulls every result of the group at `at` (all have the same shape) and stores it.
   void store_results(const LaneIndex& at);
   void store_result(size_t result_index, const LaneIndex& at, Register value);

@@ -140,19 +140,10 @@ class LinearAttention {
     });
   }
 
-  // Result `i`, where it is one. Only an operator of one result has consumers beside it.
+  // Result `i`, where it is one.
   void store(size_t i, const LaneIndex& at, Register value) {
     if (i >= node_.results.size()) return;
-    const Register stored = e_.rounded(value, e_.type(node_.results[i]).dtype);
-    if (node_.results.size() == 1) {
-      e_.provide(node_.results[0], at, stored);
-      e_.store_results(at);
-      return;
-    }
-    const auto& outputs = e_.body().outputs();
-    for (size_t k = 0; k < outputs.size(); ++k) {
-      if (outputs[k] == node_.results[i]) e_.store_result(k, at, stored);
-    }
+    e_.store_anchor_result(node_, i, at, value);
   }
 
   GroupEmitter& e_;

@@ -120,20 +120,6 @@ class Recurrence {
 
   void units(const std::function<void(Index)>& body) { e_.loop({0, padded_, lanes_}, body); }
 
-  // Hands units of result `i` of the operator to the group. Only an operator of one result has
-  // elementwise consumers beside it.
-  void store_units(size_t i, const LaneIndex& at, Register value) {
-    if (node_.results.size() == 1) {
-      e_.provide(node_.results[0], at, value);
-      e_.store_results(at);
-      return;
-    }
-    const auto& outputs = e_.body().outputs();
-    for (size_t k = 0; k < outputs.size(); ++k) {
-      if (outputs[k] == node_.results[i]) e_.store_result(k, at, value);
-    }
-  }
-
   // Result `i` of the operator, if it has one.
   void store_result(size_t i, std::vector<Index> dims, BufferId state) {
     if (i >= node_.results.size()) return;
@@ -142,7 +128,8 @@ class Recurrence {
     const int64_t whole = hidden_ / lanes_ * lanes_;
     const auto store = [&](Index j, int active) {
       dims[unit] = j;
-      store_units(i, LaneIndex::along(dims, unit, lanes_, active), b_.load(state, {j}, lanes_));
+      e_.store_anchor_result(node_, i, LaneIndex::along(dims, unit, lanes_, active),
+                             b_.load(state, {j}, lanes_));
     };
     if (whole > 0) e_.loop({0, whole, lanes_}, [&](Index j) { store(j, lanes_); });
     if (whole < hidden_) store(Index(whole), static_cast<int>(hidden_ - whole));

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <limits>
 
+#include "ir/base/element_packing.h"
+
 namespace neuronc::onnx {
 namespace {
 
@@ -47,21 +49,6 @@ constexpr DTypeRow kDTypes[] = {
     {DType::u2, "uint2"},
     {DType::i2, "int2"},
 };
-
-// Elements one stored byte holds: 2 for the 4-bit types, 4 for the 2-bit ones.
-int elements_per_byte(DType dtype) {
-  switch (dtype) {
-    case DType::u4:
-    case DType::i4:
-    case DType::f4e2m1:
-      return 2;
-    case DType::u2:
-    case DType::i2:
-      return 4;
-    default:
-      return 1;
-  }
-}
 
 OrRefusal<std::vector<int64_t>> checked_shape(const TensorProto& proto) {
   std::vector<int64_t> shape(proto.dims().begin(), proto.dims().end());

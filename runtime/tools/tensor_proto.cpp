@@ -3,6 +3,7 @@
 #include <cstring>
 #include <optional>
 
+#include "ir/base/element_packing.h"
 #include "runtime/tools/tensor_file.h"
 
 namespace neuronc::tools {
@@ -33,21 +34,6 @@ DType dtype_of(uint64_t onnx_type) {
       DType::u2,         DType::i2,
   };
   return onnx_type < std::size(kTypes) ? kTypes[onnx_type] : DType::none;
-}
-
-// Elements that one stored byte holds.
-uint64_t elements_per_byte(DType dtype) {
-  switch (dtype) {
-    case DType::u4:
-    case DType::i4:
-    case DType::f4e2m1:
-      return 2;
-    case DType::u2:
-    case DType::i2:
-      return 4;
-    default:
-      return 1;
-  }
 }
 
 // Reads fields one after the other; any malformed byte ends it with `is_bad`.
@@ -195,7 +181,7 @@ class TensorProtoParser {
   // Elements below 8 bits take a byte each; the first of a stored byte is in its lowest bits. False
   // if there are not as many bytes as that takes.
   bool unpack(uint64_t count) {
-    const uint64_t per_byte = elements_per_byte(tensor_.dtype);
+    const auto per_byte = static_cast<uint64_t>(elements_per_byte(tensor_.dtype));
     if (count / per_byte + (count % per_byte != 0 ? 1 : 0) != tensor_.bytes.size()) return false;
     const auto bits = static_cast<unsigned>(8 / per_byte);
     const bool is_signed = is_signed_integer(tensor_.dtype);

@@ -44,6 +44,9 @@ TEST_CASE("matmul_integer with constant weights is exact in every combination of
       {"%a : i8[3,11] = -128..127; %p : i8[1] = -128..127",
        bytes("%b", {11, 5}, "i8") + bytes("%q", {5}, "i8") +
            "%y = matmul_integer(%a, %b, %p, %q) : i32[3,5]"},
+      // Longer than sums of 32 bits are safe for: they wrap as the operator says.
+      {"%a : u8[1,70000] = 0..255",
+       "%b = constant {127, ...} : i8[70000,1]\n%y = matmul_integer(%a, %b) : i32[1,1]"},
       {"%a : u8[3,1] = 0..255",
        bytes("%b", {1, 3}, "i8") + "%y = matmul_integer(%a, %b) : i32[3,3]"},
   });

@@ -28,9 +28,6 @@ using kernel::BufferId;
 using kernel::Index;
 using kernel::Values;
 
-// Half of a small second-level cache: the block of the input that is read for every panel.
-constexpr int64_t kBlockBytes = 192 * 1024;
-constexpr int64_t kMinTiles = 8;
 constexpr int64_t kSmallWeightBytes = 256 * 1024;
 // A slab is made for each run of panels: for as many columns it costs next to nothing.
 constexpr int64_t kMinColumnsPerSlab = 64;

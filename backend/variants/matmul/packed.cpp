@@ -20,9 +20,6 @@ using kernel::BufferId;
 using kernel::Index;
 using kernel::Values;
 
-constexpr int64_t kBlockBytes = 192 * 1024;
-constexpr int64_t kMinTiles = 8;
-
 struct Plan {
   MatmulProblem problem;
   ProductStep step;

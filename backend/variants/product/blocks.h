@@ -11,6 +11,11 @@
 
 namespace neuronc {
 
+// Half of a small second-level cache: the block of a that is read for every panel.
+inline constexpr int64_t kBlockBytes = 192 * 1024;
+// Fewer tiles are not worth sharing among cores.
+inline constexpr int64_t kMinTiles = 8;
+
 struct BlockLoops {
   ProductStep step;
   RegisterTile tile;

@@ -78,8 +78,10 @@ size_t weights_operand(Op op) { return is_requantised(op) ? 3 : 1; }
 
 OrRefusal<void> check_bytes(const GroupContext& context, int64_t columns, int64_t k) {
   const Op op = context.anchor_node().op;
-  // Half of i32 for the products, half for the bias.
-  if (k >= kMaxSum / 2 / kMaxProduct) return refuse("its sums may not fit 32 bits");
+  // Half of i32 for the products, half for the bias. What is not quantised again wraps.
+  if (is_requantised(op) && k >= kMaxSum / 2 / kMaxProduct) {
+    return refuse("its sums may not fit 32 bits");
+  }
   const auto [a, b] = zero_points(op);
   if (has(context, a) && num_elements(context.operand_shape(a)) != 1) {
     return refuse("rows of a have zero points");

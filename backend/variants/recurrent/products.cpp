@@ -455,7 +455,7 @@ class Emitter {
       dims.push_back(entry);
       dims.push_back(j);
       const LaneIndex at = LaneIndex::along(dims, dims.size() - 1, plan_.lanes, active);
-      store_units(i, at, b_.load(state, {entry, j}, plan_.lanes));
+      e_.store_anchor_result(node_, i, at, b_.load(state, {entry, j}, plan_.lanes));
     };
     e_.loop({0, plan_.batch, 1}, [&](Index entry) {
       if (whole > 0) {
@@ -465,18 +465,6 @@ class Emitter {
         store(entry, Index(whole), static_cast<int>(plan_.hidden - whole));
       }
     });
-  }
-
-  void store_units(size_t i, const LaneIndex& at, Register value) {
-    if (node_.results.size() == 1) {
-      e_.provide_rounded(node_.results[0], at, value);
-      e_.store_results(at);
-      return;
-    }
-    const auto& outputs = e_.body().outputs();
-    for (size_t k = 0; k < outputs.size(); ++k) {
-      if (outputs[k] == node_.results[i]) e_.store_result(k, at, value);
-    }
   }
 
   GroupEmitter& e_;
