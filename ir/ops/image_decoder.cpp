@@ -1,11 +1,9 @@
-// Decoding pictures, through the image pack (ir/image_pack.h).
-#include <dlfcn.h>
+// Decoding pictures, through the image pack (ir/decode_image.h).
 #include <fmt/format.h>
 
-#include <cstring>
 #include <string>
 
-#include "ir/image_pack.h"
+#include "ir/decode_image.h"
 #include "ir/ops/common.h"
 
 namespace neuronc {
@@ -18,44 +16,6 @@ constexpr DTypeSet kU8{DType::u8};
 constexpr OperandSpec kBytesX[] = {{"x", kU8}};
 constexpr ResultSpec kPixelsY[] = {{"y", kU8}};
 constexpr AttributeSpec kPixelFormat[] = {{"pixel_format", AttributeKind::string, "\"RGB\""}};
-
-struct Pack {
-  NeuroncImageDecode decode = nullptr;
-  NeuroncImageFree free = nullptr;
-  std::string error;  // if it could not be loaded
-};
-
-// Beside the program or library that this code is in, in a folder `lib` next to that, or where the
-// system's loader finds it.
-Pack load_pack() {
-  Pack pack;
-  std::vector<std::string> places;
-  Dl_info info{};
-  if (dladdr(reinterpret_cast<const void*>(&load_pack), &info) != 0 && info.dli_fname != nullptr) {
-    const std::string own = info.dli_fname;
-    const size_t slash = own.rfind('/');
-    const std::string folder = slash == std::string::npos ? "." : own.substr(0, slash);
-    places = {folder + "/", folder + "/../lib/", folder + "/../lib/x86_64-linux-gnu/"};
-  }
-  places.emplace_back();
-  for (const std::string& place : places) {
-    void* const library = dlopen((place + kImagePackFile).c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) {
-      if (const char* error = dlerror(); error != nullptr) pack.error = error;
-      continue;
-    }
-    pack.decode = reinterpret_cast<NeuroncImageDecode>(dlsym(library, kImageDecodeSymbol));
-    pack.free = reinterpret_cast<NeuroncImageFree>(dlsym(library, kImageFreeSymbol));
-    if (pack.decode != nullptr && pack.free != nullptr) return pack;
-    pack.error = "it is of another version";
-  }
-  return pack;
-}
-
-const Pack& image_pack() {
-  static const Pack kPack = load_pack();
-  return kPack;
-}
 
 OrRefusal<int64_t> num_channels(const OpView& op) {
   const std::string& format = op.string("pixel_format");
@@ -79,27 +39,18 @@ uint8_t luma(const uint8_t* rgb) {
 
 Values evaluate_image_decoder(const EvaluateInput& input) {
   NEURONC_ASSIGN(const int64_t channels, num_channels(input.op));
-  const Pack& pack = image_pack();
-  if (pack.decode == nullptr) {
-    return refuse(fmt::format("the image pack cannot be loaded: {}", pack.error));
-  }
-  const std::span<const uint8_t> bytes = input.tensor(0).as<uint8_t>();
-  NeuroncImage image{};
-  const bool is_decoded = pack.decode(bytes.data(), bytes.size(), &image);
+  NEURONC_ASSIGN(const DecodedImage image, decode_image(input.tensor(0).as<uint8_t>()));
   // What cannot be decoded gives an empty picture.
   Tensor y = Tensor::zeros(DType::u8, {image.height, image.width, channels});
-  if (is_decoded) {
-    uint8_t* const pixels = y.mutable_as<uint8_t>().data();
-    const bool is_bgr = input.op.string("pixel_format") == "BGR";
-    for (int64_t i = 0; i < image.height * image.width; ++i) {
-      const uint8_t* const rgb = image.rgb + 3 * i;
-      if (channels == 1) {
-        pixels[i] = luma(rgb);
-        continue;
-      }
-      for (int64_t c = 0; c < 3; ++c) pixels[3 * i + c] = rgb[is_bgr ? 2 - c : c];
+  uint8_t* const pixels = y.mutable_as<uint8_t>().data();
+  const bool is_bgr = input.op.string("pixel_format") == "BGR";
+  for (int64_t i = 0; i < image.height * image.width; ++i) {
+    const uint8_t* const rgb = image.rgb.data() + 3 * i;
+    if (channels == 1) {
+      pixels[i] = luma(rgb);
+      continue;
     }
-    pack.free(&image);
+    for (int64_t c = 0; c < 3; ++c) pixels[3 * i + c] = rgb[is_bgr ? 2 - c : c];
   }
   return one(std::move(y));
 }

@@ -1,9 +1,8 @@
-// PNG and BMP, through stb_image; JPEG too where there is no libjpeg. PNM by pnm.h.
+// PNG and BMP, through stb_image. PNM by pnm.h.
 #include <climits>
 #include <cstring>
 
 #include "runtime/images/codecs.h"
-#include "runtime/images/jpeg_tables.h"
 #include "runtime/images/pnm.h"
 
 #pragma GCC diagnostic push
@@ -15,7 +14,6 @@
 #define STBI_MAX_DIMENSIONS (1 << 15)
 #define STBI_NO_STDIO
 #define STBI_ONLY_BMP
-#define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
@@ -41,9 +39,6 @@ bool decode_as_rgb(Bytes bytes, Pixels& pixels) {
 bool decode_simple(Bytes bytes, Pixels& pixels) {
   if (is_pnm(bytes)) return decode_as_rgb(bytes, pixels);
   if (bytes.size() > INT_MAX) return false;
-  // Any number of 0xff may stand before a marker, the first one too.
-  const bool is_jpeg = !bytes.empty() && bytes[0] == 0xff;
-  if (is_jpeg && !has_sound_jpeg_tables(bytes)) return false;
   int width = 0, height = 0, channels = 0;
   const auto size = static_cast<int>(bytes.size());
   if (stbi_info_from_memory(bytes.data(), size, &width, &height, &channels) == 0) return false;

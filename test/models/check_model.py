@@ -190,8 +190,22 @@ class Checks:
                 raise Failure("two builds differ")
 
     def limits(self, name, seconds):
+        """The least CPU time of up to three compiles counts: a busy machine only adds to it."""
         model = self.model(name)
-        size = model.stat().st_size
+        bound = 2 * model.stat().st_size + 300e6
+        least = float("inf")
+        for _ in range(3):
+            cpu, wall, peak = self.measured_compile(model)
+            print(f"compiled in {cpu:.2f} s of CPU time ({wall:.2f} s), bound {seconds} s; "
+                  f"peak memory {peak / 1e6:.0f} MB, bound {bound / 1e6:.0f} MB")
+            if peak > bound:
+                raise Failure("compiling took too much memory")
+            least = min(least, cpu)
+            if least <= float(seconds):
+                return
+        raise Failure("compiling took too long")
+
+    def measured_compile(self, model):
         with tempfile.TemporaryDirectory(dir=self.work) as folder:
             start = time.monotonic()
             process = subprocess.Popen([self.tool("neuronc"), model, "-o",
@@ -201,14 +215,7 @@ class Checks:
             wall = time.monotonic() - start
         if status != 0:
             raise Failure(f"wait status {status}")
-        cpu = usage.ru_utime + usage.ru_stime
-        peak, bound = usage.ru_maxrss * 1024, 2 * size + 300e6
-        print(f"compiled in {cpu:.2f} s of CPU time ({wall:.2f} s), bound {seconds} s; "
-              f"peak memory {peak / 1e6:.0f} MB, bound {bound / 1e6:.0f} MB")
-        if cpu > float(seconds):
-            raise Failure("compiling took too long")
-        if peak > bound:
-            raise Failure("compiling took too much memory")
+        return usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * 1024
 
     def top5(self, name, mode, wanted):
         model = self.model(name)

@@ -214,7 +214,7 @@ TEST_CASE("Huffman tables of more codes than a decoder has room for are refused"
     const auto image = load_image(path, {});
     REQUIRE_FALSE(image);
     CHECK(image.error().code == kExitError);
-    CHECK(image.error().message.find("more than 256 codes") != std::string::npos);
+    CHECK(image.error().message.find("damaged, or not a picture") != std::string::npos);
   }
   std::filesystem::remove(path);
 }
