@@ -86,7 +86,7 @@ Changed spell_out_shape(Rewriter& rewriter, NodeId id) {
 using Rule = Changed (*)(Rewriter&, NodeId);
 constexpr Rule kRules[] = {remove_identity,    trim_operands,         put_constant_second,
                            make_axis_positive, spell_out_permutation, spell_out_shape,
-                           make_einsum_matmul};
+                           split_einsum,       make_einsum_matmul};
 
 }  // namespace
 

@@ -6,7 +6,7 @@
 //   %4 = transpose(%3)                 %4 = transpose(%3) {perm = [1, 0]}
 //   %5 = concat(%4, %y) {axis = -1}    %5 = concat(%4, %y) {axis = 1}
 //
-// An einsum that is a matrix product becomes one. Absent operands at the end of a list go; types
+// An einsum that is a matrix product becomes one, and one of many operands several. Absent operands at the end of a list go; types
 // are inferred anew. Establishes `canonical`.
 #pragma once
 
@@ -17,7 +17,8 @@ namespace neuronc {
 
 Expected<Changed> canonicalize(Module& module, const NoOptions& options, PassContext& context);
 
-// The rule for einsum; see canonicalize_einsum.cpp.
+// The rules for einsum; see canonicalize_einsum.cpp.
+Changed split_einsum(Rewriter& rewriter, NodeId node);
 Changed make_einsum_matmul(Rewriter& rewriter, NodeId node);
 
 }  // namespace neuronc

@@ -5,11 +5,14 @@
 //   %0 = transpose(%b) {perm = [0, 2, 3, 1]} : f32[2,4,6,7]
 //   %y = matmul(%a, %0) : f32[2,4,5,7]
 //
+// One of more operands is taken apart into those of two, in the order of least work.
+//
 // Not matrix products: labels repeated in a term, summed in one operand alone, or broadcast; and
 // products that sum nothing, which a product of matrices would only round more.
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <string>
 
 #include "ir/ops/einsum.h"
 #include "passes/canonicalize.h"
@@ -89,6 +92,119 @@ ValueId reshaped(Rewriter& rewriter, NodeId id, ValueId value, const Shape& shap
                        {{"allowzero", int64_t{has_zero ? 1 : 0}}});
 }
 
+// ---- more than two operands
+
+// The order of least work of all, by dynamic programming over sets of operands.
+class ContractionOrder {
+ public:
+  ContractionOrder(const EinsumEquation& equation, std::map<int, int64_t> extents)
+      : equation_(equation),
+        extents_(std::move(extents)),
+        best_(size_t{1} << equation.terms.size()) {
+    for (uint32_t set = 1; set < best_.size(); ++set) plan(set);
+  }
+
+  // Multiplications of the whole, and of all operands at once.
+  double work() const { return best_.back().work; }
+  double work_at_once() const {
+    EinsumLabels all;
+    for (const EinsumLabels& term : equation_.terms) add(all, term);
+    return size_of(all) * static_cast<double>(equation_.terms.size() - 1);
+  }
+  uint32_t whole() const { return static_cast<uint32_t>(best_.size()) - 1; }
+  // The part of `set` that is computed on its own, against the rest; 0: one operand.
+  uint32_t part_of(uint32_t set) const { return best_[set].part; }
+
+  // Labels of the product of the operands in `set`: what the result or other operands need.
+  EinsumLabels labels_of(uint32_t set) const {
+    if (set == whole()) return equation_.result;
+    EinsumLabels inside, outside = equation_.result;
+    for (size_t i = 0; i < equation_.terms.size(); ++i) {
+      add((set >> i & 1) != 0 ? inside : outside, equation_.terms[i]);
+    }
+    if ((set & (set - 1)) == 0) return inside;
+    std::erase_if(inside, [&](int label) { return !contains(outside, label); });
+    return inside;
+  }
+
+ private:
+  struct Best {
+    double work = 0;
+    uint32_t part = 0;
+  };
+
+  static void add(EinsumLabels& to, const EinsumLabels& labels) {
+    for (int label : labels) {
+      if (!contains(to, label)) to.push_back(label);
+    }
+  }
+  double size_of(const EinsumLabels& labels) const {
+    double size = 1;
+    for (int label : labels) size *= static_cast<double>(extents_.at(label));
+    return size;
+  }
+
+  void plan(uint32_t set) {
+    if ((set & (set - 1)) == 0) return;
+    Best best;
+    for (uint32_t part = (set - 1) & set; part > 0; part = (part - 1) & set) {
+      const uint32_t rest = set & ~part;
+      if (part < rest) continue;  // seen the other way round
+      EinsumLabels all = labels_of(part);
+      add(all, labels_of(rest));
+      const double work = best_[part].work + best_[rest].work + size_of(all);
+      if (best.part == 0 || work < best.work) best = {work, part};
+    }
+    best_[set] = best;
+  }
+
+  const EinsumEquation& equation_;
+  std::map<int, int64_t> extents_;
+  std::vector<Best> best_;
+};
+
+// Beyond these the search takes too long, and nobody writes them.
+constexpr size_t kMaxTerms = 8;
+
+class EinsumSplitter {
+ public:
+  EinsumSplitter(Rewriter& rewriter, NodeId id, const ContractionOrder& order)
+      : rewriter_(rewriter), id_(id), order_(order) {}
+
+  ValueId product_of(uint32_t set) {
+    const uint32_t part = order_.part_of(set);
+    if (part == 0) {
+      size_t operand = 0;
+      while ((set >> operand & 1) == 0) ++operand;
+      return rewriter_.node(id_).operands[operand];
+    }
+    // The operand that stands first is the left one.
+    const uint32_t rest = set & ~part;
+    const bool is_first = (part & (~part + 1)) < (rest & (~rest + 1));
+    const uint32_t left = is_first ? part : rest, right = is_first ? rest : part;
+    const ValueId a = product_of(left), b = product_of(right);
+    const std::string equation = letters(order_.labels_of(left)) + "," +
+                                 letters(order_.labels_of(right)) + "->" +
+                                 letters(order_.labels_of(set));
+    const ValueId product = rewriter_.make(id_, Op::einsum, {a, b}, {{"equation", equation}});
+    made_.push_back(rewriter_.graph.producer(product));
+    return product;
+  }
+  const std::vector<NodeId>& made() const { return made_; }
+
+ private:
+  static std::string letters(const EinsumLabels& labels) {
+    std::string text;
+    for (int label : labels) text += static_cast<char>(label);
+    return text;
+  }
+
+  Rewriter& rewriter_;
+  NodeId id_;
+  const ContractionOrder& order_;
+  std::vector<NodeId> made_;
+};
+
 }  // namespace
 
 Changed make_einsum_matmul(Rewriter& rewriter, NodeId id) {
@@ -119,6 +235,36 @@ Changed make_einsum_matmul(Rewriter& rewriter, NodeId id) {
   for (int label : labels) shape.push_back(roles->extents.at(label));
   const ValueId spread = reshaped(rewriter, id, product, shape);
   rewriter.replace(id, reordered(rewriter, id, spread, labels, equation->result));
+  return Changed::yes;
+}
+
+Changed split_einsum(Rewriter& rewriter, NodeId id) {
+  const Node& node = rewriter.node(id);
+  const size_t count = node.operands.size();
+  if (node.op != Op::einsum || count < 3 || count > kMaxTerms) return Changed::no;
+  std::vector<Type> types;
+  for (ValueId operand : node.operands) types.push_back(rewriter.type(operand));
+  // A product in between is rounded to the operands' type.
+  if (is_float(types[0].dtype) && size_bytes(types[0].dtype) < 4) return Changed::no;
+  for (const Type& type : types) {
+    if (!type.is_static()) return Changed::no;
+  }
+  const auto equation = parse_einsum(node.view().string("equation"), types);
+  if (!equation || !einsum_extents(*equation, types)) return Changed::no;
+  std::map<int, int64_t> extents;
+  for (size_t i = 0; i < count; ++i) {
+    if (!read_extents(equation->terms[i], types[i].shape(), extents)) return Changed::no;
+  }
+  const bool has_ellipsis =
+      std::any_of(extents.begin(), extents.end(), [](const auto& e) { return e.first < 0; });
+  const bool is_empty =
+      std::any_of(extents.begin(), extents.end(), [](const auto& e) { return e.second == 0; });
+  if (has_ellipsis || is_empty) return Changed::no;
+  const ContractionOrder order(*equation, std::move(extents));
+  if (order.work() > order.work_at_once()) return Changed::no;
+  EinsumSplitter splitter(rewriter, id, order);
+  rewriter.replace(id, splitter.product_of(order.whole()));
+  for (NodeId made : splitter.made()) make_einsum_matmul(rewriter, made);
   return Changed::yes;
 }
 
