@@ -13,6 +13,7 @@ std::span<const Variant* const> variants_of(Op op) {
   static constexpr const Variant* kConv[] = {&kConvDepthwise, &kConvDirect, &kConvTaps};
   static constexpr const Variant* kConvTranspose[] = {&kConvDepthwise, &kConvTransposePhases};
   static constexpr const Variant* kMatmul[] = {&kMatmulPacked, &kMatmulDynamic};
+  static constexpr const Variant* kPool[] = {&kPoolSeparable};
   static constexpr const Variant* kRecurrent[] = {&kRecurrentProducts};
   static constexpr const Variant* kTopK[] = {&kTopKTournament};
   switch (op) {
@@ -26,6 +27,10 @@ std::span<const Variant* const> variants_of(Op op) {
       return kMatmulOfBytes;
     case Op::conv_transpose:
       return kConvTranspose;
+    case Op::average_pool:
+    case Op::lp_pool:
+    case Op::max_pool:
+      return kPool;
     case Op::gru:
     case Op::lstm:
     case Op::rnn:

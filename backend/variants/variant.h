@@ -77,6 +77,7 @@ extern const Variant kConvTaps;
 extern const Variant kConvTransposePhases;
 extern const Variant kMatmulPacked;
 extern const Variant kMatmulDynamic;
+extern const Variant kPoolSeparable;
 extern const Variant kRecurrentProducts;
 extern const Variant kTopKTournament;
 

@@ -51,6 +51,40 @@ TEST_CASE("average_pool counts what it averages") {
   });
 }
 
+TEST_CASE("large windows fold columns, then rows") {
+  check({
+      {"%x : f32[1,18,20,37]",
+       "%y = max_pool(%x) {kernel_shape = [9, 9], pads = [4, 4, 4, 4]} : f32[1,18,20,37]"},
+      {"%x : f32[1,2,24,70]",
+       "%y = max_pool(%x) {kernel_shape = [3, 3], pads = [1, 1, 0, 1], strides = [2, 2]} : "
+       "f32[1,2,12,35]"},
+      {"%x : f64[2,3,9,41]",
+       "%y = max_pool(%x) {kernel_shape = [4, 5], pads = [0, 1, 0, 0], strides = [3, 3]} : "
+       "f64[2,3,2,13]"},
+      {"%x : i8[1,17,9,40]",
+       "%y = max_pool(%x) {dilations = [1, 3], kernel_shape = [2, 5], strides = [1, 2]} : "
+       "i8[1,17,8,14]"},
+      {"%x : f32[1,17,5,6,19]",
+       "%y = max_pool(%x) {kernel_shape = [3, 3, 3], pads = [1, 1, 1, 1, 1, 1]} : "
+       "f32[1,17,5,6,19]"},
+      {"%x : f32[1,3,90]",
+       "%y = average_pool(%x) {kernel_shape = [31], pads = [15, 15]} : f32[1,3,90]\n"
+       "%r = exp(%y) : f32[1,3,90]",
+       1e-5},
+      {"%x : f32[2,17,13,35]",
+       "%y = average_pool(%x) {kernel_shape = [5, 5], pads = [2, 2, 2, 2]} : f32[2,17,13,35]",
+       1e-6},
+      {"%x : bf16[1,16,8,33]",
+       "%y = average_pool(%x) {ceil_mode = 1, count_include_pad = 1, kernel_shape = [3, 4], pads = "
+       "[1, 1, 1, 1], strides = [1, 2]} : bf16[1,16,8,17]",
+       1e-2},
+      {"%x : f32[1,4,12,30]",
+       "%y = lp_pool(%x) {kernel_shape = [3, 3], strides = [1, 2]} : f32[1,4,10,14]", 1e-5},
+      {"%x : f32[1,4,12,30]", "%y = lp_pool(%x) {kernel_shape = [6, 6], p = 1} : f32[1,4,7,25]",
+       1e-5},
+  });
+}
+
 TEST_CASE("global pools fold whole planes") {
   check({
       {"%x : f32[2,20,7,7]", "%y = global_average_pool(%x) : f32[2,20,1,1]", 1e-6},
