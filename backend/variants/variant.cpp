@@ -12,7 +12,7 @@ std::span<const Variant* const> variants_of(Op op) {
   static constexpr const Variant* kMatmulOfBytes[] = {&kMatmulPacked};
   static constexpr const Variant* kConv[] = {&kConvDepthwise, &kConvDirect, &kConvTaps};
   static constexpr const Variant* kConvTranspose[] = {&kConvDepthwise, &kConvTransposePhases};
-  static constexpr const Variant* kMatmul[] = {&kMatmulPacked, &kMatmulDynamic};
+  static constexpr const Variant* kMatmul[] = {&kMatmulPacked, &kMatmulDynamic, &kMatmulDots};
   static constexpr const Variant* kPool[] = {&kPoolSeparable};
   static constexpr const Variant* kRecurrent[] = {&kRecurrentProducts};
   static constexpr const Variant* kTopK[] = {&kTopKTournament};

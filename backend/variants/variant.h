@@ -76,6 +76,7 @@ extern const Variant kConvDepthwise;
 extern const Variant kConvTaps;
 extern const Variant kConvTransposePhases;
 extern const Variant kMatmulPacked;
+extern const Variant kMatmulDots;
 extern const Variant kMatmulDynamic;
 extern const Variant kPoolSeparable;
 extern const Variant kRecurrentProducts;

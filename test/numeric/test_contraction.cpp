@@ -53,4 +53,16 @@ TEST_CASE("matmul and gemm in every form") {
   });
 }
 
+TEST_CASE("products of few rows run along k") {
+  check({
+      {"%a : f32[1,40]; %b : f32[37,40]", "%y = gemm(%a, %b) {transB = 1} : f32[1,37]", 1e-5},
+      {"%a : f32[3,19]; %b : f32[9,19]; %c : f32[9]",
+       "%y = gemm(%a, %b, %c) {alpha = 0.5, transB = 1} : f32[3,9]\n%r = relu(%y) : f32[3,9]",
+       1e-5},
+      {"%a : bf16[2,1,64]; %b : bf16[2,64,33]",
+       "%y = matmul(%a, %b) {result_type = f32} : f32[2,1,33]", 1e-5},
+      {"%a : f32[3,2,23]; %b : f32[1,23,18]", "%y = matmul(%a, %b) : f32[3,2,18]", 1e-5},
+  });
+}
+
 }  // namespace neuronc::testing
