@@ -1,5 +1,5 @@
 # Packages: `cmake --build build/release` and then, in build/release,
-#   cpack -G DEB     Debian's: neuronc, libnrt0.1, libnrt0.1-images, libnrt-dev, neuron-tools, libneuronc0.1, libneuronc-dev, python3-neuronc
+#   cpack -G DEB     Debian's: neuronc, libnrt0.1, libneuronc-images0.1, libnrt-dev, neuron-tools, libneuronc0.1, libneuronc-dev, python3-neuronc
 #   cpack -G TGZ     a relocatable archive of the runtime: libnrt, its headers and tools
 # Libraries' packages have the soname in their names, as Debian asks: each 0.x is an interface of its own, and two
 # of them can be installed side by side.
@@ -18,6 +18,7 @@ if(NEURONC_HAS_PYTHON)
 endif()
 set(CPACK_PROJECT_CONFIG_FILE ${CMAKE_SOURCE_DIR}/cmake/package_options.cmake)
 set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_SOURCE_DIR}/cmake/package_files.cmake)
+set(CPACK_POST_BUILD_SCRIPTS ${CMAKE_SOURCE_DIR}/cmake/package_scripts.cmake)
 
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
@@ -25,6 +26,9 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/lib)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_SECTION devel)
+foreach(library LIBNRT LIBNEURONC IMAGES)
+  set(CPACK_DEBIAN_${library}_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/cmake/debian/triggers)
+endforeach()
 
 function(debian_package component name section description long)
   string(TOUPPER ${component} upper)
@@ -42,22 +46,24 @@ function(debian_package component name section description long)
 endfunction()
 set(EXACT "(= ${PROJECT_VERSION})")
 debian_package(neuronc neuronc devel "compiler from ONNX to NeuronCores"
-  "Compiles models ahead of time into NEFF files: native code, packed weights and a plan." "neuron-tools ${EXACT}")
+  "Compiles models ahead of time into NEFF files:\n native code, packed weights and a plan." "neuron-tools ${EXACT}")
 debian_package(tools neuron-tools utils "tools that run models compiled for NeuronCores"
   "neuron-run, neuron-bench and neuron-ls." "libnrt${SOVERSION} ${EXACT}")
 debian_package(libnrt libnrt${SOVERSION} libs "runtime of models compiled for NeuronCores"
   "Loads and runs NEFF files; needs neither the compiler nor LLVM." "")
-set(CPACK_DEBIAN_LIBNRT_PACKAGE_RECOMMENDS "libnrt${SOVERSION}-images ${EXACT}")
-debian_package(images libnrt${SOVERSION}-images libs "runtime of models compiled for NeuronCores (pictures)"
+set(CPACK_DEBIAN_LIBNRT_PACKAGE_RECOMMENDS "libneuronc-images${SOVERSION} ${EXACT}")
+debian_package(images libneuronc-images${SOVERSION} libs "runtime of models compiled for NeuronCores (pictures)"
   "The codecs that models need which decode pictures themselves." "libnrt${SOVERSION} ${EXACT}")
 debian_package(libnrt-dev libnrt-dev libdevel "runtime of models compiled for NeuronCores (development files)"
   "The headers for C and C++, and the file for pkg-config." "libnrt${SOVERSION} ${EXACT}")
 debian_package(libneuronc libneuronc${SOVERSION} libs "compiler from ONNX to NeuronCores (library)"
   "The compiler inside of a program." "")
 debian_package(libneuronc-dev libneuronc-dev libdevel "compiler from ONNX to NeuronCores (development files)"
-  "Headers, and the files for CMake and pkg-config; neuronc_add_model makes a model a source of a project."
+  "Headers, and the files for CMake and pkg-config;\n neuronc_add_model makes a model a source of a project."
   "libneuronc${SOVERSION} ${EXACT}, libnrt-dev ${EXACT}, neuronc ${EXACT}")
 debian_package(python python3-neuronc python "compiler from ONNX to NeuronCores (Python 3)"
   "The compiler and the runtime as a Python package." "libneuronc${SOVERSION} ${EXACT}, libnrt${SOVERSION} ${EXACT}, python3 (>= 3.11), python3 (<< 3.12), python3-numpy")
 set(CPACK_DEBIAN_PYTHON_PACKAGE_SUGGESTS python3-onnx)
+set(CPACK_DEBIAN_PYTHON_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/cmake/debian/postinst ${CMAKE_SOURCE_DIR}/cmake/debian/prerm)
+set(CPACK_DEBIAN_PYTHON_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 include(CPack)

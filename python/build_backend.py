@@ -58,7 +58,7 @@ def _build(build):
     if not (build / "CMakeCache.txt").exists():
         _run("cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
              f"-DPython3_EXECUTABLE={sys.executable}")
-    _run("cmake", "--build", build, "--target", "neuronc_python")
+    _run("cmake", "--build", build, "--target", "neuronc_python", "neuronc_images")
 
 
 def _collect(build, package):
@@ -68,7 +68,8 @@ def _collect(build, package):
     if not (package / f"_neuronc{suffix}").exists():
         raise RuntimeError(f"{build} has no extension module for this Python ({suffix}); is pybind11-dev "
                            "there, and was it configured for another interpreter?")
-    for library in ("libneuronc", "libnrt"):
+    # The image pack serves where the codecs' libraries are.
+    for library in ("libneuronc", "libnrt", "libneuronc_images"):
         (link,) = [p for p in (build / "lib").glob(f"{library}.so.*") if p.is_symlink()]
         shutil.copy(link.resolve(), package / link.name)
     for path in package.glob("*.so*"):

@@ -18,6 +18,18 @@ for library in ("libneuronc.so", "libnrt.so"):
 result = neuronc.compile({model!r})
 with result.load() as model:
     print(model.run(neuronc.seeded_inputs(model))["probabilities"].shape)
+
+# The codecs are beside the libraries, and are loaded by a model that decodes pictures.
+picture = numpy.frombuffer(b"P6\\n2 1\\n255\\n" + bytes(range(6)), numpy.uint8)
+from onnx import TensorProto, helper
+tensors = [helper.make_tensor_value_info(name, TensorProto.UINT8, dims)
+           for name, dims in (("file", [len(picture)]), ("pixels", ["h", "w", 3]))]
+graph = helper.make_graph([helper.make_node("ImageDecoder", ["file"], ["pixels"])], "g", tensors[:1], tensors[1:])
+decoder = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20)])
+with neuronc.compile(decoder).load() as model:
+    assert model.run({{"file": picture}})["pixels"].ravel().tolist() == list(range(6))
+maps = pathlib.Path("/proc/self/maps").read_text()
+assert any("libneuronc_images.so" in line and {prefix!r} in line for line in maps.splitlines())
 """
 
 # The wheel's build configures again, so that it is seen to find what it needs in the environment that pip gives.
