@@ -228,6 +228,7 @@ struct Info {
   int dtype = 0;
   std::vector<int64_t> shape;
   size_t size_bytes = 0;
+  nrt_value_kind_t kind = NRT_VALUE_TENSOR;
 };
 
 // The tensors of one request over the arrays of its caller.
@@ -244,8 +245,9 @@ class Request {
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
 
-  void add_input(const Info& info, const py::buffer_info& bytes) {
-    tensors_.push_back(attached(bytes.ptr, static_cast<size_t>(bytes.size * bytes.itemsize)));
+  void add_input(const Info& info, const py::handle& value) {
+    // The view may end: the caller's list holds the array.
+    tensors_.push_back(info.kind == NRT_VALUE_TENSOR ? over(value) : list_of(value));
     nrt_add_tensor_to_tensor_set(inputs_, info.name.c_str(), tensors_.back().get());
   }
   void add_output(const Info& info, const py::object& array) {
@@ -257,6 +259,7 @@ class Request {
       tensor = attached(bytes.mutable_data(), static_cast<size_t>(bytes.nbytes()));
     }
     is_sized_here_.push_back(array.is_none());
+    kinds_.push_back(info.kind);
     nrt_add_tensor_to_tensor_set(outputs_, info.name.c_str(), tensor.get());
     results_.push_back(std::move(tensor));
   }
@@ -264,7 +267,8 @@ class Request {
   nrt_tensor_set_t* inputs() { return inputs_; }
   nrt_tensor_set_t* outputs() { return outputs_; }
 
-  // (bytes as an array over the tensor's own memory, shape) of the outputs that the runtime sized.
+  // Of the outputs that the runtime sized: (bytes as an array over the tensor's own memory, shape); of
+  // sequences and optionals a list of these, or None.
   py::list results() {
     py::list list;
     for (size_t i = 0; i < results_.size(); ++i) {
@@ -277,18 +281,60 @@ class Request {
         auto* owned = static_cast<nrt_tensor_t*>(pointer);
         nrt_tensor_free(&owned);
       });
-      const int64_t* dims = nullptr;
-      uint32_t rank = 0;
-      nrt_tensor_get_shape(tensor, &dims, &rank);
-      py::array_t<uint8_t> bytes({static_cast<py::ssize_t>(nrt_tensor_get_size(tensor))},
-                                 static_cast<const uint8_t*>(nrt_tensor_get_va(tensor)), owner);
-      list.append(
-          py::make_tuple(bytes, py::tuple(py::cast(std::vector<int64_t>(dims, dims + rank)))));
+      if (kinds_[i] == NRT_VALUE_TENSOR) {
+        list.append(bytes_and_shape(tensor, owner));
+      } else {
+        list.append(elements(tensor, owner));
+      }
     }
     return list;
   }
 
  private:
+  static py::tuple bytes_and_shape(const nrt_tensor_t* tensor, const py::capsule& owner) {
+    const int64_t* dims = nullptr;
+    uint32_t rank = 0;
+    nrt_tensor_get_shape(tensor, &dims, &rank);
+    py::array_t<uint8_t> bytes({static_cast<py::ssize_t>(nrt_tensor_get_size(tensor))},
+                               static_cast<const uint8_t*>(nrt_tensor_get_va(tensor)), owner);
+    return py::make_tuple(bytes, py::tuple(py::cast(std::vector<int64_t>(dims, dims + rank))));
+  }
+
+  // The elements live as long as their list, which does not change any more.
+  static py::object elements(const nrt_tensor_t* list, const py::capsule& owner) {
+    size_t count = 0;
+    int has_value = 0;
+    nrt_tensor_list_get_count(list, &count, &has_value);
+    if (has_value == 0) return py::none();
+    py::list result;
+    for (size_t i = 0; i < count; ++i) {
+      nrt_tensor_t* element = nullptr;
+      nrt_tensor_list_get(list, i, &element);
+      result.append(bytes_and_shape(element, owner));
+    }
+    return result;
+  }
+
+  static Tensor over(const py::handle& bytes) {
+    const py::buffer_info view = py::cast<py::buffer>(bytes).request();
+    return attached(view.ptr, static_cast<size_t>(view.size * view.itemsize));
+  }
+
+  // None: absent. Otherwise a list of (bytes, shape).
+  static Tensor list_of(const py::handle& value) {
+    Tensor list = attached(nullptr, 0);
+    nrt_tensor_list_clear(list.get(), value.is_none() ? 0 : 1);
+    if (value.is_none()) return list;
+    for (const py::handle& element : py::cast<py::list>(value)) {
+      const auto pair = py::cast<py::tuple>(element);
+      const auto shape = py::cast<std::vector<int64_t>>(pair[1]);
+      const Tensor tensor = over(pair[0]);
+      nrt_tensor_set_shape(tensor.get(), shape.data(), static_cast<uint32_t>(shape.size()));
+      nrt_tensor_list_append(list.get(), tensor.get());
+    }
+    return list;
+  }
+
   static Tensor attached(void* data, size_t size_bytes) {
     nrt_tensor_t* tensor = nullptr;
     nrt_tensor_allocate_empty("", &tensor);
@@ -305,6 +351,7 @@ class Request {
   std::vector<Tensor> tensors_;
   std::vector<Tensor> results_;
   std::vector<bool> is_sized_here_;
+  std::vector<nrt_value_kind_t> kinds_;
 };
 
 // What an asynchronous request keeps until its completion, which comes on a thread of the runtime.
@@ -322,7 +369,10 @@ class Model {
     for (uint64_t i = 0; i < array->tensor_count; ++i) {
       const nrt_tensor_info_t& info = array->tensor_array[i];
       auto& list = info.usage == NRT_TENSOR_USAGE_INPUT ? inputs_ : outputs_;
-      list.push_back({info.name, info.dtype, {info.shape, info.shape + info.ndim}, info.size});
+      nrt_value_kind_t kind = NRT_VALUE_TENSOR;
+      nrt_get_model_value_kind(handle, info.usage, info.name, &kind);
+      list.push_back(
+          {info.name, info.dtype, {info.shape, info.shape + info.ndim}, info.size, kind});
     }
     nrt_free_model_tensor_info(array);
   }
@@ -351,7 +401,8 @@ class Model {
     py::list result;
     for (const Info& info : list) {
       result.append(py::make_tuple(text_of(info.name.c_str()), info.dtype,
-                                   py::tuple(py::cast(info.shape)), info.size_bytes));
+                                   py::tuple(py::cast(info.shape)), info.size_bytes,
+                                   static_cast<int>(info.kind)));
     }
     return result;
   }
@@ -420,10 +471,7 @@ class Model {
 
  private:
   void fill(Request& request, const py::list& inputs, const py::list& outputs) {
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      // The view may end: the list holds the array.
-      request.add_input(inputs_[i], py::cast<py::buffer>(inputs[i]).request());
-    }
+    for (size_t i = 0; i < inputs_.size(); ++i) request.add_input(inputs_[i], inputs[i]);
     for (size_t i = 0; i < outputs_.size(); ++i) request.add_output(outputs_[i], outputs[i]);
   }
 
@@ -488,8 +536,8 @@ PYBIND11_MODULE(_neuronc, m) {
   m.def("load_model", Model::load, py::arg("neff"), py::arg("core"),
         "Loads a NEFF: (status, message, Model).");
   py::class_<Model>(m, "Model", "A loaded NEFF.")
-      .def("inputs", &Model::inputs, "(name, type, shape, bytes) of each input.")
-      .def("outputs", &Model::outputs, "(name, type, shape, bytes) of each output.")
+      .def("inputs", &Model::inputs, "(name, type, shape, bytes, kind) of each input.")
+      .def("outputs", &Model::outputs, "(name, type, shape, bytes, kind) of each output.")
       .def("info", &Model::info, "What nrt_get_model_info says.")
       .def("metadata", &Model::metadata, "neff.json.")
       .def("run", &Model::run, py::arg("inputs"), py::arg("outputs"), py::arg("timeout_ns"),

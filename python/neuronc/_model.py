@@ -15,8 +15,10 @@ from neuronc import _neuronc
 from neuronc._errors import RuntimeStatusError
 from neuronc._types import array_dtype, raw_dtype, type_name
 
-Arrays = Dict[str, "np.ndarray[Any, Any]"]
+# By name: an array; a list of arrays for a sequence; for an optional what is inside of it, or None.
+Arrays = Dict[str, Any]
 _STRING = 0x102
+_KINDS = ("tensor", "sequence", "optional", "optional sequence")  # nrt_value_kind_t
 
 
 @dataclass(frozen=True)
@@ -28,20 +30,28 @@ class TensorInfo:
     shape: Tuple[Optional[int], ...]  # None: known only at run time
     nbytes: int  # 0: known only at run time
     code: int  # NRT_DTYPE_*
+    kind: str = "tensor"  # or "sequence", "optional", "optional sequence" of tensors of this type and shape
 
     @property
     def numpy_dtype(self) -> "np.dtype[Any]":
         """The type of the arrays: numpy's, ml_dtypes', or that of the raw bits."""
         return array_dtype(self.code)
 
+    @property
+    def has_any_rank(self) -> bool:
+        """Whether not even the number of dims is known before a run."""
+        return not self.shape and self.nbytes == 0 and not (self.code == _STRING and self.kind == "tensor")
+
     def __str__(self) -> str:
-        dims = ", ".join("?" if extent is None else str(extent) for extent in self.shape)
-        return f"{self.name}: {self.dtype}[{dims}]"
+        dims = "..." if self.has_any_rank else ", ".join("?" if extent is None else str(extent) for extent in self.shape)
+        tensor = f"{self.dtype}[{dims}]"
+        return f"{self.name}: {tensor}" if self.kind == "tensor" else f"{self.name}: {self.kind} of {tensor}"
 
 
-def _infos(raw: Sequence[Tuple[str, int, Tuple[int, ...], int]]) -> Tuple[TensorInfo, ...]:
-    return tuple(TensorInfo(name, type_name(code), tuple(None if e < 0 else e for e in shape), size, code)
-                 for name, code, shape, size in raw)
+def _infos(raw: Sequence[Tuple[str, int, Tuple[int, ...], int, int]]) -> Tuple[TensorInfo, ...]:
+    return tuple(TensorInfo(name, type_name(code), tuple(None if e < 0 else e for e in shape), size, code,
+                            _KINDS[kind])
+                 for name, code, shape, size, kind in raw)
 
 
 def _checked(result: Tuple[int, str, Any]) -> Any:
@@ -88,7 +98,8 @@ class Model:
 
         Arrays of the right type and C order are read where they lie; others are brought into that form where
         nothing is lost (lists, other strides), and refused where it would be (another type). ``outputs`` may
-        give arrays to write to. ``timeout`` is in seconds.
+        give arrays to write to. ``timeout`` is in seconds. A sequence is a list of arrays, an optional the
+        value or None.
 
         Raises TypeError and ValueError for inputs that do not fit, RuntimeStatusError for what fails.
         """
@@ -148,13 +159,24 @@ class Model:
         missing = [name for name in names if name not in inputs]
         if unknown or missing:
             raise ValueError(f"the model's inputs are {names}; missing are {missing}, unknown are {unknown}")
-        return [self._input_buffer(info, inputs[info.name]) for info in self.inputs]
+        return [self._input_value(info, inputs[info.name]) for info in self.inputs]
 
-    def _input_buffer(self, info: TensorInfo, value: Any) -> Any:
+    def _input_value(self, info: TensorInfo, value: Any) -> Any:
+        if info.kind == "tensor":
+            return self._input_buffer(info, value)[0]
+        if value is None and info.kind != "sequence":
+            return None
+        if info.kind == "optional":
+            return [self._input_buffer(info, value)]
+        if not isinstance(value, (list, tuple)):
+            raise TypeError(f"input `{info.name}` is a {info.kind}: give a list of arrays, not {type(value).__name__}")
+        return [self._input_buffer(info, element) for element in value]
+
+    def _input_buffer(self, info: TensorInfo, value: Any) -> Tuple[Any, Tuple[int, ...]]:
         if info.code == _STRING:
             array = np.asarray(value, dtype=object)
             self._check_shape(info, array.shape)
-            return _string_bytes(array)
+            return _string_bytes(array), array.shape
         array = np.asarray(value)
         wanted = (info.numpy_dtype, raw_dtype(info.code))
         if not isinstance(value, np.ndarray) and array.dtype not in wanted:
@@ -164,11 +186,11 @@ class Model:
         self._check_shape(info, array.shape)
         contiguous = np.ascontiguousarray(array)
         # ml_dtypes' arrays have no buffer that others understand.
-        return contiguous.reshape(-1).view(np.uint8)
+        return contiguous.reshape(-1).view(np.uint8), array.shape
 
     @staticmethod
     def _check_shape(info: TensorInfo, shape: Sequence[int]) -> None:
-        fits = len(shape) == len(info.shape) and all(
+        fits = info.has_any_rank or len(shape) == len(info.shape) and all(
             wanted is None or wanted == extent for wanted, extent in zip(info.shape, shape))
         if not fits:
             raise ValueError(f"input `{info.name}` has the shape {tuple(shape)}, and the model wants {info}")
@@ -179,9 +201,11 @@ class Model:
             raise ValueError(f"there are no outputs {unknown}; there are {[i.name for i in self.outputs]}")
         arrays: List[Optional["np.ndarray[Any, Any]"]] = []
         for info in self.outputs:
+            if info.kind != "tensor" and info.name in given:
+                raise ValueError(f"output `{info.name}` is a {info.kind}, which the runtime allocates")
             if info.name in given:
                 arrays.append(self._output_array(info, given[info.name]))
-            elif info.code == _STRING or None in info.shape:
+            elif info.kind != "tensor" or info.code == _STRING or None in info.shape or info.has_any_rank:
                 arrays.append(None)
             else:
                 arrays.append(np.empty([extent or 0 for extent in info.shape], info.numpy_dtype))
@@ -196,13 +220,16 @@ class Model:
         return array  # type: ignore[no-any-return]
 
     def _results(self, arrays: Sequence[Optional["np.ndarray[Any, Any]"]],
-                 found: Sequence[Optional[Tuple[Any, Tuple[int, ...]]]]) -> Arrays:
+                 found: Sequence[Any]) -> Arrays:
         results: Arrays = {}
         for info, array, sized in zip(self.outputs, arrays, found):
             if array is not None:
                 results[info.name] = array
-            elif sized is not None:
+            elif info.kind == "tensor":
                 results[info.name] = self._sized_output(info, *sized)
+            else:
+                values = None if sized is None else [self._sized_output(info, *element) for element in sized]
+                results[info.name] = values[0] if values and info.kind == "optional" else values
         return results
 
     @staticmethod

@@ -32,23 +32,24 @@ class NeuroncRep(BackendRep):  # type: ignore[misc]
         self._loaded: Dict[Tuple[Any, ...], Model] = {}
         initializers = {tensor.name for tensor in model.graph.initializer}
         self.input_names = [value.name for value in model.graph.input if value.name not in initializers]
+        # What is a sequence or an optional is passed on as it stands: a list, a value or None.
+        self._tensor_names = {value.name for value in model.graph.input if value.type.HasField("tensor_type")}
         self.output_names = [value.name for value in model.graph.output]
 
     def run(self, inputs: Any, **kwargs: Any) -> Tuple[Any, ...]:
         """Runs it on a list of arrays in the order of the model's inputs, or a dict by their names."""
-        if isinstance(inputs, Mapping):
-            arrays = {name: np.asarray(value) for name, value in inputs.items()}
-        else:
+        if not isinstance(inputs, Mapping):
             given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-            arrays = {name: np.asarray(value) for name, value in zip(self.input_names, given)}
-        results = self._load(arrays).run(arrays)
+            inputs = dict(zip(self.input_names, given))
+        values = {name: np.asarray(value) if name in self._tensor_names else value for name, value in inputs.items()}
+        results = self._load(values).run(values)
         outputs = [results[name] for name in self.output_names]
         return namedtupledict("Outputs", self.output_names)(*outputs)  # type: ignore[no-any-return]
 
-    def _load(self, arrays: Mapping[str, "np.ndarray[Any, Any]"]) -> Model:
-        key = tuple((name, array.shape) for name, array in sorted(arrays.items()))
+    def _load(self, values: Mapping[str, Any]) -> Model:
+        shapes = {name: value.shape for name, value in values.items() if name in self._tensor_names}
+        key = tuple(sorted(shapes.items()))
         if key not in self._loaded:
-            shapes = {name: array.shape for name, array in arrays.items()}
             self._loaded[key] = compile(self._model, input_shapes=shapes, **self._options).load()
         return self._loaded[key]
 

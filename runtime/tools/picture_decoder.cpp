@@ -1,6 +1,8 @@
 // Compiles the single-file decoder.
 #include "runtime/tools/picture_decoder.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -10,6 +12,7 @@
 #include <utility>
 
 #include "ir/decode_image.h"
+#include "ir/image_pack.h"
 #include "runtime/images/pnm.h"
 
 #pragma GCC diagnostic push
@@ -69,6 +72,11 @@ std::vector<uint8_t> decode_by_pack(std::span<const uint8_t> bytes, int num_chan
   return with_channels(std::move(image->rgb), 3, static_cast<size_t>(num_channels));
 }
 
+// A file of a few bytes asks for as many as it likes. For a GIF the decoder keeps nine bytes a pixel.
+int64_t most_pixels(std::span<const uint8_t> bytes) {
+  return bytes[0] == 'G' ? kMostImagePixels / 4 : kMostImagePixels;
+}
+
 std::vector<uint8_t> decode(std::span<const uint8_t> bytes, int num_channels, int& height,
                             int& width, std::string& error) {
   if (images::is_pnm(bytes)) {
@@ -85,6 +93,11 @@ std::vector<uint8_t> decode(std::span<const uint8_t> bytes, int num_channels, in
   if (!is_simple(bytes)) return decode_by_pack(bytes, num_channels, height, width, error);
   int channels_in_file = 0;
   const int size_bytes = static_cast<int>(bytes.size());
+  if (stbi_info_from_memory(bytes.data(), size_bytes, &width, &height, &channels_in_file) != 0 &&
+      int64_t{width} * height > most_pixels(bytes)) {
+    error = fmt::format("it has {} x {} pixels, more than {}", width, height, most_pixels(bytes));
+    return {};
+  }
   stbi_uc* pixels = stbi_load_from_memory(bytes.data(), size_bytes, &width, &height,
                                           &channels_in_file, num_channels);
   if (pixels == nullptr) {

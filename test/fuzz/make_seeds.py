@@ -1,7 +1,9 @@
-"""Makes the seeds of the fuzzers: small valid inputs of each kind, from the repository and its compiler.
+"""Makes the seeds of the fuzzers, small valid inputs of each kind, from the repository and its compiler, and a
+dictionary for each, KIND.dict: the words that the code which reads that kind compares with.
 
 usage: make_seeds.py OUT SOURCE NEURONC
 """
+import re
 import shutil
 import struct
 import subprocess
@@ -25,6 +27,36 @@ MODELS = {
     "slice": "f (float[8] x) => (float[4] y) <int64[1] b = {1}, int64[1] e = {5}> "
              "{ y = Slice (x, b, e) }",
 }
+
+# What reads each kind; every short string in it is a word.
+READERS = {
+    "onnx": ["compiler/onnx/*.cpp", "compiler/onnx/rules.def"],
+    "nir": ["ir/ops.def", "ir/*.cpp", "ir/ops/*.cpp", "ir/base/*.cpp"],
+    "kernel": ["ir/kernel/*.cpp"],
+    "plan": ["ir/plan/*.cpp"],
+    "neff": ["runtime/neff*.cpp", "runtime/*.h", "ir/plan/*.cpp"],
+    "tensor": ["runtime/tools/tensor_file.cpp", "runtime/tools/image.cpp", "runtime/images/*.cpp"],
+}
+# Field tags of protobuf messages, the parts of pictures: not in our sources.
+BYTES = {
+    "onnx": [bytes([field << 3 | wire]) for field in range(1, 16) for wire in (0, 2)],
+    "tensor": [b"\x93NUMPY\x01\x00", b"'descr': '<f4'", b"'fortran_order': True", b"'shape': (1, 2)", b"IHDR", b"IDAT",
+               b"PLTE", b"tRNS", b"IEND", b"BM", b"GIF89a", b"P5\n", b"P6\n", b"\xff\xd8\xff", b"RIFF", b"II*\0"],
+}
+
+
+def write_dictionary(path, source, kind):
+    words = set(BYTES.get(kind, []))
+    for pattern in READERS[kind]:
+        for file in sorted(source.glob(pattern)):
+            text = re.sub(r'^#.*', '', file.read_text(), flags=re.M)
+            found = re.findall(r'"([!-~]{2,24}?)"', text)
+            found += re.findall(r'^(?:OP\(|\w+\("[^"]*", )(\w+)', text, re.M)
+            words.update(word.encode() for word in found if not set(word) & set('\\{}%'))
+    if not words:
+        raise SystemExit(f"no words for {kind}: READERS is out of date")
+    lines = ("".join(f"\\x{byte:02x}" for byte in word) for word in sorted(words))
+    path.write_text("".join(f'"{line}"\n' for line in lines))
 
 
 def png():
@@ -74,6 +106,10 @@ def main():
             onnx.numpy_helper.from_array(array).SerializeToString())
     (out / "tensor" / "picture.png").write_bytes(png())
     (out / "tensor" / "picture.ppm").write_bytes(b"P6\n2 2\n255\n" + bytes(range(12)))
+
+    for kind in READERS:
+        write_dictionary(out / f"{kind}.dict", source, kind)
+    shutil.copy(out / "onnx.dict", out / "compile.dict")
 
 
 main()

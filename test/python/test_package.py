@@ -112,6 +112,45 @@ def test_strings():
         assert loaded.run({"x": ["straße", "b c"]})["y"].tolist()[1] == "B C"
 
 
+def sequence_model():
+    """pair = (x), (x + x); `kept` is the optional input, or absent."""
+    def value(name, kind):
+        return oh.make_value_info(name, kind)
+    tensor = oh.make_tensor_type_proto(F, ["n"])
+    sequence = oh.make_sequence_type_proto(tensor)
+    nodes = [node("SequenceInsert", ["many", "x"], ["more"]), node("SequenceLength", ["more"], ["count"]),
+             node("Identity", ["maybe"], ["kept"])]
+    inputs = [value("many", sequence), value("x", oh.make_tensor_type_proto(F, [3])),
+              value("maybe", oh.make_optional_type_proto(tensor))]
+    outputs = [value("more", sequence), value("count", oh.make_tensor_type_proto(I64, [])),
+               value("kept", oh.make_optional_type_proto(tensor))]
+    graph = oh.make_graph(nodes, "g", inputs, outputs)
+    return oh.make_model(graph, opset_imports=[oh.make_opsetid("", 16)], ir_version=8)
+
+
+def test_sequences_and_optionals():
+    x = np.arange(3, dtype=np.float32)
+    with neuronc.compile(sequence_model()).load() as model:
+        assert [info.kind for info in model.inputs] == ["sequence", "tensor", "optional"]
+        assert "more: sequence of float32[" in repr(model)
+        found = model.run({"many": [x[:2], x[:0]], "x": x, "maybe": x[1:]})
+        assert [part.tolist() for part in found["more"]] == [[0, 1], [], [0, 1, 2]]
+        assert found["count"] == 3 and found["kept"].tolist() == [1, 2]
+        nothing = model.run({"many": [], "x": x, "maybe": None})
+        assert len(nothing["more"]) == 1 and nothing["kept"] is None
+        assert found["more"][0].tolist() == [0, 1]  # what a request gave does not change with the next
+        with pytest.raises(TypeError, match="`many` is a sequence: give a list of arrays, not ndarray"):
+            model.run({"many": x, "x": x, "maybe": None})
+        with pytest.raises(TypeError, match="`many` is float64"):
+            model.run({"many": [x.astype(np.float64)], "x": x, "maybe": None})
+        with pytest.raises(ValueError, match="which the runtime allocates"):
+            model.run({"many": [], "x": x, "maybe": None}, outputs={"more": x})
+
+        async def one():
+            return await model.run_async({"many": [x], "x": x, "maybe": x})
+        assert len(asyncio.run(one())["more"]) == 2
+
+
 def test_types_that_numpy_lacks(monkeypatch):
     model = model_of([node("Cast", ["x"], ["y"], to=onnx.TensorProto.BFLOAT16)], [("x", F, [3])],
                      [("y", onnx.TensorProto.BFLOAT16, [3])])

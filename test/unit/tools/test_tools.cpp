@@ -219,6 +219,16 @@ TEST_CASE("Huffman tables of more codes than a decoder has room for are refused"
   std::filesystem::remove(path);
 }
 
+TEST_CASE("a picture of a few bytes that asks for gigabytes is refused") {
+  const std::string path = std::filesystem::temp_directory_path() / "neuronc-tools-test.gif";
+  std::ofstream(path, std::ios::binary) << std::string("GIF89a\0\x20\1\x20\0\0\0", 13);
+  const auto image = load_image(path, {});
+  REQUIRE_FALSE(image);
+  CHECK(image.error().code == kExitError);
+  CHECK(image.error().message.find("8192 x 8193 pixels, more than 67108864") != std::string::npos);
+  std::filesystem::remove(path);
+}
+
 TEST_CASE("the largest elements are listed with their labels") {
   const HostTensor output{DType::f32, {1, 3}, bytes_of(std::vector<float>{0.25f, NAN, 0.5f})};
   CHECK(top_elements(output, 2, {"a", "b", "c"}) ==
