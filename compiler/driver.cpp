@@ -347,7 +347,8 @@ Expected<std::vector<Machine>> make_machines(const CompileOptions& options,
   std::vector<Machine> machines;
   const auto packs = std::make_shared<PackCache>();
   for (Isa& isa : *isas) {
-    Machine machine{std::move(isa), hardware, {}, packs};
+    HardwareModel rates = hardware.for_target(isa.name);
+    Machine machine{std::move(isa), std::move(rates), {}, packs};
     machine.code.opt_level = options.optimization_level == 0 ? 0 : 2;
     machine.code.is_strict = options.numerics == Numerics::strict;
     machines.push_back(std::move(machine));

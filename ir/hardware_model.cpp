@@ -39,6 +39,7 @@ constexpr Key kKeys[] = {
     {"dram_bytes_per_s_per_chip", &HardwareModel::dram_bytes_per_s_per_chip, 1},
     {"link_bytes_per_s", &HardwareModel::link_bytes_per_s, 1},
     {"hand_off_ns", &HardwareModel::hand_off_ns, 0},
+    {"barrier_ns", &HardwareModel::barrier_ns, 0},
     {"launch_ns", &HardwareModel::launch_ns, 0},
 };
 constexpr double kMaximum = 1e24;
@@ -115,9 +116,17 @@ class ModelParser {
     }
   }
 
+  // The part of a key behind the name of a target; only rates have such.
+  static std::string_view plain_key(std::string_view key) {
+    const size_t dot = key.find('.');
+    if (dot == std::string_view::npos || !key.ends_with("_flops_per_s")) return key;
+    return key.substr(dot + 1);
+  }
+
   void parse_number(const std::string& key, std::string_view value) {
+    const std::string_view plain = plain_key(key);
     const auto known = std::find_if(std::begin(kKeys), std::end(kKeys),
-                                    [&](const Key& k) { return k.name == key; });
+                                    [&](const Key& k) { return k.name == plain; });
     if (known == std::end(kKeys)) return fail(fmt::format("`{}` is not a known key", key));
     double number = 0;
     const auto [rest, error] = std::from_chars(value.data(), value.data() + value.size(), number);
@@ -128,7 +137,12 @@ class ModelParser {
     if (!(number >= known->minimum) || number > kMaximum) {
       return fail(fmt::format("`{}` is {}, which is out of range", key, value));
     }
-    model_.*known->member = number;
+    if (plain.size() < key.size()) {
+      model_.target_rates.push_back(
+          {key.substr(0, key.size() - plain.size() - 1), known->member, number});
+    } else {
+      model_.*known->member = number;
+    }
     if (!suffix.empty()) model_.inferred.push_back(key);
   }
 
@@ -177,6 +191,14 @@ double HardwareModel::matmul_flops_per_s(DType dtype) const {
     default:
       return f32_flops_per_s;
   }
+}
+
+HardwareModel HardwareModel::for_target(std::string_view target) const {
+  HardwareModel model = *this;
+  for (const TargetRate& rate : target_rates) {
+    if (rate.target == target) model.*rate.rate = rate.value;
+  }
+  return model;
 }
 
 std::vector<std::string_view> builtin_hardware_models() { return {"host", "inf1"}; }

@@ -3,7 +3,8 @@
 // A model is a text file of `key = value` lines (ir/hardware/*.model); `#` starts a comment, and
 // `inferred` behind a value says that its source does not publish it. The first key is
 // `neuronc-hardware-model`, the version of the format. `inf1` and `host` are compiled in;
-// `--hardware-model FILE` reads another. Rates are those of one core.
+// `--hardware-model FILE` reads another. Rates are those of one core; a target of its own rate has it
+// under its name: `x86-64-v4.f32_flops_per_s = 190e9`.
 #pragma once
 
 #include <cstdint>
@@ -35,10 +36,20 @@ struct HardwareModel {
   double dram_bytes_per_s_per_chip = 0;
   double link_bytes_per_s = 0;  // from core to core
   double hand_off_ns = 0;       // of one message between cores
+  double barrier_ns = 0;        // of one meeting of cores that work together
   double launch_ns = 0;         // of one kernel
 
   std::vector<std::string> inferred;  // keys whose value is not published
 
+  struct TargetRate {
+    std::string target;
+    double HardwareModel::* rate = nullptr;
+    double value = 0;
+  };
+  std::vector<TargetRate> target_rates;
+
+  // With the rates of a target in place of the general ones.
+  HardwareModel for_target(std::string_view target) const;
   // Matrix products with operands of `dtype`.
   double matmul_flops_per_s(DType dtype) const;
   // The share of one core when all cores of its chip read.

@@ -1,14 +1,19 @@
-// neuron-bench: latency and throughput of a NEFF on seeded inputs.
+// neuron-bench: latency and throughput of a NEFF on seeded inputs; or what this host can do, as a
+// hardware model.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 
+#include "ir/base/output_file.h"
+#include "runtime/tools/calibrate.h"
 #include "runtime/tools/run_inputs.h"
 
 using namespace neuronc;
@@ -22,6 +27,8 @@ struct Arguments {
   double seconds = 5;
   int inflight = 1;
   bool is_json = false;
+  bool is_calibration = false;
+  std::string output;
   std::vector<std::string> inputs;
   std::optional<uint64_t> seed;
 };
@@ -212,12 +219,28 @@ Outcome<int> run(const Arguments& args) {
   return kExitDone;
 }
 
+// The model is named after its file: reports show the name.
+Outcome<int> run_calibration(const Arguments& args) {
+  const Calibration calibration = calibrate();
+  fmt::print("{}", to_text(calibration));
+  if (args.output.empty()) return kExitDone;
+  const std::string name = std::filesystem::path(args.output).stem().string();
+  const std::string text = to_hardware_model(calibration, name.empty() ? "measured" : name);
+  const std::string error = write_output_file(args.output, std::as_bytes(std::span(text)));
+  if (!error.empty()) return tool_error(kExitError, "{}: {}", args.output, error);
+  return kExitDone;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Measures latency and throughput of a compiled model.", "neuron-bench");
   Arguments args;
-  app.add_option("neff", args.neff, "The compiled model")->required();
+  auto* neff = app.add_option("neff", args.neff, "The compiled model");
+  auto* calibrate_flag = app.add_flag("--calibrate", args.is_calibration,
+                                      "Measure this host instead, for neuronc --hardware-model");
+  app.add_option("-o,--output", args.output, "Where --calibrate writes the hardware model")
+      ->needs(calibrate_flag);
   app.add_option("--seconds", args.seconds, "How long to send requests")
       ->check(CLI::Range(0.0, 86400.0))
       ->check([](const std::string& text) {
@@ -230,5 +253,10 @@ int main(int argc, char** argv) {
   app.add_option("--inflight", args.inflight, "Requests on their way at once")
       ->check(CLI::Range(1, 256));
   app.add_flag("--json", args.is_json, "Print one JSON object");
-  return run_tool(app, argc, argv, [&] { return run(args); });
+  calibrate_flag->excludes(neff);
+  return run_tool(app, argc, argv, [&]() -> Outcome<int> {
+    if (args.is_calibration) return run_calibration(args);
+    if (args.neff.empty()) return tool_error(kExitUsage, "a NEFF or --calibrate is wanted");
+    return run(args);
+  });
 }

@@ -28,6 +28,18 @@ TEST_CASE("inf1 has the published figures and marks the inferred ones") {
   CHECK(model->inferred.front() == "f32_flops_per_s");
 }
 
+TEST_CASE("a target's own rates take the place of the general ones") {
+  const std::string text =
+      std::string(*builtin_hardware_model_text("host")) + "x86-64-v4.f32_flops_per_s = 190e9\n";
+  Diagnostics diagnostics;
+  const auto model = parse_hardware_model(text, "f.model", diagnostics);
+  CAPTURE(diagnostics.to_text());
+  REQUIRE(model);
+  CHECK(model->for_target("x86-64-v4").f32_flops_per_s == 190e9);
+  CHECK(model->for_target("x86-64-v4").i8_flops_per_s == model->i8_flops_per_s);
+  CHECK(model->for_target("x86-64-v3").f32_flops_per_s == model->f32_flops_per_s);
+}
+
 TEST_CASE("damaged hardware models are refused") {
   const std::string good(*builtin_hardware_model_text("host"));
   const auto errors = [](std::string text) {
@@ -50,6 +62,8 @@ TEST_CASE("damaged hardware models are refused") {
   CHECK_THAT(replaced("launch_ns = 200", "launch_ns = fast"), Catch::Contains("not a number"));
   CHECK_THAT(replaced("link_bytes_per_s = 10e9", "link_bytes_per_s = 0"),
              Catch::Contains("out of range"));
+  CHECK_THAT(replaced("launch_ns = 200", "launch_ns = 200\nx.launch_ns = 1"),
+             Catch::Contains("`x.launch_ns` is not a known key"));
   CHECK_THAT(replaced("launch_ns = 200", "launch_ns = nan"), Catch::Contains("out of range"));
   CHECK_THAT(replaced("launch_ns = 200", "hand_off_ns = 1"), Catch::Contains("given twice"));
 }

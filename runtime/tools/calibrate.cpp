@@ -1,0 +1,269 @@
+// Implements calibrate.h: memory, and threads that wait for each other as the runtime's do.
+#include "runtime/tools/calibrate.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "ir/base/thread.h"
+#include "ir/plan/kernel_abi.h"
+#include "runtime/sync.h"
+#include "runtime/tools/calibrate_rates.h"
+
+namespace neuronc::tools {
+namespace {
+
+using runtime::Awake;
+using runtime::Clock;
+using runtime::Counter;
+using runtime::WakeWord;
+
+constexpr int kRounds = 12;
+constexpr size_t kMebibyte = 1 << 20;
+
+double seconds_of(const std::function<void()>& run) {
+  const Clock::time_point begin = Clock::now();
+  run();
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+double fewest_seconds(const std::function<void()>& run) {
+  double fewest = seconds_of(run);
+  for (int round = 1; round < kRounds; ++round) fewest = std::min(fewest, seconds_of(run));
+  return fewest;
+}
+
+// Memory that has its pages.
+std::unique_ptr<uint64_t[]> filled(size_t num_bytes) {
+  auto words = std::make_unique<uint64_t[]>(num_bytes / sizeof(uint64_t));
+  std::memset(words.get(), 1, num_bytes);
+  return words;
+}
+
+std::atomic<uint64_t> sink{0};
+
+double on_chip_bytes_per_s() {
+  constexpr size_t kBytes = 512 * 1024;
+  constexpr int kPasses = 20;
+  const auto words = filled(kBytes);
+  return kPasses * static_cast<double>(kBytes) / fewest_seconds([&] {
+           for (int i = 0; i < kPasses; ++i) sink += read_words(words.get(), kBytes / 8);
+         });
+}
+
+double dram_bytes_per_s(uint32_t num_threads) {
+  // Far more than the caches of most machines hold.
+  const size_t bytes = 256 * kMebibyte / num_threads;
+  std::vector<std::unique_ptr<uint64_t[]>> memory;
+  for (uint32_t i = 0; i < num_threads; ++i) memory.push_back(filled(bytes));
+  const auto read_all = [&] {
+    std::vector<std::thread> threads;
+    for (const auto& words : memory) {
+      threads.emplace_back([&words, bytes] { sink += read_words(words.get(), bytes / 8); });
+    }
+    for (std::thread& thread : threads) thread.join();
+  };
+  return static_cast<double>(bytes) * num_threads / fewest_seconds(read_all);
+}
+
+// Two threads; `other` runs beside `run`, which is timed.
+double fewest_seconds_of_two(const std::function<void()>& run, const std::function<void()>& other) {
+  double fewest = 1e9;
+  for (int round = 0; round < kRounds; ++round) {
+    std::atomic<bool> is_there{false};
+    std::thread thread([&] {
+      const Awake awake;
+      is_there = true;
+      other();
+    });
+    const Awake awake;
+    while (!is_there) runtime::pause_cpu();
+    fewest = std::min(fewest, seconds_of(run));
+    thread.join();
+  }
+  return fewest;
+}
+
+// Half a round trip between two words, as workers signal each other.
+double hand_off_ns() {
+  constexpr uint32_t kTrips = 2000;
+  WakeWord there, back;
+  const auto wait_for = [](WakeWord& word, uint32_t count) {
+    for (uint32_t seen = word.now(); seen < count; seen = word.now()) word.wait(seen);
+  };
+  uint32_t sent = 0, answered = 0;
+  const double seconds = fewest_seconds_of_two(
+      [&] {
+        for (uint32_t i = 0; i < kTrips; ++i) {
+          there.signal();
+          wait_for(back, ++sent);
+        }
+      },
+      [&] {
+        for (uint32_t i = 0; i < kTrips; ++i) {
+          wait_for(there, ++answered);
+          back.signal();
+        }
+      });
+  return seconds / kTrips / 2 * 1e9;
+}
+
+double barrier_ns() {
+  constexpr uint64_t kMeetings = 5000;
+  Counter arrivals;
+  uint64_t met[2] = {};
+  const auto meet = [&](uint64_t& mine) {
+    for (uint64_t i = 0; i < kMeetings; ++i) {
+      arrivals.advance();
+      mine += 2;
+      while (!runtime::spin_until(arrivals, mine)) std::this_thread::yield();
+    }
+  };
+  return fewest_seconds_of_two([&] { meet(met[0]); }, [&] { meet(met[1]); }) / kMeetings * 1e9;
+}
+
+// What one thread writes and another then reads.
+double link_bytes_per_s() {
+  constexpr size_t kBytes = 256 * 1024;
+  constexpr uint64_t kTimes = 20;
+  const auto words = filled(kBytes);
+  Counter written, read;
+  uint64_t num_written = 0, num_read = 0;
+  std::atomic<int64_t> reading_ns{0};
+  int64_t fewest_ns = INT64_MAX;
+  for (int round = 0; round < kRounds; ++round) {
+    reading_ns = 0;
+    fewest_seconds_of_two(
+        [&] {
+          for (uint64_t i = 0; i < kTimes; ++i) {
+            std::memset(words.get(), static_cast<int>(i), kBytes);
+            written.advance();
+            ++num_written;
+            while (!runtime::spin_until(read, num_written)) std::this_thread::yield();
+          }
+        },
+        [&] {
+          for (uint64_t i = 0; i < kTimes; ++i) {
+            ++num_read;
+            while (!runtime::spin_until(written, num_read)) std::this_thread::yield();
+            const Clock::time_point begin = Clock::now();
+            sink += read_words(words.get(), kBytes / 8);
+            reading_ns += (Clock::now() - begin) / std::chrono::nanoseconds(1);
+            read.advance();
+          }
+        });
+    fewest_ns = std::min(fewest_ns, reading_ns.load() / kRounds);
+  }
+  return static_cast<double>(kBytes) * kTimes / static_cast<double>(fewest_ns) * 1e9;
+}
+
+// A call through a pointer with a kernel's arguments, cold code and all else of a step left out.
+int32_t empty_kernel(const plan::KernelBuffer* buffers, int64_t begin, int64_t end) {
+  asm volatile("" : : "r"(buffers), "r"(begin), "r"(end) : "memory");
+  return plan::kKernelOk;
+}
+
+double launch_ns() {
+  constexpr int kCalls = 20000;
+  plan::KernelFunction volatile function = empty_kernel;
+  const plan::KernelBuffer buffers[4] = {};
+  const double seconds = fewest_seconds([&] {
+    for (int i = 0; i < kCalls; ++i) function(buffers, 0, i);
+  });
+  return seconds / kCalls * 1e9;
+}
+
+// The second-level cache, and a share of the third; guests may not be told what there is.
+double on_chip_bytes(uint32_t num_processors) {
+  constexpr double kAssumed = 1 << 20;
+  const long second = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  const long third = sysconf(_SC_LEVEL3_CACHE_SIZE);
+  const double own = second > 0 ? static_cast<double>(second) : kAssumed;
+  const double share = third > 0 ? static_cast<double>(third) / std::max(num_processors, 8U) : 0;
+  return own + share;
+}
+
+}  // namespace
+
+Calibration calibrate() {
+  Calibration c;
+  c.num_processors = num_usable_processors();
+  c.targets = measure_rates();
+  c.vector_flops_per_s = measure_vector_flops_per_s();
+  c.on_chip_bytes_per_core = on_chip_bytes(c.num_processors);
+  c.on_chip_bytes_per_s = on_chip_bytes_per_s();
+  c.dram_bytes =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  c.dram_bytes_per_s = dram_bytes_per_s(c.num_processors);
+  c.link_bytes_per_s = link_bytes_per_s();
+  c.hand_off_ns = hand_off_ns();
+  c.barrier_ns = barrier_ns();
+  c.launch_ns = launch_ns();
+  return c;
+}
+
+std::string to_hardware_model(const Calibration& c, const std::string& name) {
+  const TargetRates none;
+  const TargetRates& first = c.targets.empty() ? none : c.targets.front();
+  std::string text = fmt::format(
+      "# Measured by neuron-bench --calibrate on {} processors.\n"
+      "neuronc-hardware-model = 1\n"
+      "name = {}\n"
+      "summary = measured on this host\n"
+      "version = 1\n"
+      "cores_per_chip = {}\n",
+      c.num_processors, name, c.num_processors);
+  const auto add = [&](std::string_view key, double value) {
+    text += fmt::format("{} = {:.6g}\n", key, std::max(value, 1.0));
+  };
+  add("f32_flops_per_s", first.f32_flops_per_s);
+  add("bf16_flops_per_s", first.bf16_flops_per_s);
+  add("f16_flops_per_s", first.f32_flops_per_s);
+  add("i8_flops_per_s", first.i8_flops_per_s);
+  for (size_t i = 1; i < c.targets.size(); ++i) {
+    const TargetRates& rates = c.targets[i];
+    add(rates.target + ".f32_flops_per_s", rates.f32_flops_per_s);
+    add(rates.target + ".bf16_flops_per_s", rates.bf16_flops_per_s);
+    add(rates.target + ".f16_flops_per_s", rates.f32_flops_per_s);
+    add(rates.target + ".i8_flops_per_s", rates.i8_flops_per_s);
+  }
+  add("vector_flops_per_s", c.vector_flops_per_s);
+  add("on_chip_bytes_per_core", c.on_chip_bytes_per_core);
+  add("on_chip_bytes_per_s", c.on_chip_bytes_per_s);
+  add("dram_bytes_per_chip", c.dram_bytes);
+  add("dram_bytes_per_s_per_chip", c.dram_bytes_per_s);
+  add("link_bytes_per_s", c.link_bytes_per_s);
+  add("hand_off_ns", c.hand_off_ns);
+  add("barrier_ns", c.barrier_ns);
+  add("launch_ns", c.launch_ns);
+  return text;
+}
+
+std::string to_text(const Calibration& c) {
+  std::string text = fmt::format("{:<16} {:>12} {:>12} {:>12}\n", "target", "f32 GFLOP/s",
+                                 "bf16 GFLOP/s", "i8 GOP/s");
+  for (const TargetRates& rates : c.targets) {
+    text += fmt::format("{:<16} {:>12.1f} {:>12.1f} {:>12.1f}\n", rates.target,
+                        rates.f32_flops_per_s * 1e-9, rates.bf16_flops_per_s * 1e-9,
+                        rates.i8_flops_per_s * 1e-9);
+  }
+  text += fmt::format("elementwise {:>8.1f} GFLOP/s\n", c.vector_flops_per_s * 1e-9);
+  text += fmt::format("on chip     {:>8.1f} GB/s, {:.1f} MiB a core\n",
+                      c.on_chip_bytes_per_s * 1e-9, c.on_chip_bytes_per_core / kMebibyte);
+  text += fmt::format("memory      {:>8.1f} GB/s, {:.1f} GiB\n", c.dram_bytes_per_s * 1e-9,
+                      c.dram_bytes / kMebibyte / 1024);
+  text += fmt::format("core to core{:>8.1f} GB/s\n", c.link_bytes_per_s * 1e-9);
+  text += fmt::format("hand-over   {:>8.0f} ns\n", c.hand_off_ns);
+  text += fmt::format("barrier     {:>8.0f} ns\n", c.barrier_ns);
+  text += fmt::format("launch      {:>8.0f} ns\n", c.launch_ns);
+  return text;
+}
+
+}  // namespace neuronc::tools
