@@ -238,7 +238,7 @@ int main(int argc, char** argv) {
   Arguments args;
   auto* neff = app.add_option("neff", args.neff, "The compiled model");
   auto* calibrate_flag = app.add_flag("--calibrate", args.is_calibration,
-                                      "Measure this host instead, for neuronc --hardware-model");
+                                      "Measure this host instead, as a hardware model");
   app.add_option("-o,--output", args.output, "Where --calibrate writes the hardware model")
       ->needs(calibrate_flag);
   app.add_option("--seconds", args.seconds, "How long to send requests")
