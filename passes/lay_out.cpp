@@ -3,6 +3,7 @@
 #include "passes/lay_out.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <unordered_map>
@@ -27,6 +28,7 @@ class Layouter {
     choose_orders();
     place_concats();
     assign_storages();
+    order_operands();
     settle_outputs();
     return Changed::yes;
   }
@@ -48,6 +50,7 @@ class Layouter {
   void assign_views(NodeId id);
   Storage base_storage(ValueId value) const;
   ValueId insert_reorder(NodeId before, ValueId value, const DimOrder& order);
+  void order_operands();
   void settle_outputs();
 
   Module& module_;
@@ -234,6 +237,32 @@ void Layouter::assign_views(NodeId id) {
     const Storage& base = graph_.value(source).storage;
     view->base = base.is_view() ? base.base : source;
     edit_.set_storage(result, std::move(*view));
+  }
+}
+
+// What comes in another order than the kernel wants, as a model's inputs do, is copied into that
+// order once for all its readers: a kernel would gather every vector element by element. Of few
+// channels it interleaves rows as it reads them.
+void Layouter::order_operands() {
+  constexpr int64_t kFewChannels = 4;
+  std::map<std::pair<ValueId, DimOrder>, ValueId> copies;
+  for (NodeId id : graph_.nodes()) {
+    if (!is_group(id)) continue;
+    for (size_t i = 0; i < graph_.node(id).operands.size(); ++i) {
+      const ValueId value = graph_.node(id).operands[i];
+      if (!value || module_.constant_of(graph_, value) != nullptr) continue;
+      if (!graph_.value(value).storage) continue;
+      const DimOrder wanted = context_.target.preferred_operand_order(module_, graph_, id, i);
+      if (wanted.empty() || is_row_major(wanted)) continue;
+      const auto inner = static_cast<size_t>(wanted.back());
+      if (graph_.type(value).shape()[inner] <= kFewChannels ||
+          graph_.value(value).storage.strides[inner] == 1) {
+        continue;
+      }
+      ValueId& copy = copies[{value, wanted}];
+      if (!copy) copy = insert_reorder(id, value, wanted);
+      edit_.set_operand(id, i, copy);
+    }
   }
 }
 

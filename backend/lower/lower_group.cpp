@@ -5,6 +5,7 @@
 
 #include "backend/lower/default_nest.h"
 #include "backend/lower/lowering.h"
+#include "backend/lower/transpose.h"
 #include "backend/variants/variant.h"
 
 namespace neuronc {
@@ -58,9 +59,16 @@ LoweredKernel lower_reorder(const Module& module, const Graph& graph, NodeId nod
   const std::vector<int64_t> shape = graph.type(result).shape();
   const int lanes =
       std::max(1, machine.isa.vector_bytes / std::max(4, size_bytes(graph.type(result).dtype)));
-  const NestShape nest = plan_nest(shape, graph.value(result).storage, lanes);
   std::string name = "reorder";
   for (int64_t extent : shape) name += "_" + std::to_string(extent);
+  const Storage& from = graph.value(graph.node(node).operands[0]).storage;
+  const Storage& to = graph.value(result).storage;
+  if (from.dtype == to.dtype) {
+    auto copy =
+        lower_copy(machine, to.dtype, merge_copy_dims(shape, from.strides, to.strides), name);
+    if (copy) return std::move(*copy);
+  }
+  const NestShape nest = plan_nest(shape, to, lanes);
   GroupEmitter e(module, graph, node, machine, std::move(name), nest.num_tiles);
   emit_nest(e, nest, [&](const LaneIndex& at) { e.store_results(at); });
   return std::move(e).finish();

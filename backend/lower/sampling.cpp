@@ -1,5 +1,7 @@
 // Lowerings of grid_sample and affine_grid, in f64 as in the evaluator: a coordinate next to an
 // edge falls on the same side.
+#include "backend/lower/sampling.h"
+
 #include <limits>
 
 #include "backend/lower/lanes.h"
@@ -51,12 +53,6 @@ Register cubic_weight(Builder& b, Register distance) {
   return b.select(b.le(d, b.f64(1)), near, b.select(b.lt(d, b.f64(2)), far, b.f64(0)));
 }
 
-struct Tap {
-  Index index;
-  Register is_read;  // false: it counts nothing
-  Register weight;
-};
-
 // One axis of a sample.
 struct Axis {
   Builder& b;
@@ -69,7 +65,7 @@ struct Axis {
   double high() const { return aligns ? last() : last() + 0.5; }
 
   // The tap at the integer `i`, as the padding maps it.
-  Tap tap(Register i, Register weight) const {
+  SampleTap tap(Register i, Register weight) const {
     const Register is_inside = b.bit_and(b.ge(i, b.f64(0)), b.le(i, b.f64(last())));
     Register mapped = b.f64(0), is_read = is_inside;
     if (padding != "zeros") {
@@ -82,7 +78,7 @@ struct Axis {
     return {b.check_index(b.convert(at, DType::i64), extent), is_read, weight};
   }
 
-  std::vector<Tap> taps(Register position) const {
+  std::vector<SampleTap> taps(Register position) const {
     const auto length = static_cast<double>(extent);
     const Register from_edge = b.add(position, b.f64(1));
     Register at = aligns ? b.mul(b.div(from_edge, b.f64(2)), b.f64(length - 1))
@@ -92,7 +88,7 @@ struct Axis {
     if (!is_cubic && padding == "reflection") at = reflected(b, at, low(), high());
     if (!is_cubic && padding != "zeros") at = clamped(b, at, 0, last());
     const Register base = b.floor(at);
-    std::vector<Tap> result;
+    std::vector<SampleTap> result;
     const int reach = is_cubic ? 1 : 0;
     for (int k = -reach; k <= 1 + reach; ++k) {
       const Register i = b.add(base, b.f64(k));
@@ -107,44 +103,29 @@ struct Axis {
 };
 
 // The sum over the product of the axes' taps, from axis `axis` on.
-Register sum_of(GroupEmitter& e, ValueId x, const std::vector<std::vector<Tap>>& taps, size_t axis,
-                std::vector<Index>& at) {
+Register sum_from(GroupEmitter& e, ValueId x, const std::vector<std::vector<SampleTap>>& taps,
+                  size_t axis, LaneIndex& at) {
   Builder& b = e.builder();
-  if (axis == taps.size()) return b.convert(e.pull(x, LaneIndex::scalar(at)), DType::f64);
-  Register sum = b.f64(0);
-  for (const Tap& tap : taps[axis]) {
-    at[axis + 2] = tap.index;
-    const Register term = b.mul(tap.weight, sum_of(e, x, taps, axis + 1, at));
-    sum = b.add(sum, b.select(tap.is_read, term, b.f64(0)));
+  if (axis == taps.size()) return b.convert(e.pull(x, at), DType::f64);
+  Register sum = b.f64(0, at.lanes);
+  for (const SampleTap& tap : taps[axis]) {
+    at.dims[axis + 2] = tap.index;
+    const Register term = b.mul(b.splat(tap.weight, at.lanes), sum_from(e, x, taps, axis + 1, at));
+    sum = b.add(sum, b.select(b.splat(tap.is_read, at.lanes), term, b.f64(0, at.lanes)));
   }
   return sum;
 }
 
 Register emit_grid_sample(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
-  Builder& b = e.builder();
-  const OpView op = node.view();
   const DType dtype = e.type(node.results[0]).dtype;
-  const std::vector<int64_t> x = e.shape(node.operands[0]);
-  if (num_elements(x) == 0) return b.zero({carrier_of(dtype), at.lanes});
+  if (num_elements(e.shape(node.operands[0])) == 0) {
+    return e.builder().zero({carrier_of(dtype), at.lanes});
+  }
   return by_lanes(e, at, carrier_of(dtype), [&](const LaneIndex& one) {
-    const size_t rank = x.size() - 2;
     std::vector<Index> place{one.dims[0]};
     place.insert(place.end(), one.dims.begin() + 2, one.dims.end());
-    place.emplace_back(0);
-    std::vector<std::vector<Tap>> taps;
-    for (size_t axis = 0; axis < rank; ++axis) {
-      // Coordinates stand innermost axis first.
-      place.back() = Index(static_cast<int64_t>(rank - 1 - axis));
-      const Register position =
-          b.convert(e.pull(node.operands[1], LaneIndex::scalar(place)), DType::f64);
-      const Axis line{b, x[axis + 2], op.string("mode"), op.string("padding_mode"),
-                      op.i64("align_corners") != 0};
-      taps.push_back(line.taps(position));
-    }
-    std::vector<Index> from(x.size(), Index(0));
-    from[0] = one.dims[0];
-    from[1] = one.dims[1];
-    return from_f64(b, sum_of(e, node.operands[0], taps, 0, from), dtype);
+    const auto taps = sample_taps(e, node, std::move(place));
+    return from_f64(e.builder(), sum_of_taps(e, node, taps, one), dtype);
   });
 }
 
@@ -186,6 +167,32 @@ Register emit_affine_grid(GroupEmitter& e, const Node& node, size_t, const LaneI
 }
 
 }  // namespace
+
+std::vector<std::vector<SampleTap>> sample_taps(GroupEmitter& e, const Node& node,
+                                                std::vector<Index> place) {
+  Builder& b = e.builder();
+  const OpView op = node.view();
+  const std::vector<int64_t> x = e.shape(node.operands[0]);
+  const size_t rank = x.size() - 2;
+  place.emplace_back(0);
+  std::vector<std::vector<SampleTap>> taps;
+  for (size_t axis = 0; axis < rank; ++axis) {
+    // Coordinates stand innermost axis first.
+    place.back() = Index(static_cast<int64_t>(rank - 1 - axis));
+    const Register position =
+        b.convert(e.pull(node.operands[1], LaneIndex::scalar(place)), DType::f64);
+    const Axis line{b, x[axis + 2], op.string("mode"), op.string("padding_mode"),
+                    op.i64("align_corners") != 0};
+    taps.push_back(line.taps(position));
+  }
+  return taps;
+}
+
+Register sum_of_taps(GroupEmitter& e, const Node& node,
+                     const std::vector<std::vector<SampleTap>>& taps, const LaneIndex& at) {
+  LaneIndex from = at;
+  return sum_from(e, node.operands[0], taps, 0, from);
+}
 
 void add_sampling_lowerings(LoweringTable& t) {
   row(t, Op::grid_sample) = {emit_grid_sample, nullptr, nullptr, accepts_grid_sample};

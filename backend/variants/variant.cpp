@@ -15,6 +15,7 @@ std::span<const Variant* const> variants_of(Op op) {
   static constexpr const Variant* kMatmul[] = {&kMatmulPacked, &kMatmulDynamic, &kMatmulDots};
   static constexpr const Variant* kPool[] = {&kPoolSeparable};
   static constexpr const Variant* kRecurrent[] = {&kRecurrentProducts};
+  static constexpr const Variant* kSample[] = {&kSampleChannels};
   static constexpr const Variant* kTopK[] = {&kTopKTournament};
   switch (op) {
     case Op::conv:
@@ -35,6 +36,8 @@ std::span<const Variant* const> variants_of(Op op) {
     case Op::lstm:
     case Op::rnn:
       return kRecurrent;
+    case Op::grid_sample:
+      return kSample;
     case Op::top_k:
       return kTopK;
     case Op::matmul:

@@ -80,6 +80,7 @@ extern const Variant kMatmulDots;
 extern const Variant kMatmulDynamic;
 extern const Variant kPoolSeparable;
 extern const Variant kRecurrentProducts;
+extern const Variant kSampleChannels;
 extern const Variant kTopKTournament;
 
 // Orders that conv-like variants share.

@@ -30,7 +30,7 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
   // What is computed is widened to f32 where both operands are not bf16 on a machine for it.
   NEURONC_ASSIGN(plan.step,
                  choose_step(context.machine, context.operand_dtype(0), context.operand_dtype(1)));
-  if (plan.step.kind != StepKind::dot_bf16) plan.step = ProductStep();
+  if (plan.step.kind != StepKind::dot_bf16 && plan.step.a != DType::f64) plan.step = ProductStep();
   plan.tile = choose_register_tile(context.machine, plan.step, plan.problem.m, plan.problem.n);
   if (plan.tile.vectors > 4) plan.tile.vectors = 4;
   return plan;

@@ -29,8 +29,8 @@ OrRefusal<MatmulProblem> matmul_problem(const GroupContext& context) {
   problem.k = problem.a_shape[problem.a_shape.size() - (problem.transpose_a ? 2 : 1)];
   if (num_elements(y) == 0 || problem.k == 0) return refuse("it has no elements");
   const DType dtype = context.body.type(node.operands[0]).dtype;
-  if (carrier_of(dtype) != DType::f32 && !is_byte_contraction(node.op)) {
-    return refuse("it is not f32, bf16 or f16");
+  if (carrier_of(dtype) != DType::f32 && dtype != DType::f64 && !is_byte_contraction(node.op)) {
+    return refuse("it is not f64, f32, bf16 or f16");
   }
   return problem;
 }
@@ -83,10 +83,11 @@ void store_matmul_result(GroupEmitter& emitter, const Node& anchor, const Matmul
     emitter.store_results(at);
     return;
   }
-  if (problem.alpha != 1) sum = b.mul(sum, b.f32(static_cast<float>(problem.alpha), lanes));
+  const auto factor = [&](double value) { return b.constant({sum.type.dtype, lanes}, value); };
+  if (problem.alpha != 1) sum = b.mul(sum, factor(problem.alpha));
   if (anchor.has_operand(2)) {
     Register c = emitter.pull_broadcast(anchor.operands[2], at);
-    if (problem.beta != 1) c = b.mul(c, b.f32(static_cast<float>(problem.beta), lanes));
+    if (problem.beta != 1) c = b.mul(c, factor(problem.beta));
     sum = b.add(sum, c);
   }
   emitter.provide_rounded(anchor.results[0], at, sum);
@@ -95,12 +96,17 @@ void store_matmul_result(GroupEmitter& emitter, const Node& anchor, const Matmul
 
 namespace {
 
+constexpr int64_t kFewColumns = 64;
+
 bool lies_as_read(GroupEmitter& emitter, const MatmulProblem& problem, const ProductStep& step,
                   ValueId a) {
   if (emitter.producer(a)) return false;
   const auto memory = emitter.memory_of(a);
   if (!memory) return false;
-  if (!step.reads_a_in_groups()) return carrier_of(memory->dtype) == DType::f32;
+  if (!step.reads_a_in_groups()) {
+    // Widened on the way by every panel; for many panels the copy widens once.
+    return memory->dtype == step.a || problem.n <= kFewColumns;
+  }
   return memory->dtype == step.a && (problem.k == 1 || memory->strides[problem.a_k_dim()] == 1);
 }
 
@@ -117,7 +123,7 @@ RowOperand matmul_rows(GroupEmitter& emitter, const Node& anchor, const MatmulPr
             [at](Index row, std::span<const Index>, Index k) { return at(row, k); }};
   }
   const kernel::BufferId block = emitter.workspace("a", step.a, {rows, problem.k});
-  const int lanes = emitter.vector_lanes(DType::f32);
+  const int lanes = emitter.vector_lanes(step.a == DType::f64 ? DType::f64 : DType::f32);
   const int64_t whole = problem.k / lanes * lanes;
   const auto copy = [&](Index i, Index k, int n) {
     const Register value = emitter.pull(a, LaneIndex::along(at(first + i, k), k_dim, n));

@@ -47,6 +47,9 @@ Tensor pack_panels(const Tensor& weights, const KLoops& k, int64_t n,
     case 2:
       pack<uint16_t>(weights, k, n, k_step, offset, packed);
       break;
+    case 8:
+      pack<uint64_t>(weights, k, n, k_step, offset, packed);
+      break;
     default:
       NEURONC_CHECK(size_bytes(weights.dtype()) == 4);
       pack<uint32_t>(weights, k, n, k_step, offset, packed);

@@ -1,6 +1,6 @@
 // Packs the constant operand of a product at compile time: panels of 16 columns by groups of k.
 //
-//   f32, f16   [panels, k, 16]
+//   f32, f16, f64   [panels, k, 16]
 //   bf16       [panels, ceil(k/2), 16, 2]
 //   i8, u8     [panels, ceil(k/4), 16, 4]
 //

@@ -22,7 +22,7 @@ double flops_per_ns(const Machine& machine, const ProductStep& step) {
                                           : machine.hardware.f32_flops_per_s) *
              1e-9;
     default:
-      return machine.hardware.f32_flops_per_s * 1e-9;
+      return machine.hardware.f32_flops_per_s * 1e-9 / (step.accumulator == DType::f64 ? 2 : 1);
   }
 }
 

@@ -26,6 +26,10 @@ OrRefusal<ProductStep> choose_step(const Machine& machine, DType a, DType b) {
     case DType::f16:
       if (carrier_of(a) != DType::f32) break;
       return step;
+    case DType::f64:
+      if (a != DType::f64) break;
+      step.a = step.accumulator = DType::f64;
+      return step;
     case DType::bf16:
       if (carrier_of(a) != DType::f32) break;
       step.kind = StepKind::widen_bf16;
@@ -51,7 +55,7 @@ Values prepare_b(Builder& b, const ProductStep& step, const Values& rows) {
   Values prepared;
   for (const Register& row : rows) {
     if (step.kind == StepKind::fma) {
-      prepared.push_back(b.convert(row, DType::f32));
+      prepared.push_back(b.convert(row, step.accumulator));
     } else if (step.kind == StepKind::widen_bf16) {
       const Register words = b.bitcast(row, DType::u32);
       prepared.push_back(b.bf16_low_to_f32(words));
@@ -101,7 +105,7 @@ Values load_a(Builder& b, const ProductStep& step, BufferId buffer, std::vector<
   }
   Values values;
   for (int j = 0; j < count; ++j) {
-    values.push_back(b.splat(b.convert(b.load(buffer, index), DType::f32), lanes));
+    values.push_back(b.splat(b.convert(b.load(buffer, index), step.accumulator), lanes));
     index[static_cast<size_t>(lane_dim)] += Index(1);
   }
   return values;

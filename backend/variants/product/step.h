@@ -3,7 +3,7 @@
 //   acc[l] = acc[l] + sum over j < k_step of a[j] * b[l][j]        in the order stated at each kind
 //
 // b is packed in panels of 16 columns by groups of k_step k's, 16 * k_step elements a row, which is
-// 64 bytes for f32, bf16 and bytes: whatever the instruction set, a row is read as it stands.
+// 64 bytes for f32, bf16 and bytes, 128 for f64: whatever the instruction set, a row is read as it stands.
 #pragma once
 
 #include <span>
@@ -16,7 +16,7 @@ namespace neuronc {
 inline constexpr int kPanelColumns = 16;
 
 enum class StepKind : uint8_t {
-  fma,         // f32 a, b of f32 or f16 (widened): one fused multiply-add
+  fma,         // f32 a, b of f32 or f16 (widened), or all f64: one fused multiply-add
   widen_bf16,  // f32 a, bf16 b: fma of the odd k, then of the even one
   dot_bf16,    // bf16 a and b: kernel IR's dot, the same order with denormals as zeros
   dot_bytes,   // u8 a (i8 plus 128), i8 b: kernel IR's dot, exact
@@ -26,7 +26,7 @@ struct ProductStep {
   StepKind kind = StepKind::fma;
   DType a = DType::f32;            // as rows of a are read
   DType b = DType::f32;            // as panels hold it
-  DType accumulator = DType::f32;  // f32 or i32
+  DType accumulator = DType::f32;  // f32, f64 or i32
 
   int k_step() const;
   // Elements of a panel's row.

@@ -31,7 +31,7 @@ int balanced_rows(int most, int64_t m) {
 RegisterTile choose_register_tile(const Machine& machine, const ProductStep& step, int64_t m,
                                   int64_t n) {
   RegisterTile tile;
-  tile.lanes = machine.isa.vector_bytes / 4;
+  tile.lanes = machine.lanes(size_bytes(step.accumulator));
   // The rest: b, what is spread, a spare; b twice over and a mask where it is widened, and a too
   // where bytes are multiplied as words.
   const bool is_split = step.kind == StepKind::dot_bytes && !machine.isa.has_avx512_vnni;
