@@ -4,6 +4,9 @@
 namespace neuronc {
 namespace {
 
+// Control flow that is known dissolves; what it leaves behind is made canonical.
+#define NEURONC_DISSOLVE "inline-branches,unroll-loops,canonicalize,"
+
 // From recognised operators to cores. narrow-edges acts with --auto-cast all alone.
 #define NEURONC_TO_CORES                                                    \
   "recognise,place,cast,fixpoint<10>(fold-constants,simplify,merge-common," \
@@ -14,18 +17,18 @@ constexpr OptimizationLevel kLevels[] = {
      "canonicalize,join-quantized,fixpoint<10>(fold-constants,eliminate-dead),recognise,place,cast,"
      "fuse{max-group-size=1},narrow-edges{mode=matmult},lay-out,partition"},
     {"O1", "one round of simplification",
-     "canonicalize,join-quantized,fold-constants,simplify,merge-common,eliminate-"
-     "dead," NEURONC_TO_CORES},
+     "canonicalize,join-quantized,fold-constants," NEURONC_DISSOLVE
+     "simplify,merge-common,eliminate-dead," NEURONC_TO_CORES},
     {"O2", "the default: simplification until nothing changes",
-     "canonicalize,join-quantized,fixpoint<10>(fold-constants,simplify,merge-common,eliminate-dead)"
-     "," NEURONC_TO_CORES},
+     "canonicalize,join-quantized,fixpoint<10>(fold-constants," NEURONC_DISSOLVE
+     "simplify,merge-common,eliminate-dead)," NEURONC_TO_CORES},
     {"O3", "as O2, with more rounds and larger constants",
      "canonicalize,join-quantized,fixpoint<50>(fold-constants{max-bytes=16777216,max-flops="
-     "2000000000},simplify,"
-     "merge-common,eliminate-dead)," NEURONC_TO_CORES},
+     "2000000000}," NEURONC_DISSOLVE "simplify,merge-common,eliminate-dead)," NEURONC_TO_CORES},
 };
 
 #undef NEURONC_TO_CORES
+#undef NEURONC_DISSOLVE
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include "passes/eliminate_dead.h"
 #include "passes/fold_constants.h"
 #include "passes/fuse.h"
+#include "passes/inline_branches.h"
 #include "passes/join_quantized.h"
 #include "passes/lay_out.h"
 #include "passes/merge_common.h"
@@ -15,6 +16,7 @@
 #include "passes/place.h"
 #include "passes/recognise.h"
 #include "passes/simplify.h"
+#include "passes/unroll_loops.h"
 
 namespace neuronc {
 namespace {
