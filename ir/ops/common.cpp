@@ -221,6 +221,10 @@ Tensor from_doubles(DType dtype, Shape shape, std::span<const double> values) {
 Tensor from_ints(DType dtype, Shape shape, std::span<const int64_t> values) {
   Tensor tensor = Tensor::zeros(dtype, std::move(shape));
   NEURONC_CHECK(static_cast<size_t>(tensor.num_elements()) == values.size());
+  if (dtype == DType::i64) {
+    std::copy(values.begin(), values.end(), tensor.mutable_as<int64_t>().begin());
+    return tensor;
+  }
   for (size_t i = 0; i < values.size(); ++i) tensor.set_i64(static_cast<int64_t>(i), values[i]);
   return tensor;
 }

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <numeric>
+#include <optional>
 
 #include "ir/ops/common.h"
 
@@ -103,61 +106,85 @@ Types infer_non_zero(const InferInput& input) {
   return std::vector<Type>{ranked(DType::i64, {rank, Dim::unknown()})};
 }
 
-// Positions of elements with a bit of `mask` set, in order.
-template <class Bits>
-std::vector<int64_t> positions_of(const Tensor& x, Bits mask) {
-  const std::span<const Bits> bits = x.as<Bits>();
-  std::vector<int64_t> found(bits.size());
-  size_t count = 0;
-  // Whether to count is data, not a branch: it is not predicted well.
-  for (size_t i = 0; i < bits.size(); ++i) {
-    found[count] = static_cast<int64_t>(i);
-    count += (bits[i] & mask) != 0 ? 1 : 0;
-  }
-  found.resize(count);
-  return found;
-}
-
-std::vector<int64_t> non_zero_positions(const Tensor& x) {
+// Calls `visit` with the storage of `x` and the bits that tell an element from zero: all but the
+// sign of a float. Elements that are packed are spread first.
+template <class Visit>
+void with_nonzero_bits(const Tensor& x, Visit visit) {
   switch (x.dtype()) {
-    // All but the sign.
     case DType::f16:
     case DType::bf16:
-      return positions_of<uint16_t>(x, 0x7fff);
+      return visit(x.as<uint16_t>(), uint16_t{0x7fff});
     case DType::f32:
-      return positions_of<uint32_t>(x, 0x7fffffff);
+      return visit(x.as<uint32_t>(), uint32_t{0x7fffffff});
     case DType::f64:
-      return positions_of<uint64_t>(x, 0x7fffffffffffffff);
+      return visit(x.as<uint64_t>(), uint64_t{0x7fffffffffffffff});
     case DType::boolean:
     case DType::i8:
     case DType::u8:
-      return positions_of<uint8_t>(x, 0xff);
+      return visit(x.as<uint8_t>(), uint8_t{0xff});
+    case DType::i16:
+    case DType::u16:
+      return visit(x.as<uint16_t>(), uint16_t{0xffff});
     case DType::i32:
     case DType::u32:
-      return positions_of<uint32_t>(x, 0xffffffff);
+      return visit(x.as<uint32_t>(), ~uint32_t{0});
     case DType::i64:
     case DType::u64:
-      return positions_of<uint64_t>(x, ~uint64_t{0});
+      return visit(x.as<uint64_t>(), ~uint64_t{0});
     default:
       break;
   }
-  std::vector<int64_t> found;
-  for (int64_t i = 0; i < x.num_elements(); ++i) {
-    if (x.f64(i) != 0) found.push_back(i);
+  std::vector<uint8_t> flags(static_cast<size_t>(x.num_elements()));
+  for (size_t i = 0; i < flags.size(); ++i) flags[i] = x.f64(static_cast<int64_t>(i)) != 0 ? 1 : 0;
+  visit(std::span<const uint8_t>(flags), uint8_t{1});
+}
+
+// Steps `at` to the next row: the position before the last axis counts on.
+void advance_row(std::vector<int64_t>& at, const Shape& shape) {
+  for (size_t axis = at.size(); axis-- > 0;) {
+    if (++at[axis] < shape[axis]) return;
+    at[axis] = 0;
   }
-  return found;
+}
+
+// The coordinates of elements with a bit of `mask` set, in order, one list per axis. A row at a
+// time: along it only the last coordinate changes.
+template <class Bits>
+Tensor coordinates_of(std::span<const Bits> bits, Bits mask, const Shape& shape) {
+  int64_t total = 0;
+  for (Bits element : bits) total += (element & mask) != 0 ? 1 : 0;
+  const auto rank = static_cast<int64_t>(shape.size());
+  Tensor result = Tensor::zeros(DType::i64, {rank, total});
+  if (rank == 0 || total == 0) return result;
+  int64_t* lists = result.mutable_as<int64_t>().data();
+  const auto length = static_cast<size_t>(shape.back());
+  std::vector<int64_t> row(length);
+  std::vector<int64_t> at(shape.size() - 1, 0);
+  int64_t done = 0;
+  for (const Bits* line = bits.data(); done < total; line += length, advance_row(at, shape)) {
+    size_t count = 0;
+    // Whether to count is data, not a branch: it is not predicted well.
+    for (size_t i = 0; i < length; ++i) {
+      row[count] = static_cast<int64_t>(i);
+      count += (line[i] & mask) != 0 ? 1 : 0;
+    }
+    for (size_t axis = 0; axis < at.size(); ++axis) {
+      std::fill_n(lists + static_cast<int64_t>(axis) * total + done, count, at[axis]);
+    }
+    std::copy_n(row.begin(), count, lists + (rank - 1) * total + done);
+    done += static_cast<int64_t>(count);
+  }
+  return result;
 }
 
 Values evaluate_non_zero(const EvaluateInput& input) {
   NEURONC_TRY(actual_types(input));
   const Tensor& x = input.tensor(0);
-  const std::vector<int64_t> found = non_zero_positions(x);
-  const Shape strides = row_major_strides(x.shape());
-  std::vector<int64_t> coordinates;
-  for (size_t axis = 0; axis < strides.size(); ++axis) {
-    for (int64_t i : found) coordinates.push_back(i / strides[axis] % x.shape()[axis]);
-  }
-  return one(from_ints(DType::i64, {x.rank(), static_cast<int64_t>(found.size())}, coordinates));
+  Tensor result;
+  with_nonzero_bits(x, [&](auto bits, auto mask) {
+    result = coordinates_of<typename decltype(bits)::value_type>(bits, mask, x.shape());
+  });
+  return one(std::move(result));
 }
 
 // ---- compress
@@ -253,22 +280,67 @@ class Slices {
   AxisView view_;
 };
 
+// Numbers in whose order elements of `x` stand, equal where those are; none for types without.
+std::optional<std::vector<uint64_t>> sort_keys(const Tensor& x) {
+  constexpr uint64_t kSign = uint64_t{1} << 63;
+  if (!is_numeric(x.dtype()) && x.dtype() != DType::boolean) return std::nullopt;
+  std::vector<uint64_t> keys(static_cast<size_t>(x.num_elements()));
+  if (is_float(x.dtype())) {
+    const std::vector<double> values = x.to_doubles();
+    for (size_t i = 0; i < keys.size(); ++i) {
+      const uint64_t bits = std::bit_cast<uint64_t>(values[i] + 0.0);
+      keys[i] = values[i] != values[i] ? ~uint64_t{0} : (bits & kSign) != 0 ? ~bits : bits | kSign;
+    }
+    return keys;
+  }
+  if (x.dtype() == DType::i64 || x.dtype() == DType::u64) {
+    const std::span<const uint64_t> values = x.as<uint64_t>();
+    std::copy(values.begin(), values.end(), keys.begin());
+  } else {
+    for (size_t i = 0; i < keys.size(); ++i) {
+      keys[i] = static_cast<uint64_t>(x.i64(static_cast<int64_t>(i)));
+    }
+  }
+  if (x.dtype() != DType::u64) {
+    for (uint64_t& key : keys) key ^= kSign;
+  }
+  return keys;
+}
+
+// The positions of `keys` in ascending order, equal ones as they come: byte by byte, and only
+// those bytes in which keys differ.
+std::vector<int64_t> stable_order(std::span<const uint64_t> keys) {
+  std::vector<int64_t> order(keys.size());
+  std::iota(order.begin(), order.end(), 0);
+  uint64_t differing = 0;
+  for (uint64_t key : keys) differing |= key ^ keys[0];
+  std::vector<int64_t> other(keys.size());
+  for (int shift = 0; shift < 64; shift += 8) {
+    if (((differing >> shift) & 0xff) == 0) continue;
+    const auto byte_of = [&](int64_t i) { return keys[static_cast<size_t>(i)] >> shift & 0xff; };
+    std::array<size_t, 256> place{};
+    for (int64_t i : order) ++place[byte_of(i)];
+    std::exclusive_scan(place.begin(), place.end(), place.begin(), size_t{0});
+    for (int64_t i : order) other[place[byte_of(i)]++] = i;
+    order.swap(other);
+  }
+  return order;
+}
+
 struct UniqueSlices {
   std::vector<int64_t> first;    // of each distinct slice, in order of the result
   std::vector<int64_t> inverse;  // per slice, which result it is
   std::vector<int64_t> counts;
 };
 
-UniqueSlices unique_slices(const Slices& slices, int64_t count, bool sorted) {
-  std::vector<int64_t> order(static_cast<size_t>(count));
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return slices.compare(a, b) < 0; });
+// `order`: the slices sorted; `is_new`: whether the second of two neighbours differs.
+template <class IsNew>
+UniqueSlices unique_slices(const std::vector<int64_t>& order, bool sorted, IsNew is_new) {
   UniqueSlices result;
   result.inverse.resize(order.size());
   std::vector<int64_t> firsts;
   for (size_t i = 0; i < order.size(); ++i) {
-    if (i == 0 || slices.compare(order[i - 1], order[i]) != 0) {
+    if (i == 0 || is_new(order[i - 1], order[i])) {
       firsts.push_back(order[i]);
       result.counts.push_back(0);
     }
@@ -298,6 +370,24 @@ UniqueSlices unique_slices(const Slices& slices, int64_t count, bool sorted) {
   return result;
 }
 
+// Slices of one number each are sorted by keys, all others by comparing.
+UniqueSlices find_unique(const Tensor& x, const AxisView& view, bool sorted) {
+  if (view.outer == 1 && view.inner == 1) {
+    if (const auto keys = sort_keys(x)) {
+      return unique_slices(stable_order(*keys), sorted, [&](int64_t a, int64_t b) {
+        return (*keys)[static_cast<size_t>(a)] != (*keys)[static_cast<size_t>(b)];
+      });
+    }
+  }
+  const Slices slices(x, view);
+  std::vector<int64_t> order(static_cast<size_t>(view.extent));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return slices.compare(a, b) < 0; });
+  return unique_slices(order, sorted,
+                       [&](int64_t a, int64_t b) { return slices.compare(a, b) != 0; });
+}
+
 Values evaluate_unique(const EvaluateInput& input) {
   NEURONC_TRY(actual_types(input));
   const Tensor& x = input.tensor(0);
@@ -308,8 +398,7 @@ Values evaluate_unique(const EvaluateInput& input) {
     shape = x.shape();
   }
   const AxisView view = axis_view(shape, axis);
-  const UniqueSlices unique =
-      unique_slices(Slices(x, view), view.extent, input.op.i64("sorted") != 0);
+  const UniqueSlices unique = find_unique(x, view, input.op.i64("sorted") != 0);
   const auto count = static_cast<int64_t>(unique.first.size());
   shape[static_cast<size_t>(axis)] = count;
   std::vector<int64_t> offsets;
