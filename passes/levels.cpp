@@ -8,9 +8,9 @@ namespace {
 #define NEURONC_DISSOLVE "inline-branches,unroll-loops,canonicalize,"
 
 // From recognised operators to cores. narrow-edges acts with --auto-cast all alone.
-#define NEURONC_TO_CORES                                                    \
-  "recognise,place,cast,fixpoint<10>(fold-constants,simplify,merge-common," \
-  "eliminate-dead),fuse,narrow-edges{mode=matmult},lay-out,partition"
+#define NEURONC_TO_CORES                                                         \
+  "recognise,place,cast,expand-transforms,fixpoint<10>(fold-constants,simplify," \
+  "merge-common,eliminate-dead),fuse,narrow-edges{mode=matmult},lay-out,partition"
 
 constexpr OptimizationLevel kLevels[] = {
     {"O0", "only what the stages demand: static shapes, and one operator in a kernel",

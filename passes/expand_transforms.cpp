@@ -1,0 +1,180 @@
+// Implements expand_transforms.h.
+#include "passes/expand_transforms.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "passes/rewrite.h"
+
+namespace neuronc {
+namespace {
+
+// What the operator of `node` gives for these operands.
+OrRefusal<Tensor> evaluate(const Node& node, std::span<const HostValue* const> operands,
+                           Type result) {
+  const EvaluateInput input{node.view(), operands, std::span(&result, 1)};
+  NEURONC_ASSIGN(auto values, node.def().evaluate(input));
+  return std::move(values.at(0).elements.at(0));
+}
+
+// Element i of row i is 1.
+Tensor identity(int64_t extent, std::vector<int64_t> shape) {
+  Tensor tensor = Tensor::zeros(DType::f32, std::move(shape));
+  for (int64_t i = 0; i < extent; ++i) tensor.set_f64(i * extent + i, 1);
+  return tensor;
+}
+
+// An element that no result depends on must not reach one as infinity times zero.
+OrRefusal<void> check_rows(const Tensor& matrix, int64_t num_rows) {
+  const std::span<const float> values = matrix.as<float>();
+  const size_t width = values.size() / static_cast<size_t>(num_rows);
+  for (size_t row = 0; row < static_cast<size_t>(num_rows); ++row) {
+    const auto line = values.subspan(row * width, width);
+    if (std::all_of(line.begin(), line.end(), [](float v) { return v == 0; })) {
+      return refuse("it leaves elements out");
+    }
+  }
+  return {};
+}
+
+OrRefusal<void> check_size(int64_t rows, int64_t columns, const ExpandTransformsOptions& options) {
+  const double size_bytes = 4.0 * static_cast<double>(rows) * static_cast<double>(columns);
+  if (rows > 0 && columns > 0 && size_bytes <= static_cast<double>(options.max_bytes)) return {};
+  return refuse(fmt::format("its matrix takes {} bytes", size_bytes));
+}
+
+OrRefusal<void> check_types(const Rewriter& rewriter, const Node& node) {
+  if (node.placement != Placement::core) return refuse("it runs on the host");
+  const Type& x = rewriter.type(node.operands[0]);
+  const Type& y = rewriter.type(node.results[0]);
+  if (x.dtype != DType::f32 || y.dtype != DType::f32) return refuse("it is not f32");
+  if (!x.is_static() || !y.is_static() || y.num_elements() == 0) return refuse("it is empty");
+  return {};
+}
+
+ValueId reshape(Rewriter& rewriter, NodeId position, ValueId x, const std::vector<int64_t>& shape) {
+  return rewriter.make(position, Op::reshape,
+                       {x, rewriter.make_constant(position, Tensor::ints(shape))});
+}
+
+ValueId transpose(Rewriter& rewriter, NodeId position, ValueId x, std::vector<int64_t> perm) {
+  if (std::is_sorted(perm.begin(), perm.end())) return x;
+  return rewriter.make(position, Op::transpose, {x}, {{"perm", std::move(perm)}});
+}
+
+// ---- dft
+
+OrRefusal<void> expand_dft(Rewriter& rewriter, NodeId id, const ExpandTransformsOptions& options) {
+  const Node& node = rewriter.node(id);
+  NEURONC_TRY(check_types(rewriter, node));
+  const std::vector<int64_t> x = rewriter.type(node.operands[0]).shape();
+  const std::vector<int64_t> y = rewriter.type(node.results[0]).shape();
+  const auto rank = static_cast<int64_t>(x.size());
+  const Tensor* length = rewriter.constant(id, 1);
+  const Tensor* given_axis = rewriter.constant(id, 2);
+  if (node.has_operand(1) && length == nullptr) return refuse("its length is not constant");
+  int64_t axis = given_axis == nullptr ? rank - 2 : given_axis->i64(0);
+  if (axis < 0) axis += rank;
+  const auto at = static_cast<size_t>(axis);
+  const int64_t rows = x[at] * x.back(), columns = y[at] * y.back();
+  NEURONC_TRY(check_size(rows, columns, options));
+
+  const HostValue units = identity(rows, {rows, x[at], x.back()});
+  const HostValue along = Tensor::scalar(DType::i64, 1);
+  const HostValue extent = length == nullptr ? Tensor() : *length;
+  const HostValue* operands[] = {&units, length == nullptr ? nullptr : &extent, &along};
+  NEURONC_ASSIGN(const Tensor matrix,
+                 evaluate(node, operands,
+                          Type::tensor(DType::f32, std::vector<int64_t>{rows, y[at], y.back()})));
+  NEURONC_TRY(check_rows(matrix, rows));
+
+  // The axis goes beside the parts, and back again.
+  std::vector<int64_t> perm;
+  for (int64_t i = 0; i < rank - 1; ++i) {
+    if (i != axis) perm.push_back(i);
+  }
+  perm.insert(perm.end(), {axis, rank - 1});
+  std::vector<int64_t> inverse(perm.size()), lines, shape;
+  for (size_t i = 0; i < perm.size(); ++i)
+    inverse[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
+  for (int64_t from : perm) shape.push_back(y[static_cast<size_t>(from)]);
+  lines.assign(shape.begin(), shape.end() - 2);
+  lines.push_back(rows);
+  ValueId value = transpose(rewriter, id, node.operands[0], perm);
+  value = reshape(rewriter, id, value, lines);
+  const ValueId weights = rewriter.make_constant(id, matrix.with_shape({rows, columns}));
+  value = rewriter.make(id, Op::matmul, {value, weights});
+  value = reshape(rewriter, id, value, shape);
+  rewriter.replace(id, transpose(rewriter, id, value, inverse));
+  return {};
+}
+
+// ---- stft
+
+OrRefusal<void> expand_stft(Rewriter& rewriter, NodeId id, const ExpandTransformsOptions& options) {
+  const Node& node = rewriter.node(id);
+  NEURONC_TRY(check_types(rewriter, node));
+  const std::vector<int64_t> x = rewriter.type(node.operands[0]).shape();
+  const std::vector<int64_t> y = rewriter.type(node.results[0]).shape();
+  if (x.size() == 3 && x[2] != 1) return refuse("its signal is complex");
+  const Tensor* step = rewriter.constant(id, 1);
+  const Tensor* window = rewriter.constant(id, 2);
+  const Tensor* length = rewriter.constant(id, 3);
+  if (step == nullptr || (node.has_operand(2) && window == nullptr) ||
+      (node.has_operand(3) && length == nullptr)) {
+    return refuse("its window is not constant");
+  }
+  const int64_t rows = length != nullptr ? length->i64(0) : window->num_elements();
+  NEURONC_TRY(check_size(rows, y[2] * 2, options));
+
+  const HostValue units = identity(rows, {rows, rows, 1});
+  const HostValue one = Tensor::scalar(DType::i64, 1);
+  const HostValue weighting = window == nullptr ? Tensor() : *window;
+  const HostValue extent = Tensor::scalar(DType::i64, static_cast<double>(rows));
+  const HostValue* operands[] = {&units, &one, window == nullptr ? nullptr : &weighting, &extent};
+  NEURONC_ASSIGN(
+      const Tensor matrix,
+      evaluate(node, operands, Type::tensor(DType::f32, std::vector<int64_t>{rows, 1, y[2], 2})));
+  NEURONC_TRY(check_rows(matrix, rows));
+
+  // Filters are the matrix on its side: [parts of bins, 1, window].
+  const int64_t columns = y[2] * 2;
+  Tensor filters = Tensor::zeros(DType::f32, {columns, 1, rows});
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; ++j)
+      filters.set_f64(j * rows + i, matrix.f64(i * columns + j));
+  }
+  ValueId value = reshape(rewriter, id, node.operands[0], {x[0], 1, x[1]});
+  const ValueId weights = rewriter.make_constant(id, std::move(filters));
+  value = rewriter.make(id, Op::conv, {value, weights},
+                        {{"strides", std::vector<int64_t>{step->i64(0)}}});
+  value = transpose(rewriter, id, value, {0, 2, 1});
+  rewriter.replace(id, reshape(rewriter, id, value, y));
+  return {};
+}
+
+}  // namespace
+
+Expected<Changed> expand_transforms(Module& module, const ExpandTransformsOptions& options,
+                                    PassContext& context) {
+  Changed changed = Changed::no;
+  Rewriter rewriter{module, module.graph(), context.remarks};
+  for (NodeId id : module.graph().nodes()) {
+    const Op op = rewriter.node(id).op;
+    if (op != Op::dft && op != Op::stft) continue;
+    const OrRefusal<void> done =
+        op == Op::dft ? expand_dft(rewriter, id, options) : expand_stft(rewriter, id, options);
+    if (done) {
+      changed = Changed::yes;
+      continue;
+    }
+    context.remarks.missed(rewriter.label(id),
+                           fmt::format("`{}` is summed up term by term: {}",
+                                       rewriter.node(id).def().name, done.error().reason));
+  }
+  return changed;
+}
+
+}  // namespace neuronc

@@ -1,0 +1,28 @@
+// expand-transforms: short Fourier transforms become products with their matrix, in f32.
+//
+//   %y = dft(%x) : f32[8,24,128,2]        %1 = reshape(%x) : f32[8,24,256]
+//                                    =>   %2 = matmul(%1, %t) : f32[8,24,256]    (%t = constant)
+//                                         %y = reshape(%2) : f32[8,24,128,2]
+//
+//   %y = stft(%signal, 160) : f32[1,98,201,2]  =>  conv(%signal, %t) {strides = [160]}, transposed
+//
+// The matrix is what the transform makes of unit vectors. Products of a few hundred terms are faster
+// at the machine's peak than what a kernel for every length could save, and fuse. It runs behind
+// `cast`: a transform is no product of the model, and nothing of it may become narrow.
+#pragma once
+
+#include "passes/pass.h"
+
+namespace neuronc {
+
+struct ExpandTransformsOptions {
+  int64_t max_bytes = int64_t{4} << 20;
+  std::vector<PassOption> options() {
+    return {{"max-bytes", &max_bytes, "of the matrix of a transform"}};
+  }
+};
+
+Expected<Changed> expand_transforms(Module& module, const ExpandTransformsOptions& options,
+                                    PassContext& context);
+
+}  // namespace neuronc
