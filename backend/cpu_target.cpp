@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "backend/lower/lower_group.h"
 #include "backend/lower/lowering.h"
 #include "backend/variants/variant.h"
 #include "ir/cost.h"
@@ -153,19 +154,28 @@ DType CpuTarget::storage_dtype(DType dtype) const {
   return dtype;
 }
 
-GroupCost CpuTarget::cost(const Module& module, const Graph& graph, NodeId group) const {
-  GroupCost cost = predict_cost(module, graph, group, machine_.hardware);
+GroupCost CpuTarget::cost(const Module& module, const Graph& graph, NodeId group,
+                          const HardwareModel& hardware) const {
+  Machine machine = machine_;
+  machine.hardware = hardware.for_target(machine.isa.name);
+  GroupCost cost = predict_cost(module, graph, group, machine.hardware);
   if (graph.node(group).op != Op::group) return cost;
-  const GroupContext context = context_of(module, graph, group, machine_);
+  const GroupContext context = context_of(module, graph, group, machine);
   if (!context.anchor || !context.anchor_node().has(Trait::matmul_like)) return cost;
   const BestVariant best = best_variant(context);
   const DType dtype = context.body.type(context.anchor_node().operands[0]).dtype;
-  const double default_rate = machine_.hardware.matmul_flops_per_s(dtype) * kDefaultEfficiency;
+  const double default_rate = machine.hardware.matmul_flops_per_s(dtype) * kDefaultEfficiency;
   const double product_ns = best.variant != nullptr
                                 ? best.time_ns
-                                : machine_.hardware.launch_ns + cost.flops / default_rate * 1e9;
+                                : machine.hardware.launch_ns + cost.flops / default_rate * 1e9;
   cost.time_ns = std::max(cost.time_ns, product_ns);
   return cost;
+}
+
+// Only lowering decides it.
+int64_t CpuTarget::num_tiles(const Module& module, const Graph& graph, NodeId node) const {
+  const OrRefusal<LoweredKernel> lowered = lower_group(module, graph, node, machine_);
+  return lowered ? std::max<int64_t>(lowered->kernel.num_tiles, 1) : 1;
 }
 
 }  // namespace neuronc

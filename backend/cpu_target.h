@@ -28,7 +28,9 @@ class CpuTarget : public Target {
                                   size_t result_index) const override;
   bool can_hold(DType dtype) const override;
   DType storage_dtype(DType dtype) const override;
-  GroupCost cost(const Module& module, const Graph& graph, NodeId group) const override;
+  GroupCost cost(const Module& module, const Graph& graph, NodeId group,
+                 const HardwareModel& hardware) const override;
+  int64_t num_tiles(const Module& module, const Graph& graph, NodeId node) const override;
 
  private:
   Machine machine_;

@@ -32,7 +32,7 @@ KernelReport report_kernel(const Module& module, const Graph& graph, NodeId id,
   std::set<SourceId> seen;
   for (const auto& body : node.bodies) add_sources(module, *body, seen, report.nodes);
   if (report.nodes.empty() && node.source) report.nodes.push_back(module.source(node.source));
-  report.cost = CpuTarget(machine).cost(module, graph, id);
+  report.cost = CpuTarget(machine).cost(module, graph, id, machine.hardware);
   return report;
 }
 

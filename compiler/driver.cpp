@@ -186,13 +186,15 @@ Expected<void> usage(Diagnostics& diagnostics, const std::string& text) {
 }
 
 Expected<void> report_cores(Compilation& compilation, const CompileOptions& options,
-                            Diagnostics& diagnostics) {
+                            const Target& target, Diagnostics& diagnostics) {
   PartitionOptions partition;
   partition.cores = options.num_neuroncores;
   partition.strategy = std::string(name(options.partition));
+  partition.optimize_for = options.optimize_for == OptimizeFor::latency ? "latency" : "throughput";
   partition.hardware = options.hardware_model;
   NEURONC_ASSIGN(const PartitionReport report,
-                 report_partition(compilation.model.module, partition, diagnostics));
+                 report_partition(compilation.model.module, target, partition, diagnostics));
+  compilation.timeline_json = timeline_json(report);
   compilation.partition_json = partition_json(report);
   compilation.partition_text = to_text(report);
   return {};
@@ -373,6 +375,22 @@ bool has_byte_products(Module& module) {
   return found;
 }
 
+// What the first machine's predictions chose is for all machines: a NEFF has one number of cores.
+void fix_partition(Pipeline& rest, const Module& module) {
+  int64_t num_cores = 0, team = 1;
+  const Graph& graph = module.graph();
+  for (NodeId id : graph.nodes()) {
+    const CoreRange& cores = graph.node(id).cores;
+    if (graph.node(id).placement != Placement::core || cores.is_none()) continue;
+    num_cores = std::max<int64_t>(num_cores, cores.end());
+    team = std::max<int64_t>(team, cores.count);
+  }
+  if (num_cores == 0) return;
+  set_option(rest.items, "partition", "cores", num_cores);
+  set_option(rest.items, "partition", "team", team);
+  set_option(rest.items, "partition", "strategy", std::string("auto"));
+}
+
 // Runs the passes from stage fused on for every machine but the first.
 Expected<void> run_further_targets(Compilation& compilation, const Pipeline& rest,
                                    const RunnerOptions& runner, Diagnostics& diagnostics) {
@@ -442,10 +460,11 @@ Expected<void> run_passes(Compilation& compilation, const CompileOptions& option
     runner.print_after.clear();
     runner.print_changed = false;
     runner.dump_dir.clear();
+    if (module.stage == Stage::partitioned) {
+      NEURONC_TRY(report_cores(compilation, options, target, diagnostics));
+      fix_partition(rest, module);
+    }
     NEURONC_TRY(run_further_targets(compilation, rest, runner, diagnostics));
-  }
-  if (module.stage == Stage::partitioned) {
-    NEURONC_TRY(report_cores(compilation, options, diagnostics));
   }
   return {};
 }

@@ -40,6 +40,7 @@ struct Compilation {
   std::vector<Module> further_modules;  // of machines[1] and on
   std::vector<CompiledModel> codes;
   std::string partition_json;  // what the partitioner reported; empty: it did not run
+  std::string timeline_json;   // of the predicted request
   std::string partition_text;  // the same for people
   struct Phase {
     std::string name;
@@ -97,8 +98,9 @@ NeffContents neff_contents(const Compilation& compilation, const CompileOptions&
 // The options that shape the NEFF's bytes, by their names on the command line.
 std::vector<std::pair<std::string, std::string>> option_list(const CompileOptions& options);
 
-// What the partitioner reports, as JSON text.
+// What the partitioner reports, as JSON text; its timeline apart, which is long.
 std::string partition_json(const PartitionReport& report);
+std::string timeline_json(const PartitionReport& report);
 
 // The report as JSON text.
 std::string report_json(const Compilation& compilation, const CompileOptions& options);

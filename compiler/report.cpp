@@ -75,11 +75,35 @@ std::string partition_json(const PartitionReport& report) {
                      {"received_bytes", core.received_bytes},
                      {"sent_bytes", core.sent_bytes}});
   }
-  const Json json = {{"strategy", report.strategy},     {"hardware", report.hardware},
+  Json table = Json::array();
+  for (const PartitionReport::Row& row : report.table) {
+    table.push_back({{"cores", row.num_cores},
+                     {"latency_ns", row.latency_ns},
+                     {"latency_strategy", row.latency_strategy},
+                     {"period_ns", row.period_ns},
+                     {"throughput_strategy", row.throughput_strategy},
+                     {"data_period_ns", row.data_period_ns},
+                     {"balance", row.balance},
+                     {"moved_bytes", row.moved_bytes},
+                     {"more_cores", row.more_cores}});
+  }
+  const Json json = {{"strategy", report.strategy},     {"stages", report.num_stages},
+                     {"cores_per_stage", report.team},  {"hardware", report.hardware},
                      {"cores", std::move(cores)},       {"period_ns", report.period_ns},
-                     {"latency_ns", report.latency_ns}, {"periods_ns", report.periods_ns},
+                     {"latency_ns", report.latency_ns}, {"table", std::move(table)},
                      {"more_cores", report.more_cores}};
   return json.dump();
+}
+
+std::string timeline_json(const PartitionReport& report) {
+  Json events = Json::array();
+  for (const PartitionReport::Event& event : report.timeline) {
+    events.push_back({{"core", event.core},
+                      {"name", event.name},
+                      {"start_ns", event.start_ns},
+                      {"time_ns", event.time_ns}});
+  }
+  return events.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 namespace {
@@ -122,6 +146,7 @@ std::string report_json(const Compilation& compilation, const CompileOptions& op
   if (!compilation.survey.empty()) report["nodes"] = statuses(compilation.survey);
   if (!compilation.partition_json.empty()) {
     report["partition"] = Json::parse(compilation.partition_json, nullptr, false);
+    report["timeline"] = Json::parse(compilation.timeline_json, nullptr, false);
   }
   if (!compilation.codes.empty()) {
     // The best target's kernels; the table of targets has all.

@@ -14,6 +14,8 @@
 
 namespace neuronc {
 
+struct HardwareModel;
+
 // A kernel variant a group can take, or why a better one cannot.
 struct VariantChoice {
   std::string name;                   // "conv.direct", "default"
@@ -66,8 +68,12 @@ class Target {
   // no bf16 arithmetic).
   virtual DType storage_dtype(DType dtype) const = 0;
 
-  // From stage fused: predicted work of a group on one core.
-  virtual GroupCost cost(const Module& module, const Graph& graph, NodeId group) const = 0;
+  // From stage fused: predicted work of a group on one core of `hardware`.
+  virtual GroupCost cost(const Module& module, const Graph& graph, NodeId group,
+                         const HardwareModel& hardware) const = 0;
+
+  // From stage laid_out: the tiles of a group's or reorder's kernel, which cores may share.
+  virtual int64_t num_tiles(const Module& module, const Graph& graph, NodeId node) const = 0;
 };
 
 }  // namespace neuronc

@@ -7,7 +7,9 @@
 //
 // `pipeline` cuts the execution order into consecutive stages so that the slowest, which sets the
 // rate of requests, is as fast as the hardware model says it can be (pipeline_split.h). `tensor` gives
-// every kernel to all cores, which share its tiles (core(0 to 3)). Groups, variants and the order of
+// every kernel to all cores, which share its tiles (core(0 to 3)); kernels too small for that are the
+// first one's (`is_shared` = 0, tensor_split.h). `auto` takes the stages of teams that are predicted best
+// (partition_choice.h). Groups, variants and the order of
 // reductions stay as they are: results have the same bits on any number of cores. Only memory
 // changes: what one core writes and another concatenates is written on its own and copied. Bodies
 // run where their node runs; host nodes stay on the host.
@@ -21,15 +23,18 @@
 namespace neuronc {
 
 inline constexpr int64_t kMaxCores = 64;
+inline constexpr int64_t kMostTabledCores = 16;
 
 struct PartitionOptions {
   int64_t cores = 1;  // 0: as many as help
   std::string strategy = "auto";
+  int64_t team = 0;
   std::string optimize_for = "latency";
   std::string hardware = "host";
   std::vector<PassOption> options() {
     return {{"cores", &cores, "NeuronCores a request passes through; 0: as many as help"},
             {"strategy", &strategy, "how work is split", {"auto", "pipeline", "tensor"}},
+            {"team", &team, "cores that share each kernel; 0: by the strategy"},
             {"optimize-for", &optimize_for, "what `auto` aims at", {"latency", "throughput"}},
             {"hardware", &hardware, "hardware model: host, inf1 or a file"}};
   }
@@ -53,20 +58,44 @@ struct CoreReport {
 };
 
 struct PartitionReport {
-  std::string strategy;  // what was done: "pipeline" or "tensor"
+  std::string strategy;  // what was done: "pipeline", "tensor" or "2 stages of 4"
+  int64_t num_stages = 0;
+  int64_t team = 1;      // cores of a stage
   std::string hardware;  // the model's name
   std::vector<CoreReport> cores;
-  double period_ns = 0;            // between requests, the slowest core's time
-  double latency_ns = 0;           // of one request alone, all cores' times
-  std::vector<double> periods_ns;  // the best for 1, 2, ... cores, one more than were asked for
-  std::string more_cores;          // a sentence: what one more core would do
+  double period_ns = 0;    // between requests, the slowest core's time
+  double latency_ns = 0;   // of one request alone, all cores' times
+  std::string more_cores;  // a sentence: what one more core would do
+
+  // What is predicted best on 1 to 16 cores.
+  struct Row {
+    int64_t num_cores = 1;
+    std::string latency_strategy, throughput_strategy;
+    double latency_ns = 0;
+    double period_ns = 0;
+    double data_period_ns = 0;  // of as many loads of a one-core model
+    double balance = 1;      // of what is best for the objective: the mean stage over the slowest
+    double moved_bytes = 0;  // the same: from core to core, a request
+    std::string more_cores;  // what the next row would do
+  };
+  std::vector<Row> table;
+
+  // One request alone, as it is predicted to go.
+  struct Event {
+    int64_t core = 0;
+    std::string name;
+    double start_ns = 0;
+    double time_ns = 0;
+  };
+  std::vector<Event> timeline;
 };
 
 // The report of a module of stage partitioned. Errors: NEU0603.
-Expected<PartitionReport> report_partition(const Module& module, const PartitionOptions& options,
+Expected<PartitionReport> report_partition(const Module& module, const Target& target,
+                                           const PartitionOptions& options,
                                            Diagnostics& diagnostics);
 
-// A table, one core a line, and the sentence on more cores.
+// Tables, one core and one number of cores a line, and the sentence on more cores.
 std::string to_text(const PartitionReport& report);
 
 }  // namespace neuronc

@@ -9,12 +9,17 @@ namespace neuronc {
 namespace {
 
 // Splitting takes time quadratic in the units; beyond these, neighbours are taken together.
-constexpr size_t kMaxUnits = 4096;
+constexpr size_t kMaxUnits = 1024;
 
 class ProblemBuilder {
  public:
-  ProblemBuilder(const Module& module, const HardwareModel& hardware)
-      : module_(module), graph_(module.graph()), hardware_(hardware) {}
+  ProblemBuilder(const Module& module, const Target& target, const HardwareModel& hardware,
+                 Tiles tiles)
+      : module_(module),
+        graph_(module.graph()),
+        target_(target),
+        hardware_(hardware),
+        tiles_(tiles) {}
 
   PartitionProblem build() {
     SplitProblem& split = problem_.split;
@@ -79,7 +84,11 @@ class ProblemBuilder {
   void add_kernel(NodeId id, uint32_t unit) {
     const Node& node = graph_.node(id);
     SplitUnit& work = problem_.split.units[unit];
-    work.compute_ns += predict_cost(module_, graph_, id, hardware_).time_ns;
+    TensorUnit kernel;
+    kernel.time_ns = target_.cost(module_, graph_, id, hardware_).time_ns;
+    if (tiles_ == Tiles::of_kernels) kernel.num_tiles = target_.num_tiles(module_, graph_, id);
+    problem_.tensor_units.push_back(kernel);
+    work.compute_ns += kernel.time_ns;
     for (ValueId operand : node.operands) {
       if (!operand) continue;
       if (const ConstantId constant = graph_.constant_id(operand)) {
@@ -121,7 +130,9 @@ class ProblemBuilder {
 
   const Module& module_;
   const Graph& graph_;
+  const Target& target_;
   const HardwareModel& hardware_;
+  Tiles tiles_;
   PartitionProblem problem_;
   std::unordered_map<NodeId, uint32_t> unit_of_;
   std::unordered_map<ValueId, uint32_t> carrier_;
@@ -130,8 +141,9 @@ class ProblemBuilder {
 
 }  // namespace
 
-PartitionProblem make_partition_problem(const Module& module, const HardwareModel& hardware) {
-  return ProblemBuilder(module, hardware).build();
+PartitionProblem make_partition_problem(const Module& module, const Target& target,
+                                        const HardwareModel& hardware, Tiles tiles) {
+  return ProblemBuilder(module, target, hardware, tiles).build();
 }
 
 }  // namespace neuronc

@@ -10,7 +10,9 @@
 
 #include "ir/graph.h"
 #include "ir/hardware_model.h"
+#include "ir/target.h"
 #include "passes/pipeline_split.h"
+#include "passes/tensor_split.h"
 
 namespace neuronc {
 
@@ -18,9 +20,14 @@ struct PartitionProblem {
   SplitProblem split;
   std::vector<NodeId> kernels;           // in execution order
   std::vector<uint32_t> unit_of_kernel;  // several a unit in very large graphs
+  std::vector<TensorUnit> tensor_units;  // of each kernel
   std::vector<NodeId> free_nodes;        // views and concats in place, in execution order
 };
 
-PartitionProblem make_partition_problem(const Module& module, const HardwareModel& hardware);
+// Times are those that the target predicts for its variants on `hardware`. Tiles are those of the
+// kernels, if several cores are to share them; otherwise one each.
+enum class Tiles : uint8_t { one, of_kernels };
+PartitionProblem make_partition_problem(const Module& module, const Target& target,
+                                        const HardwareModel& hardware, Tiles tiles);
 
 }  // namespace neuronc

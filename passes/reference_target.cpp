@@ -54,12 +54,11 @@ DimOrder ReferenceTarget::preferred_result_order(const Module&, const Graph&, No
   return {};
 }
 
-GroupCost ReferenceTarget::cost(const Module& module, const Graph& graph, NodeId group) const {
-  static const HardwareModel kHardware = [] {
-    Diagnostics diagnostics;
-    return load_hardware_model("host", diagnostics).value_or(HardwareModel());
-  }();
-  return predict_cost(module, graph, group, kHardware);
+GroupCost ReferenceTarget::cost(const Module& module, const Graph& graph, NodeId group,
+                                const HardwareModel& hardware) const {
+  return predict_cost(module, graph, group, hardware);
 }
+
+int64_t ReferenceTarget::num_tiles(const Module&, const Graph&, NodeId) const { return 8; }
 
 }  // namespace neuronc

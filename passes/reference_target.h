@@ -22,7 +22,9 @@ class ReferenceTarget final : public Target {
                                   size_t result_index) const override;
   bool can_hold(DType dtype) const override { return kAnyNumeric.contains(dtype); }
   DType storage_dtype(DType dtype) const override { return dtype; }
-  GroupCost cost(const Module& module, const Graph& graph, NodeId group) const override;
+  GroupCost cost(const Module& module, const Graph& graph, NodeId group,
+                 const HardwareModel& hardware) const override;
+  int64_t num_tiles(const Module& module, const Graph& graph, NodeId node) const override;
 };
 
 }  // namespace neuronc

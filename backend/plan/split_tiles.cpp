@@ -105,25 +105,28 @@ std::vector<int64_t> balanced_borders(FootprintAnalysis& analysis, const Lowered
 
 }  // namespace
 
-std::vector<TilePart> TileSplitter::make(Known& known, const LoweredNode& node,
-                                         uint32_t num_lanes) {
-  std::vector<TilePart> parts;
-  const std::vector<int64_t> borders = balanced_borders(known.analysis, node, num_lanes);
-  for (uint32_t lane = 0; lane < num_lanes; ++lane) {
-    parts.push_back(make_part(known.analysis, node, borders[lane], borders[lane + 1]));
+std::vector<TilePart> TileSplitter::make(Known& known, const LoweredNode& node, uint32_t num_lanes,
+                                         TileShare share) {
+  std::vector<TilePart> parts(num_lanes);
+  if (share == TileShare::all_lanes) {
+    const std::vector<int64_t> borders = balanced_borders(known.analysis, node, num_lanes);
+    for (uint32_t lane = 0; lane < num_lanes; ++lane) {
+      parts[lane] = make_part(known.analysis, node, borders[lane], borders[lane + 1]);
+    }
+    if (are_apart(parts, known.analysis, node)) return parts;
   }
-  if (are_apart(parts, known.analysis, node)) return parts;
   for (uint32_t lane = 0; lane < num_lanes; ++lane) {
     parts[lane] = make_part(known.analysis, node, lane == 0 ? 0 : node.num_tiles, node.num_tiles);
   }
   return parts;
 }
 
-const std::vector<TilePart>& TileSplitter::split(const LoweredNode& node, uint32_t num_lanes) {
+const std::vector<TilePart>& TileSplitter::split(const LoweredNode& node, uint32_t num_lanes,
+                                                 TileShare share) {
   const kernel::Kernel& kernel = kernels_.entries()[node.kernel.index].kernel;
   Known& known = known_.try_emplace(node.kernel.index, kernel).first->second;
-  const auto [it, is_new] = known.parts.try_emplace(num_lanes);
-  if (is_new) it->second = make(known, node, num_lanes);
+  const auto [it, is_new] = known.parts.try_emplace({num_lanes, share});
+  if (is_new) it->second = make(known, node, num_lanes, share);
   return it->second;
 }
 

@@ -25,21 +25,25 @@ struct TilePart {
   friend bool operator==(const TilePart&, const TilePart&) = default;
 };
 
+// Who of a team gets tiles.
+enum class TileShare : uint8_t { all_lanes, first_lane };
+
 class TileSplitter {
  public:
   // `kernels` outlives the splitter.
   explicit TileSplitter(const KernelTable& kernels) : kernels_(kernels) {}
 
   // One part a lane. Where the tiles' results cannot be told apart the first lane has all of them.
-  const std::vector<TilePart>& split(const LoweredNode& node, uint32_t num_lanes);
+  const std::vector<TilePart>& split(const LoweredNode& node, uint32_t num_lanes, TileShare share);
 
  private:
   struct Known {
     explicit Known(const kernel::Kernel& kernel) : analysis(kernel) {}
     kernel::FootprintAnalysis analysis;
-    std::map<uint32_t, std::vector<TilePart>> parts;  // by number of lanes
+    std::map<std::pair<uint32_t, TileShare>, std::vector<TilePart>> parts;  // by number of lanes
   };
-  std::vector<TilePart> make(Known& known, const LoweredNode& node, uint32_t num_lanes);
+  std::vector<TilePart> make(Known& known, const LoweredNode& node, uint32_t num_lanes,
+                             TileShare share);
 
   const KernelTable& kernels_;
   std::map<uint32_t, Known> known_;  // by kernel

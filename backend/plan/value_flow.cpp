@@ -122,7 +122,10 @@ void Tracer::add_kernel(const LoweredNode& lowered) {
 }
 
 void Tracer::split_work(Work& work) {
-  work.parts = splitter_.split(*work.lowered, flow_.groups[work.group].count);
+  const Node& node = graph_.node(work.node);
+  const bool is_shared = node.op != Op::group || node.view().i64("is_shared") != 0;
+  work.parts = splitter_.split(*work.lowered, flow_.groups[work.group].count,
+                               is_shared ? TileShare::all_lanes : TileShare::first_lane);
   for (size_t i = 0; i < work.touches.size(); ++i) {
     for (const TilePart& part : work.parts) {
       const std::vector<plan::Run>& runs = part.touched[i];

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "compiler/report_page.h"
 #include "ir/module_file.h"
 
 namespace neuronc {
@@ -235,7 +236,8 @@ Expected<void> finish(CompileArguments& arguments, Diagnostics& diagnostics) {
 Expected<void> write_report(const CompileArguments& arguments, const std::string& json,
                             Diagnostics& diagnostics) {
   if (arguments.report.empty()) return {};
-  return write_file(arguments.report, json, diagnostics);
+  const bool is_page = arguments.report.ends_with(".html") || arguments.report.ends_with(".htm");
+  return write_file(arguments.report, is_page ? report_page(json) : json, diagnostics);
 }
 
 }  // namespace neuronc

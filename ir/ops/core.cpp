@@ -27,7 +27,8 @@ constexpr ResultSpec kAnyResult[] = {{"y"}};
 constexpr OperandSpec kAnyOperand[] = {{"x", kAny, 'T', Arity::required, true}};
 constexpr OperandSpec kManyOperands[] = {{"operands", kAny, 0, Arity::variadic, true}};
 constexpr ResultSpec kManyResults[] = {{"results", kAny, 0, Arity::variadic, true}};
-constexpr AttributeSpec kGroupAttributes[] = {{"variant", AttributeKind::string, "\"\""}};
+constexpr AttributeSpec kGroupAttributes[] = {{"variant", AttributeKind::string, "\"\""},
+                                              {"is_shared", AttributeKind::i64, "1"}};
 
 }  // namespace
 
@@ -45,6 +46,7 @@ NEURONC_OP(constant) = {"constant",
                         no_flops};
 
 /// Operators fused into one kernel: the body's inputs are the operands, its outputs the results.
+/// A team shares the kernel's tiles unless `is_shared` is 0: then its first core has them all.
 /// Inside, every float is f32 (f64 where declared); conversions are explicit.
 NEURONC_OP(group) = {"group",
                      "operators fused into one kernel",

@@ -25,7 +25,8 @@ PartitionReport report_of(int64_t cores, const std::string& strategy = "pipeline
   REQUIRE(run_pipeline(*module, *pipeline, context));
   PartitionOptions options;
   options.cores = cores;
-  auto report = report_partition(*module, options, diagnostics);
+  options.strategy = strategy;
+  auto report = report_partition(*module, target, options, diagnostics);
   REQUIRE(report);
   return *report;
 }
@@ -41,7 +42,10 @@ TEST_CASE("one core holds all weights and moves nothing") {
   CHECK(report.cores[0].weight_bytes == 2 * kWeightBytes);
   CHECK(report.cores[0].streamed_bytes == 0);
   CHECK(report.cores[0].received_bytes == 0);
-  CHECK(report.period_ns == Approx(report.periods_ns[0]));
+  REQUIRE(report.table.size() >= 4);
+  CHECK(report.period_ns == Approx(report.table[0].period_ns));
+  CHECK(report.latency_ns == Approx(report.table[0].latency_ns));
+  CHECK(report.table[0].latency_strategy == "one core");
   CHECK_THAT(report.more_cores, Catch::StartsWith("2 cores would serve requests"));
 }
 
@@ -56,8 +60,10 @@ TEST_CASE("two cores hold a weight each and hand over one value") {
   }
   CHECK(report.cores[0].sent_bytes == kWeightBytes);
   CHECK(report.cores[1].received_bytes == kWeightBytes);
-  CHECK(report.period_ns == Approx(report.periods_ns[1]));
-  CHECK(report.latency_ns == Approx(report.cores[0].time_ns + report.cores[1].time_ns));
+  // To the first core and back.
+  constexpr double kHandOffNs = 2000;
+  const double times_ns = report.cores[0].time_ns + report.cores[1].time_ns;
+  CHECK(report.latency_ns == Approx(times_ns + 2 * kHandOffNs));
 }
 
 TEST_CASE("two cores of a team have half of every kernel and of every weight") {
@@ -69,9 +75,14 @@ TEST_CASE("two cores of a team have half of every kernel and of every weight") {
     CHECK(core.num_nodes == 4);
     CHECK(core.weight_bytes == kWeightBytes);
     CHECK(core.received_bytes == 0);
-    CHECK(core.compute_ns == Approx(one.cores[0].compute_ns / 2));
+    // Besides, each kernel is launched on both, and they meet three times.
+    constexpr double kLaunchNs = 200, kBarrierNs = 500;
+    CHECK(core.compute_ns ==
+          Approx(one.cores[0].compute_ns / 2 + 4 * kLaunchNs / 2 + 3 * kBarrierNs));
   }
-  CHECK(team.latency_ns == Approx(one.latency_ns / 2));
+  CHECK(team.latency_ns < one.latency_ns);
+  CHECK(team.latency_ns == Approx(team.table[1].latency_ns));
+  CHECK(team.timeline.size() == 8);
 }
 
 TEST_CASE("cores beyond the kernels are empty, and more would not help") {
@@ -84,6 +95,13 @@ TEST_CASE("cores beyond the kernels are empty, and more would not help") {
 TEST_CASE("a number of cores can be chosen by what they gain") {
   const PartitionReport report = report_of(0);
   CHECK(report.cores.size() == 4);
+}
+
+TEST_CASE("what is taken for latency is the fastest of the table") {
+  const PartitionReport report = report_of(4, "auto");
+  REQUIRE(report.table.size() >= 4);
+  CHECK(report.strategy == report.table[3].latency_strategy);
+  CHECK(report.latency_ns == Approx(report.table[3].latency_ns));
 }
 
 }  // namespace neuronc
