@@ -176,7 +176,7 @@ class Partitioner {
 
 std::string time_text(const Choice& choice, Objective objective) {
   return objective == Objective::latency
-             ? fmt::format("a request takes {:.1f} us", choice.latency_ns / 1e3)
+             ? fmt::format("{:.1f} us a request", choice.latency_ns / 1e3)
              : fmt::format("a request every {:.1f} us", choice.period_ns / 1e3);
 }
 

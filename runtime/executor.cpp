@@ -257,6 +257,7 @@ void Executor::finish(Place& place) {
   (*completions)->push([this, &place] {
     const Completion completion = std::move(place.completion);
     const Status status = place.request.has_failed() ? place.request.status : Status{};
+    num_requests_.fetch_sub(1, std::memory_order_relaxed);
     leave(place);
     completion(status);
   });
@@ -284,6 +285,7 @@ Result<Done> Executor::take_result(Place& place) {
 }
 
 Result<Done> Executor::run(const RequestIo& io) {
+  const Counted counted(*this);
   if (options_.threading == Threading::caller) {
     if (is_stuck()) NEURONC_TRY(check_stuck());
     return run_here(io);
@@ -294,6 +296,7 @@ Result<Done> Executor::run(const RequestIo& io) {
 }
 
 Result<Done> Executor::run_until(const RequestIo& io, Deadline deadline) {
+  const Counted counted(*this);
   NEURONC_ASSIGN(Place * place, enter(io, nullptr, IfFull::wait));
   if (wait_until_done(*place, &deadline)) return take_result(*place);
   return give_up(*place);
@@ -302,8 +305,11 @@ Result<Done> Executor::run_until(const RequestIo& io, Deadline deadline) {
 Result<Done> Executor::submit(const RequestIo& io, Completion completion) {
   // Started here, where there is somebody to tell if it cannot be.
   NEURONC_TRY(options_.cores->completions());
-  NEURONC_TRY(enter(io, std::move(completion), IfFull::refuse));
-  return Done{};
+  num_requests_.fetch_add(1, std::memory_order_relaxed);
+  const auto entered = enter(io, std::move(completion), IfFull::refuse);
+  if (entered) return Done{};
+  num_requests_.fetch_sub(1, std::memory_order_relaxed);
+  return tl::unexpected(entered.error());
 }
 
 // Lanes skip the steps of a request that has failed, so that it ends with the kernels that run.

@@ -64,6 +64,9 @@ class Executor {
     return place != nullptr && !place->is_done.load(std::memory_order_acquire);
   }
 
+  // On their way here; a request counts from when it is given to when its result is taken.
+  uint32_t num_requests() const { return num_requests_.load(std::memory_order_relaxed); }
+
   uint64_t arena_bytes() const { return arena_bytes_; }
   // Of the model's own: arenas, channels and shared memory.
   uint64_t memory_bytes() const;
@@ -116,8 +119,23 @@ class Executor {
   Result<Done> check_stuck();
   std::string describe_position(const Place& place) const;
 
+  // Counts a request while the caller waits for it.
+  class Counted {
+   public:
+    explicit Counted(Executor& executor) : executor_(executor) {
+      executor_.num_requests_.fetch_add(1, std::memory_order_relaxed);
+    }
+    ~Counted() { executor_.num_requests_.fetch_sub(1, std::memory_order_relaxed); }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+
+   private:
+    Executor& executor_;
+  };
+
   const plan::Plan& plan_;
   ExecutorOptions options_;
+  std::atomic<uint32_t> num_requests_{0};
   std::unique_ptr<Cores> own_cores_;
   uint64_t arena_bytes_ = 0;
   std::vector<Memory> shared_;  // by team

@@ -180,7 +180,7 @@ bool LaneRunner::pass_barrier(uint32_t index) {
     if (!state.arrivals.has_reached(target)) return false;
     state.num_sleepers.fetch_sub(1, std::memory_order_relaxed);
     is_sleeper_ = false;
-  } else if (!spin_until(state.arrivals, target)) {
+  } else if (!spin_until(state.arrivals, target, kTeamSpinNs)) {
     // Whoever arrives last sees the sleeper, or the sleeper sees that it has arrived.
     state.num_sleepers.fetch_add(1, std::memory_order_seq_cst);
     is_sleeper_ = true;

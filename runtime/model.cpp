@@ -1,6 +1,7 @@
 // Brings reader, code and executor together.
 #include "runtime/model.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -32,27 +33,59 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const NeffImage> imag
                 num_cores);
   }
   NEURONC_TRY(model->load_code());
-  NEURONC_TRY(model->make_evaluator());
-  NEURONC_ASSIGN(model->assigned_, cores.assign(start_core, needed));
-  ExecutorOptions options;
-  options.cores = &cores;
-  options.assigned = model->assigned_;
-  options.evaluator = model->evaluator_.get();
+  const uint32_t per_group = std::max<uint32_t>(needed, 1);
+  const uint32_t num_groups =
+      num_cores > 0 ? static_cast<uint32_t>(num_cores) / per_group : uint32_t{1};
+  NEURONC_ASSIGN(model->assigned_, cores.assign(start_core, num_groups * per_group));
   if (is_set("NEURON_RT_CHECK")) {
     NEURONC_ASSIGN(model->checker_,
                    load_kernel_checker(*model->image_, model->isa_, model->plan_, numerics));
-    options.checker = model->checker_.get();
   }
-  const CodeImage& code = *model->code_;
-  NEURONC_ASSIGN(model->executor_,
-                 Executor::create(
-                     model->plan_, model->image_->weights().data(),
-                     [&code](std::string_view symbol) { return code.find(symbol); }, options));
+  for (uint32_t i = 0; i < num_groups; ++i) {
+    NEURONC_TRY(model->add_group(size_t{i} * per_group, per_group));
+  }
   return model;
 }
 
+Result<Done> Model::add_group(size_t first, uint32_t count) {
+  Group group;
+  if (const NeffMemberView* member = image_->find("host.nir")) {
+    NEURONC_ASSIGN(group.evaluator, load_host_graph(*image_, *member));
+  }
+  ExecutorOptions options;
+  options.cores = &cores_;
+  const auto begin = assigned_.begin() + static_cast<std::ptrdiff_t>(first);
+  options.assigned.assign(begin, begin + count);
+  options.evaluator = group.evaluator.get();
+  options.checker = checker_.get();
+  const CodeImage& code = *code_;
+  NEURONC_ASSIGN(group.executor,
+                 Executor::create(
+                     plan_, image_->weights().data(),
+                     [&code](std::string_view symbol) { return code.find(symbol); }, options));
+  groups_.push_back(std::move(group));
+  return Done{};
+}
+
+Executor& Model::choose_executor() {
+  const size_t count = groups_.size();
+  if (count == 1) return *groups_[0].executor;
+  const size_t start = next_group_.fetch_add(1, std::memory_order_relaxed) % count;
+  Executor* best = groups_[start].executor.get();
+  for (size_t i = 1; i < count; ++i) {
+    Executor& other = *groups_[(start + i) % count].executor;
+    if (other.num_requests() < best->num_requests()) best = &other;
+  }
+  return *best;
+}
+
+bool Model::is_stuck() const {
+  return std::any_of(groups_.begin(), groups_.end(),
+                     [](const Group& group) { return group.executor->is_stuck(); });
+}
+
 Model::~Model() {
-  executor_.reset();
+  groups_.clear();
   cores_.release(assigned_);
 }
 
@@ -63,11 +96,11 @@ nrt_model_info_t Model::info() const {
   std::memcpy(info.compiler_version, header.compiler_version, sizeof(info.compiler_version));
   uuid_text(header).copy(info.uuid, sizeof(info.uuid) - 1);
   isa_.copy(info.target, sizeof(info.target) - 1);
-  info.nc_count = plan::num_cores(plan_);
+  info.nc_count = static_cast<uint32_t>(assigned_.size());
   info.first_nc = assigned_.empty() ? 0 : assigned_[0]->id();
   info.code_bytes = code_->size_bytes();
   info.weight_bytes = image_->weights().size();
-  info.memory_bytes = executor_->memory_bytes();
+  for (const Group& group : groups_) info.memory_bytes += group.executor->memory_bytes();
   return info;
 }
 
@@ -76,13 +109,6 @@ Result<Done> Model::load_code() {
   if (member == nullptr) return fail(NRT_INVALID, "the NEFF has no code for {}", isa_);
   NEURONC_ASSIGN(code_, CodeImage::load(member->bytes));
   if (is_set("NEURON_RT_PERF_MAP")) code_->write_perf_map();
-  return Done{};
-}
-
-Result<Done> Model::make_evaluator() {
-  const NeffMemberView* member = image_->find("host.nir");
-  if (member == nullptr) return Done{};
-  NEURONC_ASSIGN(evaluator_, load_host_graph(*image_, *member));
   return Done{};
 }
 

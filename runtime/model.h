@@ -1,6 +1,7 @@
 // A loaded model: the NEFF, its code and plan, and the executor on the cores it was given.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -14,7 +15,8 @@ namespace neuronc::runtime {
 
 class Model {
  public:
-  // Loads the best variant for this CPU onto cores; `cores` outlives the model.
+  // Loads the best variant for this CPU onto cores; `cores` outlives the model. On twice as many as
+  // the plan has, or more, several groups of cores each run requests of their own.
   // Errors: those of reading, choose_target, code and plan, Cores::assign and Executor::create.
   static Result<std::unique_ptr<Model>> load(std::shared_ptr<const NeffImage> image, Cores& cores,
                                              int32_t start_core, int32_t num_cores,
@@ -26,14 +28,17 @@ class Model {
   const plan::Plan& plan() const { return plan_; }
   const NeffImage& image() const { return *image_; }
   const std::string& isa() const { return isa_; }
-  Executor& executor() { return *executor_; }
+  // Of the group of cores that has the fewest requests; `choose_executor` takes turns among equals.
+  Executor& choose_executor();
+  // Whether a request does not end on one of them.
+  bool is_stuck() const;
   nrt_model_info_t info() const;
 
  private:
   Model(std::shared_ptr<const NeffImage> image, Cores& cores)
       : image_(std::move(image)), cores_(cores) {}
   Result<Done> load_code();
-  Result<Done> make_evaluator();
+  Result<Done> add_group(size_t first, uint32_t needed);
 
   std::shared_ptr<const NeffImage> image_;
   Cores& cores_;
@@ -41,9 +46,14 @@ class Model {
   std::string isa_;
   plan::Plan plan_;
   std::unique_ptr<CodeImage> code_;
-  std::unique_ptr<HostEvaluator> evaluator_;
   std::unique_ptr<KernelChecker> checker_;  // with NEURON_RT_CHECK=1
-  std::unique_ptr<Executor> executor_;
+  // Groups of cores that run requests side by side over the same code and weights.
+  struct Group {
+    std::unique_ptr<HostEvaluator> evaluator;
+    std::unique_ptr<Executor> executor;
+  };
+  std::vector<Group> groups_;
+  std::atomic<uint32_t> next_group_{0};
 };
 
 }  // namespace neuronc::runtime

@@ -197,7 +197,7 @@ NRT_STATUS nrt_unload(nrt_model_t* model) {
     NRT_STATUS status = NRT_SUCCESS;
     const std::shared_ptr<nrt_model> handle = find_model(model, status);
     if (handle == nullptr) return status;
-    if (ModelInUse in_use(model); !in_use || in_use->executor().is_stuck()) {
+    if (ModelInUse in_use(model); !in_use || in_use->is_stuck()) {
       if (!in_use) return in_use.status();
       return report(NRT_EXEC_UNIT_UNRECOVERABLE,
                     "a request of the model does not end, and may still use its memory");
@@ -210,7 +210,7 @@ NRT_STATUS nrt_unload(nrt_model_t* model) {
 NRT_STATUS nrt_get_model_nc_count(const nrt_model_t* model, uint32_t* count) {
   const ModelInUse in_use(model);
   if (!in_use) return in_use.status();
-  return get_count(count, neuronc::plan::num_cores(in_use.plan()));
+  return get_count(count, in_use->model->info().nc_count);
 }
 
 NRT_STATUS nrt_get_model_vnc_count(const nrt_model_t* model, uint32_t* count) {

@@ -73,7 +73,7 @@ extern "C" {
 NRT_STATUS nrt_execute(nrt_model_t* model, const nrt_tensor_set_t* input_set,
                        nrt_tensor_set_t* output_set) {
   return execute(model, input_set, output_set, [](const ModelInUse& in_use, BoundRequest& request) {
-    return in_use->executor().run(request.io());
+    return in_use->choose_executor().run(request.io());
   });
 }
 
@@ -96,7 +96,7 @@ NRT_STATUS nrt_execute_timeout(nrt_model_t* model, const nrt_tensor_set_t* input
   return execute(model, input_set, output_set,
                  [&](const ModelInUse& in_use, BoundRequest& bound) -> Result<Done> {
                    auto request = std::make_unique<BoundRequest>(std::move(bound));
-                   auto done = in_use->executor().run_until(request->io(), deadline);
+                   auto done = in_use->choose_executor().run_until(request->io(), deadline);
                    if (!done && done.error().code == NRT_EXEC_UNIT_UNRECOVERABLE) {
                      request.release();  // the request that does not end still uses it
                      return done;
@@ -117,7 +117,7 @@ NRT_STATUS nrt_execute_async(nrt_model_t* model, const nrt_tensor_set_t* input_s
     if (const NRT_STATUS status = check_file(*in_use); status != NRT_SUCCESS) return status;
     auto bound = BoundRequest::bind(in_use.plan(), *input_set, *output_set);
     if (!bound) return report(bound.error());
-    Executor& executor = in_use->executor();
+    Executor& executor = in_use->choose_executor();
     std::shared_ptr<AsyncRequest> request(
         new AsyncRequest{std::move(in_use), std::move(*bound), completion, user_data});
     const auto done = executor.submit(

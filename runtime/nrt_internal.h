@@ -53,7 +53,8 @@ struct nrt_model {
   neuronc::runtime::NumericsCheck numerics = neuronc::runtime::NumericsCheck::none;
   neuronc::runtime::Usage usage;
 
-  neuronc::runtime::Executor& executor() { return model->executor(); }
+  neuronc::runtime::Executor& choose_executor() { return model->choose_executor(); }
+  bool is_stuck() const { return model->is_stuck(); }
 };
 
 struct nrt_tensor {

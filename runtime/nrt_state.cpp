@@ -136,7 +136,7 @@ void close() {
   }
   bool is_stuck = false;
   for (const auto& [handle, model] : models) {
-    if (model->executor().is_stuck()) {
+    if (model->is_stuck()) {
       is_stuck = true;
       new std::shared_ptr<nrt_model>(model);  // its request may still write to it
       continue;

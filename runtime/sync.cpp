@@ -12,8 +12,6 @@
 namespace neuronc::runtime {
 namespace {
 
-// Longer than a hand-over between threads that run, shorter than what parking and waking cost.
-constexpr int64_t kSpinNs = 40000;
 constexpr int kSpinsPerLook = 32;
 
 long futex(std::atomic<uint32_t>& word, int operation, uint32_t value, const timespec* timeout) {
@@ -72,10 +70,10 @@ bool WakeWord::wait(uint32_t seen, const Deadline* deadline) {
   return true;
 }
 
-bool spin_until(const Counter& counter, uint64_t target) {
+bool spin_until(const Counter& counter, uint64_t target, int64_t spin_ns) {
   if (counter.has_reached(target)) return true;
   if (!Awake::may_spin()) return false;
-  const Clock::time_point end = Clock::now() + std::chrono::nanoseconds(kSpinNs);
+  const Clock::time_point end = Clock::now() + std::chrono::nanoseconds(spin_ns);
   do {
     for (int i = 0; i < kSpinsPerLook; ++i) {
       if (counter.has_reached(target)) return true;

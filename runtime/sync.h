@@ -72,9 +72,15 @@ class Counter {
   alignas(64) std::atomic<uint64_t> value_{0};
 };
 
-// Spins until the counter has reached the target; false if that took too long, or if there is no
-// processor to spare for spinning. The caller is Awake.
-bool spin_until(const Counter& counter, uint64_t target);
+// How long a waiting thread spins. What it waits for is a hand-over between threads that run; or, in a
+// team, the end of a share of a kernel, within the imbalance of shares. Parking costs 50 us or more each
+// time, and a request meets tens of times.
+inline constexpr int64_t kSpinNs = 40000;
+inline constexpr int64_t kTeamSpinNs = 1000000;
+
+// Spins until the counter has reached the target; false if that took longer than `spin_ns`, or if
+// there is no processor to spare for spinning. The caller is Awake.
+bool spin_until(const Counter& counter, uint64_t target, int64_t spin_ns = kSpinNs);
 
 // The turns of models, and of requests, on a core; it meets BasicLockable.
 //

@@ -26,6 +26,7 @@ struct Arguments {
   std::string neff;
   double seconds = 5;
   int inflight = 1;
+  int num_cores = 0;
   bool is_json = false;
   bool is_calibration = false;
   std::string output;
@@ -200,7 +201,7 @@ Outcome<std::vector<HostTensor>> make_inputs(const nrt::Model& model, const Argu
 Outcome<int> run(const Arguments& args) {
   Measurement result;
   const Clock::time_point begin = Clock::now();
-  const auto model = open_model(args.neff);
+  const auto model = open_model(args.neff, args.num_cores);
   if (!model) return tl::unexpected(model.error());
   result.load_ms = ms_since(begin);
   result.model = model->info();
@@ -252,6 +253,9 @@ int main(int argc, char** argv) {
   app.add_option("--random", args.seed, "SEED: make the inputs that are not given");
   app.add_option("--inflight", args.inflight, "Requests on their way at once")
       ->check(CLI::Range(1, 256));
+  app.add_option("--cores", args.num_cores,
+                 "NeuronCores to load onto; twice the model's or more: groups of them")
+      ->check(CLI::Range(1, 1024));
   app.add_flag("--json", args.is_json, "Print one JSON object");
   calibrate_flag->excludes(neff);
   return run_tool(app, argc, argv, [&]() -> Outcome<int> {

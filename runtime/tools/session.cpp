@@ -8,7 +8,7 @@
 
 namespace neuronc::tools {
 
-Outcome<nrt::Model> open_model(const std::string& path) {
+Outcome<nrt::Model> open_model(const std::string& path, int num_cores) {
   const auto error = [](NRT_STATUS status) {
     return tool_error(exit_code(status), "{} ({})", nrt_get_last_message(),
                       nrt_get_status_as_str(status));
@@ -16,7 +16,7 @@ Outcome<nrt::Model> open_model(const std::string& path) {
   NRT_STATUS status = nrt_init(NRT_FRAMEWORK_TYPE_NO_FW, "", "");
   if (status != NRT_SUCCESS) return error(status);
   std::string message;
-  auto model = nrt::Model::load_file(path, message, -1, &status);
+  auto model = nrt::Model::load_file(path, message, -1, &status, num_cores);
   if (!model) return error(status);
   return std::move(*model);
 }

@@ -10,7 +10,8 @@
 namespace neuronc::tools {
 
 // nrt_init and loading. Errors carry the runtime's message.
-Outcome<nrt::Model> open_model(const std::string& path);
+// `num_cores` 0: those of the model.
+Outcome<nrt::Model> open_model(const std::string& path, int num_cores = 0);
 
 DType to_dtype(nrt_dtype_t dtype);
 

@@ -200,7 +200,8 @@ NRT_API NRT_STATUS nrt_get_visible_vnc_count(uint32_t* count);
 
 /* --- Models ------------------------------------------------------------------------------------
  * Loads a NEFF onto the visible NeuronCores [vnc, vnc + vnc_count). vnc -1: the runtime chooses;
- * vnc_count 0 or -1: as many as the model was compiled for. nrt_load copies what it
+ * vnc_count 0 or -1: as many as the model was compiled for; twice as many or more: so many groups of
+ * cores run its requests side by side over one copy of its weights. nrt_load copies what it
  * needs of `neff`; nrt_load_file maps large weights, and processes share their pages: replace such
  * a file by renaming another one, never in place. */
 NRT_API NRT_STATUS nrt_load(const void* neff, size_t size, int32_t vnc, int32_t vnc_count,

@@ -48,11 +48,13 @@ struct TensorInfo {
 
 class Model {
  public:
-  // nrt_init must have been called. `first_core` -1: the runtime chooses.
+  // nrt_init must have been called. `first_core` -1: the runtime chooses. `num_cores` 0: as many as
+  // the model was compiled for; see nrt_load.
   static std::optional<Model> load_file(const std::string& path, std::string& error,
-                                        int first_core = -1, NRT_STATUS* status = nullptr) {
+                                        int first_core = -1, NRT_STATUS* status = nullptr,
+                                        int num_cores = 0) {
     nrt_model_t* handle = nullptr;
-    const NRT_STATUS result = nrt_load_file(path.c_str(), first_core, 0, &handle);
+    const NRT_STATUS result = nrt_load_file(path.c_str(), first_core, num_cores, &handle);
     if (status != nullptr) *status = result;
     return finish(result, handle, error);
   }

@@ -270,7 +270,11 @@ void RandomModel::assign_lanes(int32_t num_cores, Lanes lanes) {
     if (module.graph().node(id).placement != Placement::core) continue;
     const bool is_anywhere = lanes == Lanes::random;
     const auto any = static_cast<size_t>(pick(static_cast<int64_t>(groups.size())));
-    edit_.set_placement(id, Placement::core, groups[is_anywhere ? any : stage]);
+    const CoreRange cores = groups[is_anywhere ? any : stage];
+    edit_.set_placement(id, Placement::core, cores);
+    const bool is_alone =
+        cores.count > 1 && module.graph().node(id).op == Op::group && pick(4) == 0;
+    if (is_alone) edit_.set_attribute(id, "is_shared", int64_t{0});
   }
 }
 

@@ -7,8 +7,10 @@
 #include "backend/plan/build_plan.h"
 #include "backend/plan/host_graph.h"
 #include "backend/plan/prepare_host.h"
+#include "break_plan.h"
 #include "ir/kernel/builder.h"
 #include "ir/plan/text.h"
+#include "ir/plan/verify.h"
 #include "plan_machine.h"
 #include "random_model.h"
 
@@ -281,5 +283,22 @@ TEST_CASE("plans of random models shared by a team compute what the models say")
 TEST_CASE("plans of random models in stages of teams compute what the models say") {
   for (uint32_t seed = 4000; seed < 4400; ++seed) {
     check_model(seed, seed % 4 + 3, Lanes::stages_of_teams);
+  }
+}
+
+TEST_CASE("a thousand broken plans of teams are refused") {
+  int num_broken = 0;
+  for (uint32_t seed = 5000; num_broken < 1000; ++seed) {
+    REQUIRE(seed < 9000);
+    const Lanes lanes = seed % 2 == 0 ? Lanes::team : Lanes::stages_of_teams;
+    const Rig rig(RandomModel(seed, seed % 4 + 2, lanes).module);
+    std::mt19937 random(seed);
+    for (int i = 0; i < 4; ++i) {
+      plan::Plan broken = rig.plan;
+      if (!break_plan(broken, random)) continue;
+      ++num_broken;
+      INFO("seed " << seed << ", case " << i << "\n" << plan::to_text(broken));
+      REQUIRE(!plan::verify(broken).empty());
+    }
   }
 }

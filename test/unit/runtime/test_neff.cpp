@@ -5,12 +5,15 @@
 #include <xxhash.h>
 
 #include <array>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <random>
+#include <set>
+#include <thread>
 
 #include "runtime/code_image.h"
 #include "runtime/cpu.h"
@@ -195,8 +198,41 @@ TEST_CASE("NEURON_RT_CHECK runs the kernels' text with every access checked") {
   std::array<float, 4> y{};
   const std::byte* inputs[] = {reinterpret_cast<const std::byte*>(x.data())};
   std::byte* outputs[] = {reinterpret_cast<std::byte*>(y.data())};
-  REQUIRE((*model)->executor().run({inputs, outputs, {}, {}}));
+  REQUIRE((*model)->choose_executor().run({inputs, outputs, {}, {}}));
   CHECK(y == std::array<float, 4>{3, 4, 5, 6});
+}
+
+TEST_CASE("cores beyond those of the plan run requests of their own") {
+  const std::vector<std::byte> code = read_bytes(TEST_KERNELS);
+  const auto image =
+      NeffImage::copy(*build_neff(contents_of(parsed_plan(kOneCore), code)), Verify::all);
+  REQUIRE(image);
+  Cores cores({0, 1, 2, 3});
+  const auto model = Model::load(*image, cores, -1, 3);
+  REQUIRE(model);
+  CHECK((*model)->info().nc_count == 3);
+  // In turns where none is busy.
+  std::set<Executor*> chosen;
+  for (int i = 0; i < 3; ++i) chosen.insert(&(*model)->choose_executor());
+  CHECK(chosen.size() == 3);
+  std::vector<std::thread> clients;
+  std::atomic<int> num_right{0};
+  for (int client = 0; client < 4; ++client) {
+    clients.emplace_back([&, client] {
+      for (int i = 0; i < 100; ++i) {
+        const auto first = static_cast<float>(client * 100 + i);
+        const std::array<float, 4> x{first, 2, 3, 4};
+        std::array<float, 4> y{};
+        const std::byte* inputs[] = {reinterpret_cast<const std::byte*>(x.data())};
+        std::byte* outputs[] = {reinterpret_cast<std::byte*>(y.data())};
+        const bool is_run = (*model)->choose_executor().run({inputs, outputs, {}, {}}).has_value();
+        num_right += is_run && y[0] == first + 1;
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  CHECK(num_right == 400);
+  for (Executor* executor : chosen) CHECK(executor->num_requests() == 0);
 }
 
 TEST_CASE("code that multiplies BF16 is the last choice where that is slow") {
