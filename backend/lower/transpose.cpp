@@ -2,9 +2,10 @@
 #include "backend/lower/transpose.h"
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 
-#include "backend/variants/variant.h"
+#include "backend/lower/interleave.h"
 #include "ir/base/check.h"
 
 namespace neuronc {
@@ -18,6 +19,8 @@ namespace {
 
 constexpr int kMaxBlock = 16;
 constexpr int64_t kMaxTiles = 4096;
+constexpr int64_t kMinCopyTiles = 8;
+constexpr int64_t kMaxParts = 64;
 
 using Picks = std::vector<int64_t>;
 
@@ -116,11 +119,8 @@ namespace {
 
 class CopyEmitter {
  public:
-  CopyEmitter(const Machine& machine, DType dtype, std::vector<CopyDim> dims, size_t along)
-      : dims_(std::move(dims)), along_(along), last_(dims_.size() - 1) {
-    // Bits are copied, whatever they mean.
-    constexpr DType kBySize[] = {DType::u8, DType::u16, DType::u32, DType::u64};
-    dtype_ = kBySize[std::countr_zero(static_cast<unsigned>(size_bytes(dtype)))];
+  CopyEmitter(const Machine& machine, DType bits, std::vector<CopyDim> dims, size_t along)
+      : dims_(std::move(dims)), along_(along), last_(dims_.size() - 1), dtype_(bits) {
     lanes_ = std::max(2, machine.lanes(size_bytes(dtype_)));
     if (along_ != last_) lanes_ = std::min(lanes_, kMaxBlock);
     num_tiles_ = 1;
@@ -243,7 +243,7 @@ class CopyEmitter {
 
   std::vector<CopyDim> dims_;
   size_t along_, last_;  // innermost dims of source and result
-  DType dtype_ = DType::u8;
+  DType dtype_;
   int lanes_ = 1;
   int64_t num_tiles_ = 1;
   size_t num_tile_dims_ = 0;
@@ -251,6 +251,27 @@ class CopyEmitter {
   Builder* b_ = nullptr;
   BufferId from_, to_;
 };
+
+// Where the outer dims are too few tiles to share among cores, a part of the largest dim is one:
+// it becomes the outermost of the list.
+bool split_for_tiles(std::vector<CopyDim>& dims, int64_t lanes) {
+  int64_t num_outer = 1;
+  for (size_t d = 0; d + 2 < dims.size(); ++d) num_outer *= dims[d].extent;
+  if (num_outer >= kMinCopyTiles) return false;
+  auto largest = std::max_element(dims.begin(), dims.end(), [](const CopyDim& a, const CopyDim& b) {
+    return a.extent < b.extent;
+  });
+  const int64_t extent = largest->extent;
+  for (int64_t parts = (kMinCopyTiles + num_outer - 1) / num_outer;
+       parts <= kMaxParts && extent / parts >= 4 * lanes; ++parts) {
+    if (extent % parts != 0) continue;
+    const int64_t part = extent / parts;
+    *largest = {part, largest->from, largest->to};
+    dims.insert(dims.begin(), {parts, largest->from * part, largest->to * part});
+    return true;
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -265,7 +286,17 @@ OrRefusal<LoweredKernel> lower_copy(const Machine& machine, DType dtype,
     if (dims[d].from == 0 || dims[d].to == 0) return refuse("elements are repeated");
   }
   if (dims[along].from != 1) return refuse("the operand's elements are not consecutive");
-  return CopyEmitter(machine, dtype, dims, along).emit(std::move(name));
+  // Bits are copied, whatever they mean.
+  constexpr DType kBySize[] = {DType::u8, DType::u16, DType::u32, DType::u64};
+  const DType bits = kBySize[std::countr_zero(static_cast<unsigned>(size_bytes(dtype)))];
+  const bool has_blocks = along + 1 < dims.size();
+  std::vector<CopyDim> parts = dims;
+  if (split_for_tiles(parts, machine.lanes(size_bytes(bits)))) ++along;
+  if (has_blocks) {
+    auto interleaved = lower_interleaved_copy(machine, bits, parts, along, name);
+    if (interleaved) return interleaved;
+  }
+  return CopyEmitter(machine, bits, std::move(parts), along).emit(std::move(name));
 }
 
 }  // namespace neuronc
