@@ -63,6 +63,9 @@ install gcc libc6-dev pkg-config
 inside sh -c 'cd /work && gcc run_neff.c -o run_neff $(pkg-config --cflags --libs nrt) && ./run_neff two.neff'
 install g++ cmake make
 inside sh -c 'cd /work && cmake -S examples/cmake_project -B app >/dev/null && cmake --build app >/dev/null && app/classify'
+say "from PyTorch"
+install python3-torch python3-onnx
+inside sh -c 'cd /work && python3 examples/from_pytorch.py'
 inside test -s /usr/share/man/man1/neuronc-check.1.gz
 
 say "remove"
