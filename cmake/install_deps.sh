@@ -8,14 +8,14 @@ build_packages=(
   llvm-19-dev                 # this brings zlib1g-dev, libzstd-dev, libxml2-dev and libffi-dev
   libonnx-dev libprotobuf-dev protobuf-compiler
   libjpeg-dev libopenjp2-7-dev libtiff-dev libwebp-dev  # pictures, for models that decode them
+  python3-dev python3-numpy pybind11-dev  # the Python package; without them it is left out
   libfmt-dev catch2 libexpected-dev libcli11-dev nlohmann-json3-dev libxxhash-dev libstb-dev
 )
 test_packages=(
   llvm-19-tools               # FileCheck, lit
   libonnx-testdata            # the ONNX node tests
   clang-format-19             # the lint
-  python3 python3-onnx python3-numpy
-  python3-dev pybind11-dev    # the Python package; without them it is left out
+  python3 python3-onnx
   python3-pytest python3-jsonschema python3-yaml mypy
   bash-completion zsh fish man-db  # completions and manual pages, in their shells
   binutils tar

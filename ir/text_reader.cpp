@@ -329,9 +329,13 @@ Expected<Tensor> TextReader::read_elements(const Type& type) {
       return reported();
     }
     if (num_elements > 0) grow_to(num_elements);
-    const auto size = static_cast<size_t>(size_bytes(type.dtype));
-    for (int64_t i = 1; i < num_elements; ++i) {
-      std::copy_n(tensor.data(), size, tensor.mutable_data() + static_cast<size_t>(i) * size);
+    // What is there doubles: a text of a few bytes may ask for many elements.
+    std::byte* const data = tensor.mutable_data();
+    const auto size = static_cast<size_t>(num_elements) * static_cast<size_t>(size_bytes(type.dtype));
+    for (auto done = static_cast<size_t>(size_bytes(type.dtype)); done < size;) {
+      const size_t more = std::min(done, size - done);
+      std::copy_n(data, more, data + done);
+      done += more;
     }
   } else if (count != num_elements || !at("}")) {
     diagnostics_.report(diag::text_bad_constant, location(start),

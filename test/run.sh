@@ -10,7 +10,7 @@ configure=()
 targets=()
 select=()
 case "$preset" in
-  release) configure=(-DNEURONC_WERROR=ON) ;;
+  release) configure=(-DNEURONC_WERROR=ON -DNEURONC_TESTS=ON) ;;
   asan | tsan) targets=(--target unit_tests); select=(--tests-regex '^unit_') ;;
   *) echo "usage: test/run.sh [release|asan|tsan]" >&2; exit 2 ;;
 esac

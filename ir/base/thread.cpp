@@ -100,12 +100,14 @@ FloatEnvironment::~FloatEnvironment() { fesetenv(&saved_); }
 
 std::thread start_thread(std::string_view name, std::function<void()> body) {
   const SignalsBlocked blocked;
-  std::string short_name(name.substr(0, 15));
-  return std::thread([name = std::move(short_name), body = std::move(body)] {
-    pthread_setname_np(pthread_self(), name.c_str());
+  std::thread thread([body = std::move(body)] {
     fesetenv(FE_DFL_ENV);
     body();
   });
+  // From here, so that it has its name when the call that needed it returns, whether it ran yet or not.
+  const std::string short_name(name.substr(0, 15));
+  pthread_setname_np(thread.native_handle(), short_name.c_str());
+  return thread;
 }
 
 uint32_t num_usable_processors() {

@@ -1,3 +1,5 @@
+import java.lang.management.GarbageCollectorMXBean;
+import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 
 /** Compiles models in a JVM whose other threads collect garbage and take implicit null checks. */
@@ -5,6 +7,17 @@ public class Guest {
   static native int compile(String model);
 
   private static int[] absent;  // stays null: each access is a fault that the JVM turns into an exception
+
+  private static volatile long numFaults;
+
+  // Leaves most of a busy machine's time to the compiler.
+  private static void rest() {
+    try {
+      Thread.sleep(1);
+    } catch (InterruptedException never) {
+      throw new IllegalStateException(never);
+    }
+  }
 
   private static int touch() {
     return absent.length;
@@ -20,17 +33,22 @@ public class Guest {
     ArrayList<byte[]> list = new ArrayList<>();
     while (true) {
       list.add(new byte[10000]);
-      if (list.size() > 2000) list.clear();
+      if (list.size() <= 2000) continue;
+      list.clear();
+      rest();
     }
   }
 
   private static void takeFaults() {
     while (true) {
-      try {
-        touch();
-      } catch (NullPointerException expected) {
-        continue;
+      for (int i = 0; i < 100; i++) {
+        try {
+          touch();
+        } catch (NullPointerException expected) {
+          numFaults++;
+        }
       }
+      rest();
     }
   }
 
@@ -43,6 +61,11 @@ public class Guest {
       int code = compile(args[1]);
       if (code != 0) throw new IllegalStateException("compile " + i + " ended with " + code);
     }
-    System.out.println("100 models compiled");
+    long numCollections = 0;
+    for (GarbageCollectorMXBean collector : ManagementFactory.getGarbageCollectorMXBeans()) {
+      numCollections += collector.getCollectionCount();
+    }
+    System.out.println("100 models, " + numCollections + " collections, " + numFaults + " faults");
+    if (numCollections < 100 || numFaults < 100) throw new IllegalStateException("it was quiet");
   }
 }

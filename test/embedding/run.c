@@ -1,6 +1,7 @@
 // The runtime as a guest in a server: models that are loaded and idle cost nothing, threads take no
 // signals, files that change are noticed, requests may be asynchronous or have a deadline.
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -18,42 +19,45 @@ static double latency_s(void) {
   return (now_s() - begin) / kRequests;
 }
 
-static double best_latency_s(void) {
-  double best = latency_s();
-  for (int i = 0; i < 4; ++i) {
-    const double again = latency_s();
-    if (again < best) best = again;
-  }
-  return best;
-}
-
 static long num_switches(void) {
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   return usage.ru_nvcsw + usage.ru_nivcsw;
 }
 
-// A thousand idle models bring no threads beyond the cores, and do not wake up with a busy one.
+// Keeps the least of several times, and of the context switches that they came with.
+static void measure(double* best_s, long* least_switches) {
+  for (int i = 0; i < 5; ++i) {
+    const long before = num_switches();
+    const double time_s = latency_s();
+    const long switches = num_switches() - before;
+    if (time_s < *best_s) *best_s = time_s;
+    if (switches < *least_switches) *least_switches = switches;
+  }
+}
+
+// A thousand idle models bring no threads beyond the cores, and do not wake up with a busy one. Alone and among
+// them the busy one is measured by turns, so that a machine that is loaded for a while is no finding.
 static void many_models(void) {
-  enum { kModels = 1000 };
-  nrt_model_t* idle[kModels];
+  enum { kModels = 1000, kRounds = 4 };
+  static nrt_model_t* idle[kModels];
   uint32_t num_cores = 0;
   GOOD(nrt_get_visible_nc_count(&num_cores));
-  const double alone = best_latency_s();
-  long before = num_switches();
-  latency_s();
-  const long switches_alone = num_switches() - before;
-  for (int i = 0; i < kModels; ++i) GOOD(nrt_load_file(path, -1, -1, &idle[i]));
-  CHECK(num_threads() <= 1 + (int)num_cores, "%d threads", num_threads());
-  const double crowded = best_latency_s();
-  before = num_switches();
-  latency_s();
-  const long switches_crowded = num_switches() - before;
-  CHECK(crowded < alone * 2 + 50e-6, "a request takes %.1f us, alone %.1f us", crowded * 1e6,
+  double alone = 1e9, crowded = 1e9;
+  long switches_alone = LONG_MAX, switches_crowded = LONG_MAX;
+  for (int round = 0; round < kRounds; ++round) {
+    measure(&alone, &switches_alone);
+    for (int i = 0; i < kModels; ++i) GOOD(nrt_load_file(path, -1, -1, &idle[i]));
+    CHECK(num_threads() <= 1 + (int)num_cores, "%d threads", num_threads());
+    measure(&crowded, &switches_crowded);
+    for (int i = 0; i < kModels; ++i) GOOD(nrt_unload(idle[i]));
+  }
+  printf("a request takes %.2f us alone, %.2f us among %d models; %ld and %ld switches in 200\n",
+         alone * 1e6, crowded * 1e6, kModels, switches_alone, switches_crowded);
+  CHECK(crowded < alone * 1.5 + 20e-6, "a request takes %.1f us, alone %.1f us", crowded * 1e6,
         alone * 1e6);
-  CHECK(switches_crowded < switches_alone * 2 + 1000, "%ld switches, alone %ld", switches_crowded,
+  CHECK(switches_crowded < switches_alone * 2 + 200, "%ld switches, alone %ld", switches_crowded,
         switches_alone);
-  for (int i = 0; i < kModels; ++i) GOOD(nrt_unload(idle[i]));
 }
 
 // A signal that the server blocks reaches its descriptor, and not a worker.
