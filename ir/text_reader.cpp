@@ -331,7 +331,8 @@ Expected<Tensor> TextReader::read_elements(const Type& type) {
     if (num_elements > 0) grow_to(num_elements);
     // What is there doubles: a text of a few bytes may ask for many elements.
     std::byte* const data = tensor.mutable_data();
-    const auto size = static_cast<size_t>(num_elements) * static_cast<size_t>(size_bytes(type.dtype));
+    const auto size =
+        static_cast<size_t>(num_elements) * static_cast<size_t>(size_bytes(type.dtype));
     for (auto done = static_cast<size_t>(size_bytes(type.dtype)); done < size;) {
       const size_t more = std::min(done, size - done);
       std::copy_n(data, more, data + done);
