@@ -28,6 +28,8 @@ from onnx import numpy_helper
 
 SKIP = 77
 STRATEGIES = ("pipeline", "tensor")
+# For throughput `auto` makes these of most models.
+STAGES_OF_TEAMS = ((4, "auto"), (6, "auto"))
 
 # Cosines below which a narrow model counts as damaged; detection heads tolerate less.
 MIN_COSINE = {"yolox_nano": {"all": "0.99"},
@@ -142,10 +144,12 @@ class Checks:
         inputs = self.inputs(model, self.data_sets(name)[0])
         with tempfile.TemporaryDirectory(dir=self.work) as folder:
             reference = None
-            for cores, strategy in itertools.product((1, 2, 3, 4, 8, 16, 64), STRATEGIES):
+            cases = [*itertools.product((1, 2, 3, 4, 8, 16, 64), STRATEGIES), *STAGES_OF_TEAMS]
+            for cores, strategy in cases:
+                objective = ["--optimize-for", "throughput"] if strategy == "auto" else []
                 neff = self.compile(model, Path(folder) / f"{cores}.neff", "--num-neuroncores",
-                                    cores, "--partition", strategy, "--target-cpu", "native",
-                                    "--auto-cast", mode, *self.dims(model, inputs))
+                                    cores, "--partition", strategy, *objective, "--target-cpu",
+                                    "native", "--auto-cast", mode, *self.dims(model, inputs))
                 runs = [[]]
                 if cores in (2, 4):
                     runs.append(["--concurrency", "8", "--repeat", "24"])
