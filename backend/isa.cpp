@@ -69,7 +69,7 @@ constexpr std::array kTargets = {
     TargetRow{"x86-64-v4-vnni", "x86-64-v4", "x86-64-v4", "avx512vnni", false},
     TargetRow{"x86-64-v4-bf16", "x86-64-v4-vnni", "x86-64-v4", "avx512bf16"},
     TargetRow{"x86-64-v4-amx", "x86-64-v4-bf16", "x86-64-v4",
-              "avx512fp16 amx-tile amx-bf16 amx-int8", false},
+              "avx512fp16 amx-tile amx-bf16 amx-int8"},
 };
 
 const FeatureRow* find_feature(std::string_view name) {
@@ -119,7 +119,9 @@ bool host_runs(const Isa& isa) {
 OrRefusal<Isa> describe_native() {
   for (size_t i = kTargets.size(); i-- > 0;) {
     Isa isa = make_isa(kTargets[i]);
-    if (!host_runs(isa) || (isa.has_avx512_bf16 && !host_multiplies_bf16_fast())) continue;
+    // Code for AMX multiplies by tiles and leaves vdpbf16ps alone.
+    const bool is_slow = isa.has_avx512_bf16 && !isa.has_amx_bf16 && !host_multiplies_bf16_fast();
+    if (!host_runs(isa) || is_slow) continue;
     return isa;
   }
   return refuse("this machine has less than x86-64-v2");

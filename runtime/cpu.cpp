@@ -136,7 +136,8 @@ const NeffTarget* best_target(std::span<const NeffTarget> targets, bool has_fast
     const auto asks = [&](std::string_view feature) {
       return std::find(features.begin(), features.end(), feature) != features.end();
     };
-    if (has_fast_bf16 || !asks("avx512bf16")) return &targets[i];
+    // Code for AMX multiplies by tiles and leaves vdpbf16ps alone.
+    if (has_fast_bf16 || asks("amx-bf16") || !asks("avx512bf16")) return &targets[i];
     if (slow == nullptr) slow = &targets[i];
   }
   return slow;

@@ -1,5 +1,6 @@
 // Private to backend/llvm: turns one kernel into one LLVM function. The parts stand by topic in
-// emit_control.cpp, emit_memory.cpp, emit_arith.cpp, emit_convert.cpp and emit_lanes.cpp.
+// emit_control.cpp, emit_memory.cpp, emit_arith.cpp, emit_convert.cpp, emit_lanes.cpp and
+// emit_matrix.cpp.
 //
 // Storage types f16 and bf16 are i16 in LLVM IR, bool is i1 (a byte in memory). Nothing emitted
 // here may become a call: what LLVM would turn into one is expanded.
@@ -95,6 +96,11 @@ class KernelEmitter {
   llvm::Value* dot_quads(llvm::Value* a, llvm::Value* b, bool a_is_signed);
   llvm::Value* every_other(llvm::Value* a, int first, int step);
   llvm::Value* lanes_of(llvm::Value* a, int first, int count);
+
+  // Matrices (emit_matrix.cpp).
+  llvm::Value* matrix(const Op& op);
+  void matrix_store(const Op& op);
+  llvm::Value* row_stride_bytes(const Op& op);
 
   // Types and constants in the shape of a value.
   llvm::Type* element_type(DType dtype);

@@ -23,6 +23,7 @@ llvm::Type* KernelEmitter::element_type(DType dtype) {
 }
 
 llvm::Type* KernelEmitter::type(ValueType t) {
+  if (kernel::is_matrix(t)) return llvm::Type::getX86_AMXTy(context_);
   llvm::Type* element = element_type(t.dtype);
   if (t.lanes == 1) return element;
   return llvm::FixedVectorType::get(element, static_cast<unsigned>(t.lanes));

@@ -119,6 +119,8 @@ void KernelEmitter::emit_op(const Op& op) {
       return store(op);
     case OpCode::prefetch:
       return prefetch(op);
+    case OpCode::matrix_store:
+      return matrix_store(op);
     case OpCode::yield: {
       std::vector<llvm::Value*> values;
       for (ValueId v : op.operands) values.push_back(values_[v.index]);
@@ -153,6 +155,11 @@ void KernelEmitter::emit_op(const Op& op) {
       break;
     case OpCode::dot:
       value = dot(op);
+      break;
+    case OpCode::matrix_zero:
+    case OpCode::matrix_load:
+    case OpCode::matrix_dot:
+      value = matrix(op);
       break;
     default:
       value = arithmetic(op, result);

@@ -68,7 +68,7 @@ class Declarer {
     option(
         kCommon, "--target-cpu", a_.options.target_cpu,
         "instruction sets, separated by commas: x86-64-v2, x86-64-v3, x86-64-v4, x86-64-v4-vnni, "
-        "x86-64-v4-bf16, native, or default (all from x86-64-v3 on that differ)");
+        "x86-64-v4-bf16, x86-64-v4-amx, native, or default (all from x86-64-v3 on that differ)");
     option(kCommon, "--report", a_.report, "write what was done and why: JSON, or a page (.html)");
     option(kCommon, "--cache-dir", a_.options.cache_dir,
            "keep results here and take them from here; default: $NEURONC_CACHE");

@@ -77,7 +77,7 @@ void Builder::close_block(std::span<const Value> yields) {
 
 Value Builder::new_value(ValueType type, OpId def) {
   NEURONC_CHECK(is_kernel_dtype(type.dtype));
-  NEURONC_CHECK(type.lanes >= 1 && type.lanes <= kMaxLanes);
+  NEURONC_CHECK(type.lanes >= 1 && (type.lanes <= kMaxLanes || is_matrix(type)));
   const ValueId id(kernel_.values.size());
   kernel_.values.push_back({type, def});
   value_blocks_.push_back(open_blocks_.back());

@@ -113,6 +113,13 @@ class Builder {
                     int lane_dim = -1);
   void prefetch(BufferId buffer, std::span<const Index> indices);
   void prefetch(BufferId buffer, std::initializer_list<Index> indices);
+  // Matrices: 16 rows of 64 bytes from the element at `indices` on, rows along `row_dim`, a row
+  // along `lane_dim`.
+  Value matrix_load(BufferId buffer, std::span<const Index> indices, int row_dim, int lane_dim);
+  void matrix_store(BufferId buffer, std::span<const Index> indices, Value value, int row_dim,
+                    int lane_dim);
+  Value matrix_zero(DType dtype);
+  Value matrix_dot(Value acc, Value a, Value b);
 
   // Arithmetic; both operands of one type.
   Value add(Value a, Value b) { return binary(OpCode::add, a, b); }

@@ -142,6 +142,43 @@ void Builder::prefetch(BufferId buffer, std::initializer_list<Index> indices_of_
   prefetch(buffer, as_span(indices_of_lane));
 }
 
+Value Builder::matrix_load(BufferId buffer, std::span<const Index> indices_of_lane, int row_dim,
+                           int lane_dim) {
+  const ValueType type = matrix_of(kernel_.buffer(buffer).dtype);
+  NEURONC_CHECK(type.lanes > 0 && row_dim >= 0 && row_dim != lane_dim);
+  NEURONC_CHECK(kernel_.buffer(buffer).access != Access::write);
+  Op op{OpCode::matrix_load};
+  add_address(op, buffer, indices_of_lane, type.lanes, lane_dim);
+  op.row_dim = static_cast<int8_t>(row_dim);
+  return emit(std::move(op), type);
+}
+
+void Builder::matrix_store(BufferId buffer, std::span<const Index> indices_of_lane, Value value,
+                           int row_dim, int lane_dim) {
+  NEURONC_CHECK(is_matrix(value.type) && value.type.dtype == kernel_.buffer(buffer).dtype);
+  NEURONC_CHECK(row_dim >= 0 && row_dim != lane_dim);
+  NEURONC_CHECK(kernel_.buffer(buffer).access != Access::read);
+  Op op{OpCode::matrix_store};
+  use(op, value);
+  add_address(op, buffer, indices_of_lane, value.type.lanes, lane_dim);
+  op.row_dim = static_cast<int8_t>(row_dim);
+  append(std::move(op));
+}
+
+Value Builder::matrix_zero(DType dtype) {
+  NEURONC_CHECK(matrix_of(dtype).lanes > 0);
+  return emit(Op{OpCode::matrix_zero}, matrix_of(dtype));
+}
+
+Value Builder::matrix_dot(Value acc, Value a, Value b) {
+  NEURONC_CHECK(is_matrix(acc.type) && is_matrix(a.type) && is_matrix(b.type));
+  Op op{OpCode::matrix_dot};
+  use(op, acc);
+  use(op, a);
+  use(op, b);
+  return emit(std::move(op), acc.type);
+}
+
 // Nearest even on the bits: adding 0x7fff plus the lowest kept bit carries exactly when the value
 // rounds up. A NaN is kept as it is but for the bits that bf16 has no room for, and made quiet.
 Value Builder::round_to_bf16(Value f32_value) {

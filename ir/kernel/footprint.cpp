@@ -237,6 +237,8 @@ class FootprintAnalysis::Impl {
         case OpCode::load:
         case OpCode::store:
         case OpCode::store_masked:
+        case OpCode::matrix_load:
+        case OpCode::matrix_store:
           note_access(op, id);
           break;
         case OpCode::for_:
@@ -397,18 +399,24 @@ class FootprintAnalysis::Impl {
   void note_access(const Op& op, OpId id) {
     const int parameter = parameter_of_[op.buffer.index];
     if (parameter < 0) return;
-    const bool is_load = op.code == OpCode::load;
+    const bool is_load = op.code == OpCode::load || op.code == OpCode::matrix_load;
     int64_t lanes = kernel_.type(is_load ? op.results[0] : op.operands[0]).lanes;
     if (op.has_active) {
       const Interval active = interval(op.indices.back());
       lanes = std::clamp<int64_t>(active.hi, 0, lanes);
     }
     const Buffer& buffer = kernel_.buffer(op.buffer);
+    const bool has_rows = lanes > kMaxLanes;
+    if (has_rows) lanes /= kMatrixRows;
     if (lanes == 0 || std::count(buffer.extents.begin(), buffer.extents.end(), 0) > 0) return;
     const Affine& offset = offset_of(op, id);
     Region region;
     region.offset_bytes = offset.constant;
     region.size_bytes = lanes * size_bytes(buffer.dtype);
+    if (has_rows) {
+      const int64_t row_stride = buffer.strides[static_cast<size_t>(op.row_dim)];
+      region.strides.push_back({row_stride * size_bytes(buffer.dtype), kMatrixRows});
+    }
     for (const Term& term : offset.terms) {
       const Interval range = atom_interval(term.atom);
       int64_t step = 1;

@@ -57,6 +57,8 @@ struct Step {
   bool has_mask = false;
   int64_t step = 0;  // of a loop; bound of a check
   int64_t lane_step_bytes = 0;
+  int64_t num_rows = 1;  // of a matrix
+  int64_t row_step_bytes = 0;
   Linear first;   // address in bytes, lower bound, or index
   Linear second;  // active lanes, or upper bound
   std::vector<GuardTest> guards;
@@ -183,6 +185,8 @@ class Maker {
       case OpCode::load:
       case OpCode::store:
       case OpCode::store_masked:
+      case OpCode::matrix_load:
+      case OpCode::matrix_store:
         return add_access(op, id);
       case OpCode::constant:
         return add_constant(op, id);
@@ -248,8 +252,9 @@ class Maker {
   void add_access(const Op& op, OpId id) {
     const Buffer& buffer = kernel_.buffer(op.buffer);
     const int64_t size = size_bytes(buffer.dtype);
-    Step& step = add(op.code == OpCode::load ? StepKind::load : StepKind::store, id);
-    const ValueId value = op.code == OpCode::load ? op.results[0] : op.operands[0];
+    const bool is_load = op.code == OpCode::load || op.code == OpCode::matrix_load;
+    Step& step = add(is_load ? StepKind::load : StepKind::store, id);
+    const ValueId value = is_load ? op.results[0] : op.operands[0];
     step.dtype = buffer.dtype;
     step.buffer = op.buffer.index;
     step.lanes.result = reg(value);
@@ -262,6 +267,11 @@ class Maker {
       }
     }
     step.lane_step_bytes = size;
+    if (is_matrix(kernel_.type(value))) {
+      step.lanes.lanes /= kMatrixRows;
+      step.num_rows = kMatrixRows;
+      step.row_step_bytes = buffer.strides[static_cast<size_t>(op.row_dim)] * size;
+    }
     if (op.has_active) {
       step.has_active = true;
       step.second = linear(op.indices.back());
@@ -405,12 +415,19 @@ class Runner {
 
   void access(const Step& step) {
     const int64_t offset = evaluate(step.first);
+    const int64_t row_bytes = step.lanes.lanes * step.lane_step_bytes;
+    for (int64_t row = 0; row < step.num_rows; ++row) {
+      access_row(step, offset + row * step.row_step_bytes,
+                 registers_ + step.lanes.result + row * row_bytes);
+    }
+  }
+
+  void access_row(const Step& step, int64_t offset, std::byte* lane) {
     const int64_t lanes = step.has_active
                               ? std::clamp<int64_t>(evaluate(step.second), 0, step.lanes.lanes)
                               : step.lanes.lanes;
     if (!is_inside(step, offset, lanes)) return;
     std::byte* memory = bases_[step.buffer] + offset;
-    std::byte* lane = registers_ + step.lanes.result;
     const size_t size = static_cast<size_t>(step.lane_step_bytes);
     const size_t bytes = static_cast<size_t>(lanes) * size;
     if (step.kind == StepKind::load) {

@@ -1,5 +1,6 @@
 // Conversions and widening dot products of the interpreter.
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -139,7 +140,60 @@ void dot_bf16(const LaneStep& s, std::byte* r) {
   }
 }
 
+float flushed_fma(float a, float b, float c) { return flushed(std::fma(a, b, c)); }
+
+void matrix_dot_bf16(const LaneStep& s, std::byte* r) {
+  constexpr int kColumns = kMatrixRowBytes / 4, kPairs = kMatrixRowBytes / 4;
+  const float* acc = reinterpret_cast<const float*>(r + s.operands[0]);
+  const uint16_t* a = reinterpret_cast<const uint16_t*>(r + s.operands[1]);
+  const uint16_t* b = reinterpret_cast<const uint16_t*>(r + s.operands[2]);
+  float* result = reinterpret_cast<float*>(r + s.result);
+  const auto element = [](uint16_t bits) { return flushed(bf16_to_f32(bits)); };
+  for (int i = 0; i < kMatrixRows; ++i) {
+    for (int j = 0; j < kColumns; ++j) {
+      float even = 0, odd = 0;
+      for (int l = 0; l < kPairs; ++l) {
+        const uint16_t* left = a + 2 * (i * kPairs + l);
+        const uint16_t* right = b + 2 * (l * kColumns + j);
+        even = flushed_fma(element(left[0]), element(right[0]), even);
+        odd = flushed_fma(element(left[1]), element(right[1]), odd);
+      }
+      const int at = i * kColumns + j;
+      result[at] = flushed(flushed(acc[at]) + flushed(even + odd));
+    }
+  }
+}
+
+template <class A>
+void matrix_dot_bytes(const LaneStep& s, std::byte* r) {
+  constexpr int kColumns = kMatrixRowBytes / 4, kQuads = kMatrixRowBytes / 4;
+  const int32_t* acc = reinterpret_cast<const int32_t*>(r + s.operands[0]);
+  const A* a = reinterpret_cast<const A*>(r + s.operands[1]);
+  const int8_t* b = reinterpret_cast<const int8_t*>(r + s.operands[2]);
+  int32_t* result = reinterpret_cast<int32_t*>(r + s.result);
+  for (int i = 0; i < kMatrixRows; ++i) {
+    for (int j = 0; j < kColumns; ++j) {
+      auto sum = static_cast<uint32_t>(acc[i * kColumns + j]);
+      for (int l = 0; l < 4 * kQuads; ++l) {
+        const int32_t left = a[i * kMatrixRowBytes + l];
+        const int32_t right = b[(l / 4 * kColumns + j) * 4 + l % 4];
+        sum += static_cast<uint32_t>(left * right);
+      }
+      result[i * kColumns + j] = static_cast<int32_t>(sum);
+    }
+  }
+}
+
 }  // namespace
+
+void zero_lanes(const LaneStep& s, std::byte* r) {
+  std::memset(r + s.result, 0, static_cast<size_t>(kMatrixRows) * kMatrixRowBytes);
+}
+
+LaneFunction matrix_dot_function(DType a) {
+  if (a == DType::bf16) return matrix_dot_bf16;
+  return a == DType::u8 ? matrix_dot_bytes<uint8_t> : matrix_dot_bytes<int8_t>;
+}
 
 LaneFunction convert_function(DType from, DType to) {
   switch (from) {

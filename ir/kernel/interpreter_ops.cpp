@@ -562,6 +562,8 @@ LaneFunction other_function(OpCode code, DType operand, DType result) {
 LaneFunction lane_function(OpCode code, DType operand, DType second_operand, DType result) {
   if (code == OpCode::convert) return convert_function(operand, result);
   if (code == OpCode::dot) return dot_function(second_operand);
+  if (code == OpCode::matrix_dot) return matrix_dot_function(second_operand);
+  if (code == OpCode::matrix_zero) return zero_lanes;
   if (LaneFunction f = arithmetic_function(code, operand)) return f;
   return other_function(code, operand, result);
 }

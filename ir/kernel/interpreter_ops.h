@@ -27,5 +27,7 @@ using LaneFunction = void (*)(const LaneStep& step, std::byte* registers);
 LaneFunction lane_function(OpCode code, DType operand, DType second_operand, DType result);
 LaneFunction convert_function(DType from, DType to);
 LaneFunction dot_function(DType a);
+LaneFunction matrix_dot_function(DType a);
+void zero_lanes(const LaneStep& step, std::byte* registers);
 
 }  // namespace neuronc::kernel::interpreter

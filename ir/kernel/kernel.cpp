@@ -13,14 +13,16 @@ namespace neuronc::kernel {
 namespace {
 
 constexpr std::string_view kOpNames[] = {
-    "constant",   "iota",   "index_value", "load",    "store",      "store_masked", "prefetch",
-    "add",        "sub",    "mul",         "div",     "rem",        "neg",          "abs",
-    "min",        "max",    "min_num",     "max_num", "fma",        "sqrt",         "floor",
-    "ceil",       "trunc",  "round_even",  "and",     "or",         "xor",          "not",
-    "shl",        "lshr",   "ashr",        "cmp_eq",  "cmp_ne",     "cmp_lt",       "cmp_le",
-    "cmp_gt",     "cmp_ge", "select",      "convert", "bitcast",    "splat",        "shuffle",
-    "extract",    "insert", "concat",      "slice",   "reduce_add", "reduce_mul",   "reduce_min",
-    "reduce_max", "dot",    "check_index", "for",     "if",         "if_true",      "yield"};
+    "constant",   "iota",        "index_value",  "load",       "store",   "store_masked",
+    "prefetch",   "matrix_load", "matrix_store", "add",        "sub",     "mul",
+    "div",        "rem",         "neg",          "abs",        "min",     "max",
+    "min_num",    "max_num",     "fma",          "sqrt",       "floor",   "ceil",
+    "trunc",      "round_even",  "and",          "or",         "xor",     "not",
+    "shl",        "lshr",        "ashr",         "cmp_eq",     "cmp_ne",  "cmp_lt",
+    "cmp_le",     "cmp_gt",      "cmp_ge",       "select",     "convert", "bitcast",
+    "splat",      "shuffle",     "extract",      "insert",     "concat",  "slice",
+    "reduce_add", "reduce_mul",  "reduce_min",   "reduce_max", "dot",     "matrix_zero",
+    "matrix_dot", "check_index", "for",          "if",         "if_true", "yield"};
 static_assert(std::size(kOpNames) == kNumOpCodes);
 
 }  // namespace
@@ -31,6 +33,21 @@ std::string to_text(ValueType type) {
   const std::string_view dtype = neuronc::name(type.dtype);
   return type.lanes == 1 ? std::string(dtype) : fmt::format("{}x{}", dtype, type.lanes);
 }
+
+ValueType matrix_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+    case DType::i32:
+    case DType::bf16:
+    case DType::u8:
+    case DType::i8:
+      return {dtype, kMatrixRows * kMatrixRowBytes / size_bytes(dtype)};
+    default:
+      return {DType::none, 0};
+  }
+}
+
+bool is_matrix(ValueType type) { return type.lanes > kMaxLanes && type == matrix_of(type.dtype); }
 
 bool is_kernel_dtype(DType dtype) {
   switch (dtype) {

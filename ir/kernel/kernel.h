@@ -31,10 +31,14 @@
 //   dot         bf16 pairs, as vdpbf16ps does: acc[i] = fma(a[2i], b[2i], fma(a[2i+1], b[2i+1],
 //               acc[i])) in f32, where denormal operands and results of each fma count as zeros;
 //               i16 pairs and (u8|i8)*i8 quads: exact products, wrapping sum in i32
+//   matrix_dot  on matrices of 16 rows of 64 bytes: acc[i][j] += a[i][l] dot b[l][j] over l. Of bf16,
+//               as TDPBF16PS does: the even and the odd products are summed apart, each by fma from
+//               zero, the two sums are added, and that to acc, all with denormals as zeros; of bytes
+//               (u8|i8)*i8 exactly, wrapping in i32
 //   reduce      a tree: the upper half of the lanes is combined with the lower, lower operand
 //               first, until one is left; the number of lanes is a power of two
 // f16 and bf16 are storage types: constant, load, store, convert, bitcast, shuffles and select take
-// them, arithmetic does not. But for dot, denormals are exact.
+// them, arithmetic does not. But for dot and matrix_dot, denormals are exact.
 #pragma once
 
 #include <array>
@@ -61,6 +65,11 @@ inline constexpr int32_t kStatusOk = 0;
 inline constexpr int32_t kStatusIndexOutOfRange = 1;
 
 inline constexpr int kMaxLanes = 64;
+// A matrix is a value of more lanes: 16 rows of 64 bytes, row after row. Only loops, conditions and
+// the operations named after it take one. Of f32 or i32 it is 16x16; as the left operand of a
+// product 16 rows by 32 bf16 or 64 bytes of k; as the right one 16 groups of k by 16 columns.
+inline constexpr int kMatrixRows = 16;
+inline constexpr int kMatrixRowBytes = 64;
 // Every local tile starts on a multiple of this; all of them together fit the stack of a worker.
 inline constexpr int64_t kLocalAlignmentBytes = 64;
 inline constexpr int64_t kMaxLocalBytes = 256 * 1024;
@@ -71,6 +80,9 @@ struct ValueType {
   friend bool operator==(const ValueType&, const ValueType&) = default;
 };
 std::string to_text(ValueType type);  // "f32", "f32x8"
+bool is_matrix(ValueType type);
+// f32, i32, bf16, u8 or i8; {none, 0} of another dtype.
+ValueType matrix_of(DType dtype);
 // bool, (u)i8..64, f16, bf16, f32, f64.
 bool is_kernel_dtype(DType dtype);
 // Bits of one lane as a value: 1 for bool.
@@ -106,6 +118,8 @@ enum class OpCode : uint8_t {
   store,         // value; indices as load
   store_masked,  // value, mask; every lane in bounds
   prefetch,      // a hint, into the second level of cache; its address may lie outside
+  matrix_load,   // its first element; rows along `row_dim`, lanes of a row along `lane_dim`
+  matrix_store,  // value; indices as matrix_load
   // Arithmetic on num.
   add,
   sub,
@@ -154,6 +168,8 @@ enum class OpCode : uint8_t {
   reduce_min,
   reduce_max,
   dot,  // acc, a, b
+  matrix_zero,
+  matrix_dot,  // acc, a, b
   // Control.
   check_index,  // integer scalar; immediates: bound. Ends the kernel with kStatusIndexOutOfRange.
   for_,         // initial values; indices: lower, upper; immediates: step, unroll; one block
@@ -175,6 +191,7 @@ struct Guard {
 struct Op {
   OpCode code;
   int8_t lane_dim = -1;
+  int8_t row_dim = -1;      // matrix_load, matrix_store
   bool has_active = false;  // load, store: the last index is the count of active lanes
   BufferId buffer;
   VariableId variable;  // for_

@@ -161,13 +161,15 @@ class Parser {
     result.dtype = *dtype;
     if (x != std::string::npos) {
       const std::string lanes = text.substr(x + 1);
-      if (lanes.empty() || lanes.size() > 2 ||
+      if (lanes.empty() || lanes.size() > 4 ||
           !std::all_of(lanes.begin(), lanes.end(), [](char c) { return c >= '0' && c <= '9'; })) {
         fail("a number of lanes");
       }
       result.lanes = std::stoi(lanes);
     }
-    if (result.lanes < 1 || result.lanes > kMaxLanes) fail("1 to 64 lanes");
+    if ((result.lanes < 1 || result.lanes > kMaxLanes) && !is_matrix(result)) {
+      fail("1 to 64 lanes, or a matrix");
+    }
     return result;
   }
 
@@ -369,6 +371,8 @@ class Parser {
       case OpCode::store:
       case OpCode::store_masked:
       case OpCode::prefetch:
+      case OpCode::matrix_load:
+      case OpCode::matrix_store:
         access(op);
         break;
       case OpCode::constant:
@@ -416,19 +420,26 @@ class Parser {
     }
     expect("]");
     op.lane_dim = static_cast<int8_t>(static_cast<int>(rank) - 1);
-    if (op.code == OpCode::store || op.code == OpCode::store_masked) {
+    if (op.code == OpCode::store || op.code == OpCode::store_masked ||
+        op.code == OpCode::matrix_store) {
       expect(",");
       op.operands = value_list();
     }
-    if (accept("dim")) {
-      const int64_t dim = number();
-      if (dim < 0 || dim >= static_cast<int64_t>(rank)) fail("a dim of the buffer");
-      op.lane_dim = static_cast<int8_t>(dim);
+    if (op.code == OpCode::matrix_load || op.code == OpCode::matrix_store) {
+      expect("rows");
+      op.row_dim = dim_of(rank);
     }
+    if (accept("dim")) op.lane_dim = dim_of(rank);
     if (accept("active")) {
       op.has_active = true;
       op.indices.push_back(index_id());
     }
+  }
+
+  int8_t dim_of(size_t rank) {
+    const int64_t dim = number();
+    if (dim < 0 || dim >= static_cast<int64_t>(rank)) fail("a dim of the buffer");
+    return static_cast<int8_t>(dim);
   }
 
   void define_results(OpId id, const std::vector<std::string>& names,

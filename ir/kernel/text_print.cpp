@@ -288,6 +288,12 @@ std::string Printer::head(OpId id) {
     }
     case OpCode::prefetch:
       return fmt::format("prefetch {}", access(op));
+    case OpCode::matrix_load:
+      return text + fmt::format("matrix_load {} rows {}{} : {}", access(op), op.row_dim,
+                                access_suffix(op, type.lanes), to_text(type));
+    case OpCode::matrix_store:
+      return fmt::format("matrix_store {}, {} rows {}{}", access(op), list(op.operands), op.row_dim,
+                         access_suffix(op, kMatrixRowBytes));
     case OpCode::constant:
       return text + fmt::format("constant {} : {}", constant(op), to_text(type));
     case OpCode::index_value:

@@ -55,8 +55,11 @@ Arity arity(OpCode code) {
     case OpCode::iota:
     case OpCode::index_value:
     case OpCode::load:
+    case OpCode::matrix_load:
+    case OpCode::matrix_zero:
       return {0, 1};
     case OpCode::store:
+    case OpCode::matrix_store:
       return {1, 0};
     case OpCode::store_masked:
       return {2, 0};
@@ -84,6 +87,7 @@ Arity arity(OpCode code) {
     case OpCode::fma:
     case OpCode::select:
     case OpCode::dot:
+    case OpCode::matrix_dot:
       return {3, 1};
     case OpCode::for_:
     case OpCode::yield:
@@ -110,6 +114,30 @@ bool fits_dot(ValueType acc, ValueType a, ValueType b, ValueType result) {
   }
   return (a.dtype == DType::u8 || a.dtype == DType::i8) && b.dtype == DType::i8 &&
          acc == ValueType{DType::i32, a.lanes / 4} && a.lanes % 4 == 0;
+}
+
+bool fits_matrix_dot(ValueType acc, ValueType a, ValueType b, ValueType result) {
+  if (!is_matrix(acc) || !is_matrix(a) || !is_matrix(b) || acc != result) return false;
+  if (a.dtype == DType::bf16) return b.dtype == DType::bf16 && acc.dtype == DType::f32;
+  return (a.dtype == DType::u8 || a.dtype == DType::i8) && b.dtype == DType::i8 &&
+         acc.dtype == DType::i32;
+}
+
+// Matrices go through their own operations and through control alone.
+bool takes_matrices(OpCode code) {
+  switch (code) {
+    case OpCode::matrix_load:
+    case OpCode::matrix_store:
+    case OpCode::matrix_zero:
+    case OpCode::matrix_dot:
+    case OpCode::for_:
+    case OpCode::if_:
+    case OpCode::if_true:
+    case OpCode::yield:
+      return true;
+    default:
+      return false;
+  }
 }
 
 bool fits_movement(const Op& op, ValueType a, ValueType b, ValueType r) {
@@ -168,6 +196,14 @@ bool fits(const Kernel& kernel, const Op& op) {
              !op.has_active;
     case OpCode::prefetch:
       return true;
+    case OpCode::matrix_zero:
+      return is_matrix(r);
+    case OpCode::matrix_load:
+      return is_matrix(r) && r.dtype == kernel.buffer(op.buffer).dtype;
+    case OpCode::matrix_store:
+      return is_matrix(a) && a.dtype == kernel.buffer(op.buffer).dtype;
+    case OpCode::matrix_dot:
+      return fits_matrix_dot(a, b, c, r);
     case OpCode::select:
       return a.dtype == DType::boolean && (a.lanes == 1 || a.lanes == b.lanes) && b == c && b == r;
     case OpCode::convert:
@@ -216,7 +252,10 @@ std::string type_problem(const Kernel& kernel, const Op& op) {
   if (expected.results >= 0 && op.results.size() != static_cast<size_t>(expected.results)) {
     return "`" + code + "` has " + std::to_string(expected.results) + " results";
   }
-  if (fits(kernel, op)) return {};
+  const auto is_one = [&](ValueId v) { return is_matrix(kernel.type(v)); };
+  const bool has_matrix = std::any_of(op.operands.begin(), op.operands.end(), is_one) ||
+                          std::any_of(op.results.begin(), op.results.end(), is_one);
+  if (fits(kernel, op) && (!has_matrix || takes_matrices(op.code))) return {};
   std::string text = "types do not fit `" + code + "`:";
   for (ValueId v : op.operands) text += " " + to_text(kernel.type(v));
   for (ValueId v : op.results) text += " -> " + to_text(kernel.type(v));

@@ -55,7 +55,7 @@ class Verifier {
                    kernel_.tile_variable.index < table.num_variables();
     for (const ValueInfo& value : kernel_.values) {
       is_good &= is_kernel_dtype(value.type.dtype) && value.type.lanes >= 1 &&
-                 value.type.lanes <= kMaxLanes;
+                 (value.type.lanes <= kMaxLanes || is_matrix(value.type));
     }
     for (const Block& block : kernel_.blocks) {
       is_good &= std::all_of(block.arguments.begin(), block.arguments.end(), is_value);
@@ -67,7 +67,7 @@ class Verifier {
       is_good &= std::all_of(op.indices.begin(), op.indices.end(), is_index);
       for (const Guard& g : op.guards) is_good &= is_index(g.expr);
       for (BlockId b : op.blocks) is_good &= !b || b.index < kernel_.blocks.size();
-      const bool has_memory = op.code >= OpCode::load && op.code <= OpCode::prefetch;
+      const bool has_memory = op.code >= OpCode::load && op.code <= OpCode::matrix_store;
       is_good &= !has_memory || op.buffer.index < kernel_.buffers.size();
       if (op.code == OpCode::for_) {
         is_good &= op.variable.index < table.num_variables() && op.indices.size() == 2 &&
@@ -158,6 +158,8 @@ class Verifier {
       case OpCode::store:
       case OpCode::store_masked:
       case OpCode::prefetch:
+      case OpCode::matrix_load:
+      case OpCode::matrix_store:
         check_access(id);
         break;
       case OpCode::for_:
@@ -242,17 +244,27 @@ class Verifier {
       if (!check_index_expression(id, index)) return;
     }
     if (op.code == OpCode::prefetch) return;
-    const bool is_load = op.code == OpCode::load;
+    const bool is_load = op.code == OpCode::load || op.code == OpCode::matrix_load;
     if (buffer.access == (is_load ? Access::write : Access::read)) {
       error(id, is_load ? "K9: a write buffer is read" : "K9: a read buffer is written");
     }
-    const int lanes = kernel_.type(is_load ? op.results[0] : op.operands[0]).lanes;
+    const ValueType type = kernel_.type(is_load ? op.results[0] : op.operands[0]);
+    const bool has_rows = is_matrix(type);
+    const int lanes = has_rows ? type.lanes / kMatrixRows : type.lanes;
+    if (has_rows &&
+        (op.row_dim < 0 || static_cast<size_t>(op.row_dim) >= rank || op.row_dim == op.lane_dim)) {
+      return error(id, "K8: rows need a dim of their own");
+    }
     if (lanes > 1 && (op.lane_dim < 0 || static_cast<size_t>(op.lane_dim) >= rank ||
                       buffer.strides[static_cast<size_t>(op.lane_dim)] != 1)) {
       return error(id, "K8: lanes need a dim of stride 1");
     }
     for (size_t d = 0; d < rank; ++d) {
-      check_bounds(id, d, static_cast<int>(d) == op.lane_dim ? lanes : 1);
+      const bool is_row_dim = has_rows && static_cast<int>(d) == op.row_dim;
+      check_bounds(id, d,
+                   is_row_dim                           ? kMatrixRows
+                   : static_cast<int>(d) == op.lane_dim ? lanes
+                                                        : 1);
     }
   }
 

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <random>
@@ -375,15 +376,29 @@ Machine test_machine(std::string_view target) {
   return {*neuronc::describe(target), *load_hardware_model("host", diagnostics), {}};
 }
 
+enum class Kernels { all, with_matrices };
+
+bool has_matrices(const Prepared& p) {
+  const std::vector<kernel::Op>& ops = p.lowered.kernel.ops;
+  return std::any_of(ops.begin(), ops.end(),
+                     [](const kernel::Op& op) { return op.code == kernel::OpCode::matrix_dot; });
+}
+
 // Every problem in every layout and variant on one instruction set: native where this machine runs
 // it, interpreted anyway.
 void check_on(const std::vector<Problem>& problems, std::string_view target,
-              std::initializer_list<int> opt_levels) {
+              std::initializer_list<int> opt_levels, Kernels kernels = Kernels::all) {
+  // For machines that are slow or of one kind: a single target.
+  const char* only = std::getenv("NEURONC_TEST_TARGET");
+  if (only != nullptr && target != only) return;
   const Machine machine = test_machine(target);
   std::vector<Prepared> all;
   for (const Problem& problem : problems) {
     prepare(problem, Layout::row_major, machine, all);
     prepare(problem, Layout::channels_last, machine, all);
+  }
+  if (kernels == Kernels::with_matrices) {
+    std::erase_if(all, [](const Prepared& p) { return !has_matrices(p); });
   }
   for (const Prepared& p : all) note_operators(p.parsed);
   std::vector<std::unique_ptr<LoadedCode>> loaded;
@@ -432,6 +447,8 @@ void check(const std::vector<Problem>& problems) {
   check_on(problems, "x86-64-v3", {0, 2});
   check_on(problems, "x86-64-v4", {2});
   check_on(problems, "x86-64-v4-bf16", {2});
+  // What else is compiled for it is the same as for the targets before.
+  check_on(problems, "x86-64-v4-amx", {2}, Kernels::with_matrices);
 }
 
 std::vector<std::string> untested_operators() {

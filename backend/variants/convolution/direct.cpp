@@ -12,11 +12,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "backend/variants/convolution/geometry.h"
 #include "backend/variants/convolution/slab.h"
 #include "backend/variants/product/blocks.h"
 #include "backend/variants/product/bytes.h"
+#include "backend/variants/product/matrix.h"
 #include "backend/variants/product/pack.h"
 #include "backend/variants/product/predict.h"
 #include "backend/variants/variant.h"
@@ -61,6 +63,14 @@ bool is_in_memory(const GroupContext& context, const Plan& plan) {
   return storage.dtype == plan.step.a && storage.strides[1] == 1;
 }
 
+// Of a block whose rows are copied for their products by matrices.
+int64_t most_rows(const Plan& plan) {
+  if (!plan.step.is_matrix()) return std::numeric_limits<int64_t>::max();
+  const ConvGeometry& g = plan.g;
+  const int64_t row_bytes = g.r * g.s * plan.channels * size_bytes(plan.step.a);
+  return std::max<int64_t>(kMatrixBlockBytes / row_bytes, 2 * kernel::kMatrixRows);
+}
+
 void choose_slab_block(Plan& plan) {
   const ConvGeometry& g = plan.g;
   plan.slab_width = (g.q - 1) * g.stride_w + (g.s - 1) * g.dilation_w + 1;
@@ -76,6 +86,7 @@ void choose_slab_block(Plan& plan) {
   for (int64_t rows = 1; rows <= g.p; ++rows) {
     if (g.p % rows != 0) continue;
     const int64_t bytes = slab_height(rows) * row_bytes;
+    if (rows > 1 && rows * g.q > most_rows(plan)) continue;
     const bool leaves_tiles = g.n * g.groups * (g.p / rows) >= kMinTiles;
     if (bytes <= std::max(kBlockBytes, weight_bytes / 4) &&
         (leaves_tiles || weight_bytes > kSmallWeightBytes || bytes <= kBlockBytes / 8)) {
@@ -96,7 +107,7 @@ void choose_direct_block(Plan& plan) {
   const int64_t share = (pixels * g.n * g.groups + kMinTiles - 1) / kMinTiles;
   const int64_t unit = plan.tile.rows;
   const auto whole_tiles = [unit](int64_t r) { return (r + unit - 1) / unit * unit; };
-  rows = std::min(rows, std::max<int64_t>(whole_tiles(share), 64));
+  rows = std::min({rows, std::max<int64_t>(whole_tiles(share), 64), most_rows(plan)});
   rows = std::max(unit, rows / unit * unit);
   // Blocks of about the same size.
   rows = whole_tiles((pixels + (pixels + rows - 1) / rows - 1) / ((pixels + rows - 1) / rows));
@@ -138,7 +149,7 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
   const Tensor* weights = context.constant_operand(weights_operand(op));
   if (weights == nullptr) return refuse("the weights are not constant");
   NEURONC_ASSIGN(plan.step, choose_step(context.machine, context.operand_dtype(0),
-                                        packed_dtype(weights->dtype())));
+                                        packed_dtype(weights->dtype()), plan.g.p * plan.g.q));
   if (g.p * g.q == 0 || g.n == 0 || g.c == 0 || g.m == 0) return refuse("it has no elements");
   plan.channels = g.c / g.groups;
   plan.columns = g.m / g.groups;
@@ -285,6 +296,10 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   loops.load_b = [&](Index panel, int vectors, Index group) {
     return load_panel(e, weights, plan.step, at.group * group_columns + panel * plan.tile.columns(),
                       group, vectors, plan.tile.lanes);
+  };
+  loops.load_b_matrix = [&](Index panel, int v, Index group) {
+    const Index column = panel * plan.tile.columns() + Index(v * kPanelColumns);
+    return load_panel_matrix(e, weights, at.group * group_columns + column, group);
   };
   loops.prefetch = [&](Index column, Index group) {
     prefetch_panel(e, weights, at.group * group_columns + column, group);

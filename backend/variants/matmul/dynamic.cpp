@@ -28,9 +28,9 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
   Plan plan;
   NEURONC_ASSIGN(plan.problem, matmul_problem(context));
   // What is computed is widened to f32 where both operands are not bf16 on a machine for it.
-  NEURONC_ASSIGN(plan.step,
-                 choose_step(context.machine, context.operand_dtype(0), context.operand_dtype(1)));
-  if (plan.step.kind != StepKind::dot_bf16 && plan.step.a != DType::f64) plan.step = ProductStep();
+  NEURONC_ASSIGN(plan.step, choose_step(context.machine, context.operand_dtype(0),
+                                        context.operand_dtype(1), plan.problem.m));
+  if (!plan.step.reads_a_in_groups() && plan.step.a != DType::f64) plan.step = ProductStep();
   plan.tile = choose_register_tile(context.machine, plan.step, plan.problem.m, plan.problem.n);
   if (plan.tile.vectors > 4) plan.tile.vectors = 4;
   return plan;
@@ -85,7 +85,8 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   loops.block_rows = problem.m;
   loops.num_panels = (problem.n + plan.tile.columns() - 1) / plan.tile.columns();
   const auto at_row = [&problem, batch](Index row, Index k) { return problem.a_at(batch, row, k); };
-  loops.a = matmul_rows(e, anchor, problem, plan.step, at_row, Index(0), problem.m, problem.m);
+  loops.a = matmul_rows(e, anchor, problem, plan.step, at_row, Index(0), problem.m, problem.m,
+                        /*has_rows_along_dim=*/true);
   const auto memory = e.memory_of(b);
   const bool is_read_in_place =
       plan.step.kind == StepKind::fma && memory && memory->strides[problem.b_column_dim()] == 1;
@@ -105,6 +106,9 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
     };
     loops.load_b = [&e, &plan, panel_buffer](Index, int vectors, Index group) {
       return load_panel(e, panel_buffer, plan.step, Index(0), group, vectors, plan.tile.lanes);
+    };
+    loops.load_b_matrix = [&e, panel_buffer](Index, int v, Index group) {
+      return load_panel_matrix(e, panel_buffer, Index(v * kPanelColumns), group);
     };
   }
   loops.store = [&](Index row, Index column, int active, Register sum) {

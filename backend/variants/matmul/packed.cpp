@@ -54,13 +54,13 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
   const Tensor* weights = context.constant_operand(weights_operand(op));
   if (weights == nullptr) return refuse("the right operand is not constant");
   if (is_byte_contraction(op)) NEURONC_TRY(check_bytes(context, problem.n, problem.k));
+  plan.rows = problem.num_batches() * problem.m;
   NEURONC_ASSIGN(plan.step, choose_step(context.machine, context.operand_dtype(0),
-                                        packed_dtype(weights->dtype())));
+                                        packed_dtype(weights->dtype()), plan.rows));
   const size_t rank = problem.b_shape.size();
   if (num_elements(problem.b_shape) != problem.b_shape[rank - 1] * problem.b_shape[rank - 2]) {
     return refuse("the right operand has batches");
   }
-  plan.rows = problem.num_batches() * problem.m;
   plan.tile = choose_register_tile(context.machine, plan.step, plan.rows, problem.n);
   choose_blocks(plan);
   return plan;
@@ -110,15 +110,21 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   loops.first_panel = kernel::mod(t, plan.panel_runs) * plan.panels_per_tile;
   loops.num_panels = plan.panels_per_tile;
   const BufferId weights = e.packed_buffer("w", pack(context, problem, loops.k));
-  const auto at_row = [&problem](Index row, Index k) {
+  const bool is_one_matrix = problem.num_batches() == 1;
+  const auto at_row = [&problem, is_one_matrix](Index row, Index k) {
+    if (is_one_matrix) return problem.a_at(problem.batch_index(Index(0)), row, k);
     return problem.a_at(problem.batch_index(kernel::floor_div(row, problem.m)),
                         kernel::mod(row, problem.m), k);
   };
   loops.a = matmul_rows(e, anchor, problem, plan.step, at_row, loops.first_row, plan.block_rows,
-                        plan.rows);
+                        plan.rows, is_one_matrix);
   loops.load_b = [&](Index panel, int vectors, Index group) {
     return load_panel(e, weights, plan.step, panel * plan.tile.columns(), group, vectors,
                       plan.tile.lanes);
+  };
+  loops.load_b_matrix = [&](Index panel, int v, Index group) {
+    return load_panel_matrix(e, weights, panel * plan.tile.columns() + Index(v * kPanelColumns),
+                             group);
   };
   loops.prefetch = [&](Index column, Index group) { prefetch_panel(e, weights, column, group); };
   std::optional<ByteProduct> bytes;

@@ -115,12 +115,13 @@ bool lies_as_read(GroupEmitter& emitter, const MatmulProblem& problem, const Pro
 RowOperand matmul_rows(GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem,
                        const ProductStep& step,
                        const std::function<std::vector<Index>(Index row, Index k)>& at, Index first,
-                       int64_t rows, int64_t end) {
+                       int64_t rows, int64_t end, bool has_rows_along_dim) {
   const ValueId a = anchor.operands[0];
   const size_t k_dim = problem.a_k_dim();
   if (lies_as_read(emitter, problem, step, a)) {
     return {emitter.memory_of(a)->buffer, static_cast<int>(k_dim),
-            [at](Index row, std::span<const Index>, Index k) { return at(row, k); }};
+            [at](Index row, std::span<const Index>, Index k) { return at(row, k); },
+            has_rows_along_dim ? static_cast<int>(problem.a_row_dim()) : -1};
   }
   const kernel::BufferId block = emitter.workspace("a", step.a, {rows, problem.k});
   const int lanes = emitter.vector_lanes(step.a == DType::f64 ? DType::f64 : DType::f32);
@@ -137,9 +138,11 @@ RowOperand matmul_rows(GroupEmitter& emitter, const Node& anchor, const MatmulPr
       }
     });
   });
-  return {block, 1, [first](Index row, std::span<const Index>, Index k) {
+  return {block, 1,
+          [first](Index row, std::span<const Index>, Index k) {
             return std::vector<Index>{row - first, k};
-          }};
+          },
+          /*row_dim=*/0};
 }
 
 OrRefusal<void> matmul_prologue(const Module&, const Graph& graph, const Node& anchor,

@@ -26,6 +26,7 @@ struct MatmulProblem {
   std::vector<kernel::Index> b_at(const std::vector<kernel::Index>& batch, kernel::Index k,
                                   kernel::Index n) const;
   size_t a_k_dim() const { return a_shape.size() - (transpose_a ? 2 : 1); }
+  size_t a_row_dim() const { return a_shape.size() - (transpose_a ? 1 : 2); }
   size_t b_k_dim() const { return b_shape.size() - (transpose_b ? 1 : 2); }
   size_t b_column_dim() const { return b_shape.size() - (transpose_b ? 2 : 1); }
 };
@@ -45,7 +46,7 @@ RowOperand matmul_rows(
     GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem,
     const ProductStep& step,
     const std::function<std::vector<kernel::Index>(kernel::Index row, kernel::Index k)>& at,
-    kernel::Index first, int64_t rows, int64_t end);
+    kernel::Index first, int64_t rows, int64_t end, bool has_rows_along_dim);
 
 // Whether a matmul-like anchor does elementwise work on a once per element: a has rows.
 OrRefusal<void> matmul_prologue(const Module& module, const Graph& graph, const Node& anchor,

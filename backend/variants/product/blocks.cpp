@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "backend/variants/product/matrix.h"
+
 namespace neuronc {
 
 using kernel::Index;
@@ -50,6 +52,7 @@ class BlockEmitter {
         row_tiles_((loops.block_rows + loops.tile.rows - 1) / loops.tile.rows) {}
 
   void emit() {
+    if (loops_.step.is_matrix()) return emit_matrices();
     if (walks_rows_outside()) {
       for_each_row_tile([&](Index row, int rows, Index) {
         for_each_panel([&](Index panel, int active) {
@@ -67,6 +70,16 @@ class BlockEmitter {
   }
 
  private:
+  void emit_matrices() {
+    MatrixBlock block(emitter_, loops_);
+    for_each_panel([&](Index panel, int active) {
+      if (loops_.begin_panel) loops_.begin_panel(panel);
+      block.begin_panel(panel, active);
+      for_each_row_tile(
+          [&](Index row, int rows, Index) { block.emit_tile(panel, active, row, rows); });
+    });
+  }
+
   // Where all of b stays cached and k is short, results are what moves: whole rows are written.
   bool walks_rows_outside() const {
     const int64_t groups = loops_.k.num_groups(loops_.step.k_step());

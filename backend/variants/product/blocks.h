@@ -31,6 +31,8 @@ struct BlockLoops {
   std::function<void(kernel::Index panel)> begin_panel;
   // `vectors` registers of b at row `group`, from the panel's first column on.
   std::function<kernel::Values(kernel::Index panel, int vectors, kernel::Index group)> load_b;
+  // The matrix of b's rows from `group` on, in the panel's v-th 16 columns: with steps by matrices.
+  std::function<Register(kernel::Index panel, int v, kernel::Index group)> load_b_matrix;
   // Hints that row `group` of b will be read at `column`, which may lie past the end. None: b is
   // not worth it.
   std::function<void(kernel::Index column, kernel::Index group)> prefetch;

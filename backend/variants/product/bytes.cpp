@@ -24,6 +24,8 @@ constexpr size_t kAScale = 1, kBScale = 4, kYScale = 6, kYZeroPoint = 7;
 constexpr int64_t kMaxProduct = 255 * 255;
 constexpr int64_t kMaxSum = int64_t{1} << 31;
 constexpr double kExactInF32 = 1 << 24;
+// Of the register tile that sums rows where products go by matrices; it divides their rows.
+constexpr int kRowSumRows = 8;
 
 struct ZeroPoints {
   size_t a, b;
@@ -178,8 +180,10 @@ void ByteProduct::emit_row_sums(const BlockLoops& loops) {
   first_row_ = loops.first_row;
   const Register ones = b.constant({DType::i8, loops.tile.lanes * loops.step.k_step()}, 1);
   BlockLoops sums = loops;
+  if (loops.step.is_matrix()) sums.step.kind = StepKind::dot_bytes;
   sums.n = loops.tile.lanes;
   sums.tile.vectors = 1;
+  if (loops.step.is_matrix()) sums.tile.rows = kRowSumRows;
   sums.first_panel = Index(0);
   sums.num_panels = 1;
   sums.begin_panel = nullptr;

@@ -70,6 +70,13 @@ Values load_panel(GroupEmitter& emitter, kernel::BufferId buffer, const ProductS
   return registers;
 }
 
+Register load_panel_matrix(GroupEmitter& emitter, kernel::BufferId buffer, Index column,
+                           Index group) {
+  return emitter.builder().matrix_load(
+      buffer, std::vector<Index>{kernel::floor_div(column, kPanelColumns), group, Index(0)},
+      /*row_dim=*/1, /*lane_dim=*/2);
+}
+
 void prefetch_panel(GroupEmitter& emitter, kernel::BufferId buffer, Index column, Index group) {
   emitter.builder().prefetch(buffer, {kernel::floor_div(column, kPanelColumns), group, Index(0)});
 }

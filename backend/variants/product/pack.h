@@ -29,6 +29,10 @@ inline int64_t num_panels(int64_t n) { return (n + kPanelColumns - 1) / kPanelCo
 kernel::Values load_panel(GroupEmitter& emitter, kernel::BufferId buffer, const ProductStep& step,
                           kernel::Index column, kernel::Index group, int vectors, int lanes);
 
+// The matrix of 16 rows from `group` on of the panel of `column`, which exist.
+Register load_panel_matrix(GroupEmitter& emitter, kernel::BufferId buffer, kernel::Index column,
+                           kernel::Index group);
+
 // Hints that row `group` of the panel of `column` will be read.
 void prefetch_panel(GroupEmitter& emitter, kernel::BufferId buffer, kernel::Index column,
                     kernel::Index group);

@@ -18,7 +18,15 @@ int k_group(DType b) {
 
 int ProductStep::k_step() const { return k_group(b); }
 
-OrRefusal<ProductStep> choose_step(const Machine& machine, DType a, DType b) {
+namespace {
+
+// A matrix of fewer rows takes as long as one of 16, and fma as long as it has rows.
+constexpr int64_t kMinMatrixRows = 4;
+
+}  // namespace
+
+OrRefusal<ProductStep> choose_step(const Machine& machine, DType a, DType b, int64_t rows) {
+  const Isa& isa = machine.isa;
   ProductStep step;
   step.b = b;
   switch (b) {
@@ -33,14 +41,20 @@ OrRefusal<ProductStep> choose_step(const Machine& machine, DType a, DType b) {
     case DType::bf16:
       if (carrier_of(a) != DType::f32) break;
       step.kind = StepKind::widen_bf16;
-      if (machine.isa.has_avx512_bf16 && a == DType::bf16) {
+      if (a != DType::bf16) return step;
+      if (isa.has_amx_bf16 && rows >= kMinMatrixRows) {
+        step.kind = StepKind::matrix_bf16;
+        step.a = DType::bf16;
+      } else if (isa.has_avx512_bf16 && !isa.has_amx_bf16) {
+        // Processors with AMX have vdpbf16ps too, at half the speed of two fma.
         step.kind = StepKind::dot_bf16;
         step.a = DType::bf16;
       }
       return step;
     case DType::i8:
       if (a != DType::u8 && a != DType::i8) break;
-      step.kind = StepKind::dot_bytes;
+      step.kind =
+          isa.has_amx_int8 && rows >= kMinMatrixRows ? StepKind::matrix_bytes : StepKind::dot_bytes;
       step.a = a;
       step.accumulator = DType::i32;
       return step;
@@ -122,6 +136,9 @@ Register multiply(Builder& b, const ProductStep& step, const Values& a, const Va
     case StepKind::dot_bf16:
     case StepKind::dot_bytes:
       return b.dot(acc, a[0], prepared[v]);
+    case StepKind::matrix_bf16:
+    case StepKind::matrix_bytes:
+      break;
   }
   NEURONC_UNREACHABLE("no such step");
 }

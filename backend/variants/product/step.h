@@ -16,10 +16,12 @@ namespace neuronc {
 inline constexpr int kPanelColumns = 16;
 
 enum class StepKind : uint8_t {
-  fma,         // f32 a, b of f32 or f16 (widened), or all f64: one fused multiply-add
-  widen_bf16,  // f32 a, bf16 b: fma of the odd k, then of the even one
-  dot_bf16,    // bf16 a and b: kernel IR's dot, the same order with denormals as zeros
-  dot_bytes,   // u8 a (i8 plus 128), i8 b: kernel IR's dot, exact
+  fma,           // f32 a, b of f32 or f16 (widened), or all f64: one fused multiply-add
+  widen_bf16,    // f32 a, bf16 b: fma of the odd k, then of the even one
+  dot_bf16,      // bf16 a and b: kernel IR's dot, the same order with denormals as zeros
+  dot_bytes,     // u8 a (i8 plus 128), i8 b: kernel IR's dot, exact
+  matrix_bf16,   // bf16 a and b: kernel IR's matrix_dot (matrix.h)
+  matrix_bytes,  // u8 a (i8 plus 128), i8 b: kernel IR's matrix_dot, exact
 };
 
 struct ProductStep {
@@ -29,6 +31,7 @@ struct ProductStep {
   DType accumulator = DType::f32;  // f32, f64 or i32
 
   int k_step() const;
+  bool is_matrix() const { return kind == StepKind::matrix_bf16 || kind == StepKind::matrix_bytes; }
   // Elements of a panel's row.
   int row_elements() const { return kPanelColumns * k_step(); }
   // Whether a row of a must have neighbouring k's in neighbouring elements.
@@ -36,8 +39,9 @@ struct ProductStep {
 };
 
 // The step for operands of `a` and `b` on this machine; bf16 and f16 are multiplied as such only
-// where both operands are.
-OrRefusal<ProductStep> choose_step(const Machine& machine, DType a, DType b);
+// where both operands are. `rows` of a: enough of them go by matrices where the machine has them; a
+// caller that cannot (matrix.h) says none.
+OrRefusal<ProductStep> choose_step(const Machine& machine, DType a, DType b, int64_t rows = 0);
 
 // k's of one element of `b` in memory order: what packing and every kernel agree on. 1, 2 or 4.
 int k_group(DType b);

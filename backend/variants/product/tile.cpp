@@ -20,6 +20,15 @@ int64_t KLoops::num_outer() const {
 
 namespace {
 
+// Two by two matrices, fewer for small problems.
+RegisterTile matrix_tile(int64_t m, int64_t n) {
+  RegisterTile tile;
+  tile.rows = m > kernel::kMatrixRows ? 2 * kernel::kMatrixRows : kernel::kMatrixRows;
+  tile.vectors = n > kPanelColumns ? 2 : 1;
+  tile.lanes = kPanelColumns;
+  return tile;
+}
+
 // Rows of equal height that cover `m` with the fewest tiles.
 int balanced_rows(int most, int64_t m) {
   const int64_t tiles = (m + most - 1) / most;
@@ -30,6 +39,7 @@ int balanced_rows(int most, int64_t m) {
 
 RegisterTile choose_register_tile(const Machine& machine, const ProductStep& step, int64_t m,
                                   int64_t n) {
+  if (step.is_matrix()) return matrix_tile(m, n);
   RegisterTile tile;
   tile.lanes = machine.lanes(size_bytes(step.accumulator));
   // The rest: b, what is spread, a spare; b twice over and a mask where it is widened, and a too

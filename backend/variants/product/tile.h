@@ -4,7 +4,7 @@
 //
 // `rows` scalars (pairs, quads) of a are spread against `vectors` registers of packed b; all
 // accumulators stay in registers: 6 x 2 registers of eight f32 on x86-64-v3, up to 14 x 2 of
-// sixteen with AVX-512.
+// sixteen with AVX-512, 2 x 2 matrices of 16x16 with AMX (matrix.h).
 #pragma once
 
 #include <functional>
@@ -43,6 +43,8 @@ struct RowOperand {
   std::function<std::vector<kernel::Index>(kernel::Index row, std::span<const kernel::Index> outer,
                                            kernel::Index inner)>
       at;
+  // Where neighbouring rows are neighbours along a dim, that dim.
+  int row_dim = -1;
 };
 
 struct MicroKernel {

@@ -3,6 +3,8 @@
 
 #include <elf.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cstring>
@@ -112,6 +114,12 @@ bool runs_here(std::string_view cpu) {
   if (cpu == "x86-64-v4") return has_v4;
   if (cpu == "x86-64-v4-bf16") {
     return has_v4 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+  }
+  if (cpu == "x86-64-v4-amx") {
+    constexpr int kRequestPermission = 0x1023, kTileData = 18;
+    return runs_here("x86-64-v4-bf16") && __builtin_cpu_supports("amx-bf16") &&
+           __builtin_cpu_supports("amx-int8") && __builtin_cpu_supports("avx512fp16") &&
+           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   }
   return cpu == "native";
 }
