@@ -5,7 +5,7 @@ namespace neuronc {
 namespace {
 
 // Control flow that is known dissolves; what it leaves behind is made canonical.
-#define NEURONC_DISSOLVE "inline-branches,unroll-loops,canonicalize,"
+#define NEURONC_DISSOLVE "inline-branches,unroll-loops,expand-attention,canonicalize,"
 
 // From recognised operators to cores. narrow-edges acts with --auto-cast all alone.
 #define NEURONC_TO_CORES                                                         \

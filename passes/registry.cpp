@@ -4,6 +4,7 @@
 #include "passes/canonicalize.h"
 #include "passes/cast.h"
 #include "passes/eliminate_dead.h"
+#include "passes/expand_attention.h"
 #include "passes/expand_transforms.h"
 #include "passes/fold_constants.h"
 #include "passes/fuse.h"
