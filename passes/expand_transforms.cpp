@@ -26,7 +26,8 @@ Tensor identity(int64_t extent, std::vector<int64_t> shape) {
   return tensor;
 }
 
-// An element that no result depends on must not reach one as infinity times zero.
+// An element that no result depends on must not reach one as infinity times zero. (A window's zeros
+// are factors of the definition.)
 OrRefusal<void> check_rows(const Tensor& matrix, int64_t num_rows) {
   const std::span<const float> values = matrix.as<float>();
   const size_t width = values.size() / static_cast<size_t>(num_rows);
@@ -113,6 +114,42 @@ OrRefusal<void> expand_dft(Rewriter& rewriter, NodeId id, const ExpandTransforms
 
 // ---- stft
 
+struct Framing {
+  int64_t batch, signal, frames, length, step;
+};
+
+ValueId slice(Rewriter& rewriter, NodeId position, ValueId x, int64_t axis, int64_t begin,
+              int64_t end) {
+  const auto list = [&](int64_t number) {
+    return rewriter.make_constant(position, Tensor::ints(std::vector{number}));
+  };
+  return rewriter.make(position, Op::slice, {x, list(begin), list(end), list(axis)});
+}
+
+// [batch, frames, length]: blocks of a step each, and beside each block those that follow it. What
+// fills up the last block is in no frame.
+ValueId frames_of(Rewriter& rewriter, NodeId position, const Framing& f, ValueId signal) {
+  const int64_t per_frame = (f.length + f.step - 1) / f.step;
+  const int64_t num_blocks = f.frames - 1 + per_frame;
+  ValueId blocks = reshape(rewriter, position, signal, {f.batch, f.signal});
+  const int64_t missing = num_blocks * f.step - f.signal;
+  if (missing > 0) {
+    const std::vector<int64_t> pads{0, 0, 0, missing};
+    blocks = rewriter.make(position, Op::pad,
+                           {blocks, rewriter.make_constant(position, Tensor::ints(pads))});
+  } else if (missing < 0) {
+    blocks = slice(rewriter, position, blocks, 1, 0, num_blocks * f.step);
+  }
+  blocks = reshape(rewriter, position, blocks, {f.batch, num_blocks, f.step});
+  std::vector<ValueId> parts;
+  for (int64_t i = 0; i < per_frame; ++i) {
+    const ValueId block = slice(rewriter, position, blocks, 1, i, i + f.frames);
+    parts.push_back(
+        slice(rewriter, position, block, 2, 0, std::min(f.step, f.length - i * f.step)));
+  }
+  return rewriter.make(position, Op::concat, parts, {{"axis", int64_t{2}}});
+}
+
 OrRefusal<void> expand_stft(Rewriter& rewriter, NodeId id, const ExpandTransformsOptions& options) {
   const Node& node = rewriter.node(id);
   NEURONC_TRY(check_types(rewriter, node));
@@ -137,21 +174,11 @@ OrRefusal<void> expand_stft(Rewriter& rewriter, NodeId id, const ExpandTransform
   NEURONC_ASSIGN(
       const Tensor matrix,
       evaluate(node, operands, Type::tensor(DType::f32, std::vector<int64_t>{rows, 1, y[2], 2})));
-  NEURONC_TRY(check_rows(matrix, rows));
 
-  // Filters are the matrix on its side: [parts of bins, 1, window].
-  const int64_t columns = y[2] * 2;
-  Tensor filters = Tensor::zeros(DType::f32, {columns, 1, rows});
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < columns; ++j)
-      filters.set_f64(j * rows + i, matrix.f64(i * columns + j));
-  }
-  ValueId value = reshape(rewriter, id, node.operands[0], {x[0], 1, x[1]});
-  const ValueId weights = rewriter.make_constant(id, std::move(filters));
-  value = rewriter.make(id, Op::conv, {value, weights},
-                        {{"strides", std::vector<int64_t>{step->i64(0)}}});
-  value = transpose(rewriter, id, value, {0, 2, 1});
-  rewriter.replace(id, reshape(rewriter, id, value, y));
+  const ValueId frames =
+      frames_of(rewriter, id, {x[0], x[1], y[1], rows, step->i64(0)}, node.operands[0]);
+  const ValueId weights = rewriter.make_constant(id, matrix.with_shape({rows, y[2] * 2}));
+  rewriter.replace(id, reshape(rewriter, id, rewriter.make(id, Op::matmul, {frames, weights}), y));
   return {};
 }
 

@@ -4,7 +4,7 @@
 //                                    =>   %2 = matmul(%1, %t) : f32[8,24,256]    (%t = constant)
 //                                         %y = reshape(%2) : f32[8,24,128,2]
 //
-//   %y = stft(%signal, 160) : f32[1,98,201,2]  =>  conv(%signal, %t) {strides = [160]}, transposed
+//   %y = stft(%signal, 160) : f32[1,98,201,2]  =>  matmul(%frames, %t) : f32[1,98,402]
 //
 // The matrix is what the transform makes of unit vectors. Products of a few hundred terms are faster
 // at the machine's peak than what a kernel for every length could save, and fuse. It runs behind
