@@ -74,9 +74,10 @@ class Counter {
 
 // How long a waiting thread spins. What it waits for is a hand-over between threads that run; or, in a
 // team, the end of a share of a kernel, within the imbalance of shares. Parking costs 50 us or more each
-// time, and a request meets tens of times.
+// time, and a request meets tens of times; but where other processes want the processors, spinning keeps
+// from them, and so from the other lanes, what these wait for: a millisecond was 3 times slower there.
 inline constexpr int64_t kSpinNs = 40000;
-inline constexpr int64_t kTeamSpinNs = 1000000;
+inline constexpr int64_t kTeamSpinNs = 100000;
 
 // Spins until the counter has reached the target; false if that took longer than `spin_ns`, or if
 // there is no processor to spare for spinning. The caller is Awake.
