@@ -378,6 +378,8 @@ Machine test_machine(std::string_view target) {
 
 enum class Kernels { all, with_matrices };
 
+int matrix_kernels = 0;
+
 bool has_matrices(const Prepared& p) {
   const std::vector<kernel::Op>& ops = p.lowered.kernel.ops;
   return std::any_of(ops.begin(), ops.end(),
@@ -399,6 +401,7 @@ void check_on(const std::vector<Problem>& problems, std::string_view target,
   }
   if (kernels == Kernels::with_matrices) {
     std::erase_if(all, [](const Prepared& p) { return !has_matrices(p); });
+    matrix_kernels += static_cast<int>(all.size());
   }
   for (const Prepared& p : all) note_operators(p.parsed);
   std::vector<std::unique_ptr<LoadedCode>> loaded;
@@ -450,6 +453,8 @@ void check(const std::vector<Problem>& problems) {
   // What else is compiled for it is the same as for the targets before.
   check_on(problems, "x86-64-v4-amx", {2}, Kernels::with_matrices);
 }
+
+int num_matrix_kernels() { return matrix_kernels; }
 
 std::vector<std::string> untested_operators() {
   std::vector<std::string> names;

@@ -38,6 +38,9 @@ std::string random_constant(const std::string& name, const std::vector<int>& sha
 // Runs all problems; a failure names the problem, the layout, the data and the worst element.
 void check(const std::vector<Problem>& problems);
 
+// Kernels with products by matrices that were checked so far.
+int num_matrix_kernels();
+
 // Operators that have a lowering and were in no problem so far.
 std::vector<std::string> untested_operators();
 
