@@ -10,6 +10,7 @@ namespace neuronc {
 namespace {
 
 constexpr size_t kMask = 3, kPastKey = 4, kPastValue = 5, kNumKeys = 6;
+constexpr int64_t kNumModes = 4;  // what `scores` may show
 constexpr float kMinusInf = -std::numeric_limits<float>::infinity();
 
 // An operand as [batch, heads, length, size].
@@ -42,6 +43,8 @@ class Expansion {
     for (ValueId result : n.results) {
       if (!rewriter_.type(result).is_static()) return refuse("its shapes are not known");
     }
+    const int64_t mode = n.view().i64("qk_matmul_output_mode");
+    if (mode < 0 || mode >= kNumModes) return refuse("its output mode is not one of 0 to 3");
     return check_shapes();
   }
 
