@@ -443,6 +443,13 @@ std::vector<ValueId> GraphImporter::inline_body(NodeContext& node, BodyHandle bo
   return outputs;
 }
 
+ValueId GraphImporter::named_value(NodeContext& node, const std::string& name) {
+  const auto it = scope_->names.find(name);
+  if (it == scope_->names.end()) return {};
+  if (it->second.kind == Binding::Kind::failed) node.fail_quietly();
+  return value_of(name, it->second, *scope_);
+}
+
 size_t GraphImporter::num_body_inputs(BodyHandle body) {
   return static_cast<size_t>(static_cast<const GraphProto*>(body.graph)->input_size());
 }

@@ -54,6 +54,7 @@ class GraphImporter : public BodyImporter {
   using BodyImporter::inline_body;
   std::vector<ValueId> inline_body(NodeContext& node, BodyHandle body,
                                    const std::vector<ValueId>& inputs) override;
+  ValueId named_value(NodeContext& node, const std::string& name) override;
 
  private:
   // model.cpp: what surrounds the nodes.

@@ -53,10 +53,20 @@ NEURONC_IMPORT(skip_layer_normalization)
 NEURONC_IMPORT(unfold_tensor)
 // import_contrib_attention.cpp
 NEURONC_IMPORT(contrib_attention)
-NEURONC_IMPORT(contrib_rotary_embedding)
-NEURONC_IMPORT(group_query_attention)
 NEURONC_IMPORT(multi_head_attention)
 NEURONC_IMPORT(q_attention)
+// import_contrib_cached_attention.cpp
+NEURONC_IMPORT(contrib_rotary_embedding)
+NEURONC_IMPORT(decoder_masked_multi_head_attention)
+NEURONC_IMPORT(decoder_masked_self_attention)
+NEURONC_IMPORT(group_query_attention)
+NEURONC_IMPORT(sparse_attention)
+// import_contrib_packed.cpp
+NEURONC_IMPORT(gated_relative_position_bias)
+NEURONC_IMPORT(packed_attention)
+NEURONC_IMPORT(packed_multi_head_attention)
+NEURONC_IMPORT(remove_padding)
+NEURONC_IMPORT(restore_padding)
 // import_contrib_plain.cpp
 NEURONC_IMPORT(bias_softmax)
 NEURONC_IMPORT(contrib_unique)
@@ -149,8 +159,13 @@ NEURONC_IMPORT(sequence_erase)
 NEURONC_IMPORT(sequence_insert)
 NEURONC_IMPORT(sequence_length)
 NEURONC_IMPORT(split_to_sequence)
+// import_gradient.cpp
+NEURONC_IMPORT(gradient)
 // import_signal.cpp
+NEURONC_IMPORT(complex_mul)
 NEURONC_IMPORT(dft_17)
+NEURONC_IMPORT(irfft)
+NEURONC_IMPORT(rfft)
 // import_training.cpp
 NEURONC_IMPORT(adagrad)
 NEURONC_IMPORT(adam)

@@ -121,6 +121,8 @@ class BodyImporter {
   std::vector<ValueId> inline_body(NodeContext& node, BodyHandle body) {
     return inline_body(node, body, {});
   }
+  // The value that a name stands for where the node stands; none where there is none.
+  virtual ValueId named_value(NodeContext& node, const std::string& name) = 0;
 };
 
 class NodeContext {

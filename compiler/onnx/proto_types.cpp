@@ -333,7 +333,9 @@ OrRefusal<DeclaredType> type_from_proto(const TypeProto& proto) {
       return element;
     }
     case TypeProto::kMapType:
-      return refuse("maps are not supported");
+      return refuse(
+          "it is a map, and values are tensors and sequences or optionals of them: give a tensor "
+          "that holds the map's values in the order of its keys");
     case TypeProto::kSparseTensorType:
       return refuse("sparse tensors are not supported as values");
     case TypeProto::kOpaqueType:

@@ -46,6 +46,9 @@ std::string why_no_rule(std::string_view domain, std::string_view op_type, int64
     return fmt::format("it exists from opset {} on, but the model uses opset {}", it->since_version,
                        version);
   }
+  if (domain == kMl && (op_type == "CastMap" || op_type == "DictVectorizer")) {
+    return "it reads a map, and only tensors, sequences and optionals can be given to a model";
+  }
   if (domain == kAi || domain == kMl || domain.starts_with("ai.onnx.preview") ||
       domain == kMicrosoft)
     return "this version has no import rule for it";

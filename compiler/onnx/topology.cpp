@@ -54,6 +54,15 @@ std::vector<int> find_cycle(const std::vector<std::vector<int>>& before,
   return path;
 }
 
+// The tensors that a node names by attributes: Gradient differentiates the graph between them.
+void add_named_tensors(const NodeProto& node, std::vector<std::string>& names) {
+  if (node.op_type() != "Gradient" || node.domain() != "ai.onnx.preview.training") return;
+  for (const auto& attribute : node.attribute()) {
+    if (!attribute.s().empty()) names.push_back(attribute.s());
+    for (const std::string& name : attribute.strings()) names.push_back(name);
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> used_names(const NodeProto& node) {
@@ -61,6 +70,7 @@ std::vector<std::string> used_names(const NodeProto& node) {
   for (const std::string& input : node.input()) {
     if (!input.empty()) names.push_back(input);
   }
+  add_named_tensors(node, names);
   for (const auto& attribute : node.attribute()) {
     if (attribute.has_g()) {
       for (std::string& name : outer_names(attribute.g())) names.push_back(std::move(name));

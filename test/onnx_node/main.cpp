@@ -1,5 +1,6 @@
 // Runs ONNX's own operator tests against a list in which every test is `pass` or `skip REASON`:
 //   onnx_node_tests --data FOLDER --list FILE [--through evaluator|neff] [--only NAME] [--cores N]
+//                    [--half-roundings N]
 // A listed pass that fails, a skip that passes or ends in an internal error, and a test that is not
 // listed are failures. Reasons are written by hand, and say why the test cannot pass.
 #include <fmt/format.h>
@@ -23,8 +24,7 @@ using neuronc::node_test::Through;
 
 struct Options {
   std::string data, list, only;
-  Through through = Through::neff;
-  int cores = 1;
+  neuronc::node_test::CaseOptions run;
 };
 
 struct Entry {
@@ -68,11 +68,13 @@ bool parse(int argc, char** argv, Options& options) {
     else if (arg == "--list")
       options.list = argv[++i];
     else if (arg == "--through")
-      options.through = through_from(argv[++i]);
+      options.run.through = through_from(argv[++i]);
     else if (arg == "--only")
       options.only = argv[++i];
     else if (arg == "--cores")
-      options.cores = std::atoi(argv[++i]);
+      options.run.cores = std::atoi(argv[++i]);
+    else if (arg == "--half-roundings")
+      options.run.half_roundings = std::atoi(argv[++i]);
     else
       return false;
   }
@@ -109,8 +111,7 @@ int main(int argc, char** argv) {
   int num_passed = 0, num_wrong = 0;
   for (const std::string& name : case_names(options.data)) {
     if (!options.only.empty() && name != options.only) continue;
-    const CaseResult result =
-        neuronc::node_test::run_case(options.data + "/" + name, options.through, options.cores);
+    const CaseResult result = neuronc::node_test::run_case(options.data + "/" + name, options.run);
     num_passed += result.is_passed ? 1 : 0;
     const auto it = entries.find(name);
     const std::string wrong = judge(result, it == entries.end() ? nullptr : &it->second);

@@ -7,6 +7,7 @@ from onnx import TensorProto, ValueInfoProto, helper
 
 MICROSOFT = "com.microsoft"
 ML = "ai.onnx.ml"
+TRAINING = "ai.onnx.preview.training"
 
 # Element types that numpy lacks go by number: their arrays hold one element a byte.
 NUMBERS = {
@@ -43,6 +44,9 @@ class Case:
     num_outputs: int = 1
     unused: tuple = ()  # outputs that are left out
     expected: list = None  # arrays; None: recorded ones
+    before: tuple = ()  # nodes that stand before the operator's
+    half: str = ""  # the element type that stands for float32 in the model and its data
+    recorded: str = ""  # under which name the values are recorded; empty: the case's own
 
 
 def random(seed, *shape, low=-1.0, high=1.0, dtype=np.float32):
@@ -61,6 +65,33 @@ def random(seed, *shape, low=-1.0, high=1.0, dtype=np.float32):
 
 def ints(seed, *shape, low=0, high=10, dtype=np.int64):
     return random(seed, *shape, low=low, high=high, dtype=dtype)
+
+
+def bfloat16_bits(array):
+    """Of float32, rounded to nearest even."""
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32).reshape(np.shape(array)).astype(np.uint64)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def coarse(array):
+    """Multiples of 1/128, of eight bits at most: float16 and bfloat16 hold them as they are."""
+    bits = bfloat16_bits(np.round(array * 128) / 128)
+    return (bits.astype(np.uint32) << 16).view(np.float32).reshape(np.shape(array))
+
+
+def coarse_random(seed, *shape, low=-1.0, high=1.0):
+    return coarse(random(seed, *shape, low=low, high=high))
+
+
+def halved(value, dtype):
+    """float32 as `dtype`, rounded to nearest even; a constant's content too."""
+    if isinstance(value, Const):
+        return Const(halved(value.value, dtype))
+    if value is None or isinstance(value, Typed) or np.asarray(value).dtype != np.float32:
+        return value
+    if dtype == "float16":
+        return np.asarray(value).astype(np.float16)
+    return Typed(dtype, bfloat16_bits(value))
 
 
 def type_number(value):
@@ -125,8 +156,8 @@ def model_of(case, expected):
             helper.make_tensor_value_info(name, type_number(value), shape_of(value))
             for name, value in zip(given, expected)
         ]
-    graph = helper.make_graph([node], "case", graph_inputs, graph_outputs, initializers)
-    default = {MICROSOFT: 1, ML: 3}.get(case.domain, 0)
+    graph = helper.make_graph([*case.before, node], "case", graph_inputs, graph_outputs, initializers)
+    default = {MICROSOFT: 1, ML: 3, TRAINING: 1}.get(case.domain, 0)
     imports = [helper.make_opsetid("", case.opset if not case.domain else 17)]
     if case.domain:
         imports.append(helper.make_opsetid(case.domain, case.opset or default))

@@ -8,6 +8,7 @@ expected/*.json keep. --record makes these anew: ORT is a folder in which `npm i
 onnxruntime-node` was run. What ONNX Runtime cannot run is named.
 """
 
+import dataclasses
 import importlib
 import json
 import os
@@ -22,7 +23,8 @@ import numpy as np
 import case as case_module
 
 HERE = pathlib.Path(__file__).resolve().parent
-FILES = ["contrib", "contrib_attention", "contrib_quantized", "ml", "core", "pictures"]
+FILES = ["contrib", "contrib_attention", "contrib_decoding", "contrib_packed",
+         "contrib_quantized", "ml", "core", "gradient", "halves", "pictures"]
 
 
 def expected_path(file):
@@ -48,6 +50,10 @@ def to_json(array):
 
 
 def write_case(folder, case, expected):
+    if case.half:
+        halves = [case_module.halved(value, case.half) for value in case.inputs]
+        case = dataclasses.replace(case, inputs=halves)
+        expected = [case_module.halved(value, case.half) for value in expected]
     data = folder / case.name / "test_data_set_0"
     data.mkdir(parents=True)
     model = case_module.model_of(case, expected)
@@ -111,6 +117,7 @@ def main():
         open_cases = [c for c in cases if c.expected is None]
         if ort:
             recorded, refused = record(open_cases, ort)
+            recorded = {c.recorded or c.name: recorded[c.name] for c in open_cases if c.name in recorded}
             for name, why in refused.items():
                 print(f"{name}: {why}", file=sys.stderr)
             text = ",\n".join(f"{json.dumps(n)}: {json.dumps([to_json(a) for a in arrays])}"
@@ -119,11 +126,12 @@ def main():
                 expected_path(file).write_text("{\n" + text + "\n}\n")
         known = json.loads(expected_path(file).read_text()) if open_cases else {}
         for case in cases:
-            if case.expected is None and case.name not in known:
+            name = case.recorded or case.name
+            if case.expected is None and name not in known:
                 sys.exit(f"{case.name} has no expected values")
             expected = case.expected
             if expected is None:
-                expected = [from_json(entry) for entry in known[case.name]]
+                expected = [from_json(entry) for entry in known[name]]
             write_case(out, case, expected)
             lines.append(f"{case.name} pass\n")
     (out / "list.txt").write_text("".join(lines))
