@@ -2,6 +2,7 @@
 #include "passes/merge_common.h"
 
 #include <map>
+#include <vector>
 
 #include "ir/base/hash.h"
 #include "ir/edit.h"
@@ -97,11 +98,64 @@ Changed merge_in(Module& module, Graph& graph) {
   return changed;
 }
 
+// A list of operands, as the key of the concat that joins them, and the keys of the lists that it
+// begins or ends with.
+class ConcatKey {
+ public:
+  explicit ConcatKey(int64_t axis) { key_.add(axis); }
+  void add(ValueId operand) { key_.add(static_cast<int64_t>(operand.index)); }
+  Hash128 hash() const { return key_.hash(); }
+
+ private:
+  KeyBuilder key_;
+};
+
+using Concats = std::map<Hash128, NodeId>;
+
+// The concat of as many of the first operands of `node` as there is one of, but not of all.
+NodeId find_beginning(const Concats& seen, const Node& node, size_t& num_operands) {
+  ConcatKey key(node.view().i64("axis"));
+  NodeId found;
+  for (size_t i = 0; i + 1 < node.operands.size(); ++i) {
+    key.add(node.operands[i]);
+    const auto it = i == 0 ? seen.end() : seen.find(key.hash());
+    if (it == seen.end()) continue;
+    found = it->second;
+    num_operands = i + 1;
+  }
+  return found;
+}
+
+// Dense blocks join all that came before in each layer: every concat begins with the one before it.
+Changed nest_concats(Graph& graph) {
+  GraphEditor edit(graph);
+  Concats seen;
+  Changed changed = Changed::no;
+  for (NodeId id : graph.nodes()) {
+    const Node& node = graph.node(id);
+    // Of rank 1 are shapes, which inference reads through the operator that makes them.
+    if (node.op != Op::concat || graph.type(node.results[0]).dims.size() < 2) continue;
+    ConcatKey key(node.view().i64("axis"));
+    for (ValueId operand : node.operands) key.add(operand);
+    size_t num_operands = 0;
+    const NodeId beginning = find_beginning(seen, node, num_operands);
+    seen.emplace(key.hash(), id);
+    if (!beginning || graph.node(beginning).placement != node.placement) continue;
+    for (size_t i = num_operands; --i > 0;) edit.erase_operand(id, i);
+    edit.set_operand(id, 0, graph.node(beginning).results[0]);
+    changed = Changed::yes;
+  }
+  return changed;
+}
+
 }  // namespace
 
 Expected<Changed> merge_common(Module& module, const NoOptions&, PassContext&) {
   Changed changed = Changed::no;
-  for_each_graph(module, [&](Graph& graph) { changed |= merge_in(module, graph); });
+  for_each_graph(module, [&](Graph& graph) {
+    changed |= merge_in(module, graph);
+    changed |= nest_concats(graph);
+  });
   return changed;
 }
 

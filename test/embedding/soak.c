@@ -68,6 +68,7 @@ static void growth(void (*work)(int), int count) {
   work(count);
   const size_t after = used_bytes();
   CHECK(after < before + kAllowed, "memory grew from %zu to %zu bytes", before, after);
+  printf("%d done, memory %zu bytes before and %zu after\n", count, before, after);
 }
 
 static int num_files(const char* folder) {
