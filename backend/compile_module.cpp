@@ -6,6 +6,7 @@
 
 #include "backend/llvm/codegen.h"
 #include "backend/lower/lower_group.h"
+#include "backend/lower/share_tables.h"
 #include "backend/plan/build_plan.h"
 #include "backend/plan/host_graph.h"
 #include "backend/plan/prepare_host.h"
@@ -91,6 +92,7 @@ Expected<CompiledModel> compile_module(const Module& partitioned, const Machine&
   PhaseClock clock(compiled.phases);
   Module module = partitioned.clone();
   prepare_host(module);
+  share_tables(module, machine);
   const LowerFunction lower = [&machine](const Module& m, const Graph& graph, NodeId node,
                                          size_t pass) {
     return lower_group(m, graph, node, machine, pass);

@@ -11,6 +11,13 @@
 
 namespace neuronc {
 
+// A matrix in the form of a product that multiplies by its transpose: its rows are the panels'
+// columns, its columns their k.
+struct PanelRows {
+  Tensor packed;  // [panels, groups of k, 16 * k_step]
+  int64_t k_step = 1;
+};
+
 class PackCache {
  public:
   // `make`'s tensor for these bytes of `source`, which must outlive the cache; `form` says all else
@@ -22,8 +29,19 @@ class PackCache {
     return it->second;
   }
 
+  // Says that single elements of `source` are to be read from these panels (share_tables.h).
+  void read_from(const Tensor& source, PanelRows panels) {
+    rows_[source.data()] = std::move(panels);
+  }
+  // The panels to read `source` from; nullptr: read it as it is.
+  const PanelRows* panels_of(const Tensor& source) const {
+    const auto it = rows_.find(source.data());
+    return it == rows_.end() ? nullptr : &it->second;
+  }
+
  private:
   std::map<std::pair<const std::byte*, std::string>, Tensor> packed_;
+  std::map<const std::byte*, PanelRows> rows_;
 };
 
 }  // namespace neuronc

@@ -316,6 +316,10 @@ Register GroupEmitter::load(ValueId input, const LaneIndex& at) {
   if (constant != nullptr && constant->num_elements() == 1) {
     return constant_element(input, *constant, at);
   }
+  if (const PanelRows* panels =
+          constant != nullptr ? machine_.packs->panels_of(*constant) : nullptr) {
+    return load_from_panels(*panels, input, at);
+  }
   const Memory memory = *memory_of(input);
   return load_from(memory.buffer, memory.dtype, memory.strides, at);
 }
@@ -342,6 +346,26 @@ Register GroupEmitter::load_from(BufferId buffer, DType dtype, const std::vector
     gathered = builder_.insert(gathered, builder_.load(buffer, at.lane(l).dims), l);
   }
   return builder_.convert(gathered, carrier);
+}
+
+// Neighbours along a row of the matrix are a whole row of a panel apart: each is loaded by itself.
+Register GroupEmitter::load_from_panels(const PanelRows& panels, ValueId input,
+                                        const LaneIndex& at) {
+  const BufferId buffer =
+      table("panels" + std::to_string(input.index), [&] { return panels.packed; });
+  const int64_t columns = panels.packed.shape()[2] / panels.k_step;
+  const auto element = [&](const LaneIndex& one) {
+    const Index row = one.dims[0];
+    const Index k = one.dims[1];
+    return builder_.load(
+        buffer, {kernel::floor_div(row, columns), kernel::floor_div(k, panels.k_step),
+                 kernel::mod(row, columns) * panels.k_step + kernel::mod(k, panels.k_step)});
+  };
+  const DType dtype = panels.packed.dtype();
+  if (at.is_scalar()) return builder_.convert(element(at), carrier_of(dtype));
+  Register gathered = builder_.zero({dtype, at.lanes});
+  for (int l = 0; l < at.active; ++l) gathered = builder_.insert(gathered, element(at.lane(l)), l);
+  return builder_.convert(gathered, carrier_of(dtype));
 }
 
 Register GroupEmitter::constant_element(ValueId value, const Tensor& tensor, const LaneIndex& at) {

@@ -116,6 +116,7 @@ class GroupEmitter {
   Register load(ValueId input, const LaneIndex& at);
   Register load_from(kernel::BufferId buffer, DType dtype, const std::vector<int64_t>& strides,
                      const LaneIndex& at);
+  Register load_from_panels(const PanelRows& panels, ValueId input, const LaneIndex& at);
   Register constant_element(ValueId value, const Tensor& tensor, const LaneIndex& at);
   kernel::BufferId operand_buffer(size_t operand_index);
   kernel::BufferId result_buffer(size_t result_index);

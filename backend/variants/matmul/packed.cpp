@@ -79,17 +79,6 @@ int64_t weight_offset(const MatmulProblem& problem, int64_t row, int64_t column)
   return problem.transpose_b ? column * problem.k + row : row * problem.n + column;
 }
 
-Tensor pack(const GroupContext& context, const MatmulProblem& problem, const KLoops& k) {
-  const Tensor& weights = *context.constant_operand(weights_operand(context.anchor_node().op));
-  const std::string form =
-      fmt::format("matmul {}x{} {}", problem.k, problem.n, problem.transpose_b);
-  return context.machine.packs->get(weights, form, [&] {
-    return pack_panels(signed_bytes(weights), k, problem.n, [&](int64_t row, int64_t column) {
-      return weight_offset(problem, row, column);
-    });
-  });
-}
-
 OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   NEURONC_ASSIGN(const Plan plan, make_plan(context));
   const MatmulProblem& problem = plan.problem;
@@ -109,7 +98,7 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   loops.first_row = kernel::floor_div(t, plan.panel_runs) * plan.block_rows;
   loops.first_panel = kernel::mod(t, plan.panel_runs) * plan.panels_per_tile;
   loops.num_panels = plan.panels_per_tile;
-  const BufferId weights = e.packed_buffer("w", pack(context, problem, loops.k));
+  const BufferId weights = e.packed_buffer("w", packed_weights(context, problem));
   const bool is_one_matrix = problem.num_batches() == 1;
   const auto at_row = [&problem, is_one_matrix](Index row, Index k) {
     if (is_one_matrix) return problem.a_at(problem.batch_index(Index(0)), row, k);
@@ -143,6 +132,19 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
 }
 
 }  // namespace
+
+Tensor packed_weights(const GroupContext& context, const MatmulProblem& problem) {
+  const Tensor& weights = *context.constant_operand(weights_operand(context.anchor_node().op));
+  const std::string form =
+      fmt::format("matmul {}x{} {}", problem.k, problem.n, problem.transpose_b);
+  return context.machine.packs->get(weights, form, [&] {
+    KLoops k;
+    k.inner = problem.k;
+    return pack_panels(signed_bytes(weights), k, problem.n, [&](int64_t row, int64_t column) {
+      return weight_offset(problem, row, column);
+    });
+  });
+}
 
 const Variant kMatmulPacked = {.name = "matmul.packed",
                                .predict_ns = predict_ns,

@@ -34,6 +34,9 @@ struct MatmulProblem {
 // Of the anchor of `context`, a matmul or gemm with operands of rank 2 or more.
 OrRefusal<MatmulProblem> matmul_problem(const GroupContext& context);
 
+// The constant right operand of a group of variant matmul.packed, as its kernel reads it (pack.h).
+Tensor packed_weights(const GroupContext& context, const MatmulProblem& problem);
+
 // Scales, adds `c`, and hands `lanes` columns of the result to the rest of the group.
 void store_matmul_result(GroupEmitter& emitter, const Node& anchor, const MatmulProblem& problem,
                          const std::vector<kernel::Index>& batch, kernel::Index m, kernel::Index n,
