@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "backend/blocking.h"
 #include "backend/isa.h"
 #include "backend/pack_cache.h"
 #include "ir/hardware_model.h"
@@ -13,6 +14,7 @@ namespace neuronc {
 struct CodeOptions {
   int opt_level = 2;       // 0: no optimisation, 2: the pipeline
   bool is_strict = false;  // --numerics strict: no variant whose sums differ in kind
+  Blocking blocking;       // of the group that is lowered
 };
 
 struct Machine {

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "compiler/tune.h"
 #include "ir/base/hash.h"
 #include "ir/base/output_file.h"
 #include "ir/hardware_model.h"
@@ -109,6 +110,8 @@ std::string cache_key(const Compilation& compilation, const CompileOptions& opti
   for (const auto& [name, value] : option_list(options))
     text += fmt::format("{}={}\n", name, value);
   text += fmt::format("max-host-ops={}\n", options.max_host_ops);
+  // Later choices in the file may be of other models; then the model is compiled once more, from it.
+  if (options.tune) text += "tuning=" + file_hash(tuning_path(options)) + "\n";
   for (const auto& [name, value] : options.fixed_inputs) {
     text += fmt::format("{}={} {}\n", name, value, file_hash(value));
   }

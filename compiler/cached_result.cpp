@@ -97,7 +97,9 @@ void keep_cached(const Compilation& compilation, const CompileOptions& options,
   facts["partition"] = result.details.partition;
   facts["remarks"] = result.details.remarks;
   facts["report"] = Json::parse(result.report_json, nullptr, /*allow_exceptions=*/false);
-  write_cache(options.cache_dir, compilation.cache_key,
+  // Tuning has added to its file, and the result is what the file gives now.
+  const std::string key = options.tune ? cache_key(compilation, options) : compilation.cache_key;
+  write_cache(options.cache_dir, key,
               {facts.dump(-1, ' ', false, Json::error_handler_t::replace), result.neff},
               options.cache_limit_bytes);
 }

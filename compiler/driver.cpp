@@ -13,6 +13,7 @@
 #include "backend/variants/product/bytes.h"
 #include "compiler/fixed_input.h"
 #include "compiler/input_ranges.h"
+#include "compiler/tune.h"
 #include "ir/base/check.h"
 #include "ir/base/output_file.h"
 #include "ir/base/text.h"
@@ -283,6 +284,9 @@ Expected<void> check_options(const CompileOptions& options, Diagnostics& diagnos
     if (number < 0) return usage(diagnostics, fmt::format("--dim {}={} is negative", dim, number));
   }
   if (!options.passes.empty()) NEURONC_TRY(check_pass_text(options, diagnostics));
+  if (!options.tune_file.empty() && !options.tune) {
+    return usage(diagnostics, "--tune-file has no effect without --tune");
+  }
   if (options.reductions == Reductions::fast) {
     return unsupported(diagnostics, "--reductions fast", "reductions have a fixed order");
   }
@@ -471,6 +475,10 @@ Expected<void> run_passes(Compilation& compilation, const CompileOptions& option
 
 Expected<void> generate(Compilation& compilation, const CompileOptions& options,
                         Diagnostics& diagnostics) {
+  if (options.tune) {
+    const PhaseTimer tuning(compilation, "tune");
+    NEURONC_TRY(tune(compilation, options, diagnostics));
+  }
   const PhaseTimer timer(compilation, "code");
   if (!compilation.goes_on({"code"})) return reported();
   const auto num_targets = static_cast<int64_t>(compilation.machines.size());
@@ -535,6 +543,7 @@ std::vector<std::pair<std::string, std::string>> option_list(const CompileOption
           {"hardware-model", options.hardware_model},
           {"emit-kernels", options.emit_kernels ? "true" : "false"},
           {"O", std::to_string(options.optimization_level)},
+          {"tune", options.tune ? "true" : "false"},
           {"passes", options.passes}};
 }
 

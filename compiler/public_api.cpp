@@ -89,7 +89,9 @@ CompileOptions current_options(const CompileOptions& given) {
       .take(&O::progress)
       .take(&O::log)
       .take(&O::cache_dir)
-      .take(&O::cache_limit_bytes);
+      .take(&O::cache_limit_bytes)
+      .take(&O::tune)
+      .take(&O::tune_file);
   return result;
 }
 

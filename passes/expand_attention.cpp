@@ -181,40 +181,32 @@ class Expansion {
     const bool is_causal = node().view().i64("is_causal") != 0;
     const bool has_count = node().has_operand(kNumKeys);
     const bool follows_count = has_count && !node().has_operand(kPastKey);
-    if (is_causal && !follows_count) add(constant(causal_bias()));
+    if (is_causal && !follows_count) add(hidden_from(query_positions(DType::i32, num_past_ + 1)));
     if (has_count) {
       may_hide_all_ = true;
       const ValueId count = reshape(node().operands[kNumKeys], {q_.batch, 1, 1, 1});
-      add(hidden_from(count, [](int64_t, int64_t key) { return key; }));
+      add(hidden_from(count));
       if (is_causal && follows_count) {
         // The last query sees the last key that is counted.
-        add(hidden_from(
-            count, [this](int64_t query, int64_t key) { return key - query + q_.length - 1; }));
+        add(hidden_from(make(Op::add, {count, query_positions(DType::i64, 1 - q_.length)})));
       }
     }
     return bias;
   }
 
-  Tensor causal_bias() const {
-    Tensor bias = Tensor::zeros(DType::f32, {q_.length, k_.length});
-    for (int64_t query = 0; query < q_.length; ++query) {
-      for (int64_t key = query + num_past_ + 1; key < k_.length; ++key) {
-        bias.set_f64(query * k_.length + key, kMinusInf);
-      }
-    }
-    return bias;
+  // `offset` plus the position of each query, one below another. Pairs of queries and keys are
+  // compared where they are needed: a table of all pairs may be larger than the model.
+  ValueId query_positions(DType dtype, int64_t offset) {
+    Tensor positions = Tensor::zeros(dtype, {q_.length, 1});
+    for (int64_t i = 0; i < q_.length; ++i) positions.set_i64(i, offset + i);
+    return constant(std::move(positions));
   }
 
-  // Minus infinity where `position` of query and key is not below `count`.
-  template <class Position>
-  ValueId hidden_from(ValueId count, Position position) {
-    Tensor positions = Tensor::zeros(DType::i64, {q_.length, k_.length});
-    for (int64_t query = 0; query < q_.length; ++query) {
-      for (int64_t key = 0; key < k_.length; ++key) {
-        positions.set_i64(query * k_.length + key, position(query, key));
-      }
-    }
-    const ValueId is_seen = make(Op::less, {constant(std::move(positions)), count});
+  // Minus infinity for keys whose position is not below `end`.
+  ValueId hidden_from(ValueId end) {
+    Tensor positions = Tensor::zeros(rewriter_.type(end).dtype, {1, k_.length});
+    for (int64_t i = 0; i < k_.length; ++i) positions.set_i64(i, i);
+    const ValueId is_seen = make(Op::less, {constant(std::move(positions)), end});
     return make(Op::where, {is_seen, number(0), number(kMinusInf)});
   }
 

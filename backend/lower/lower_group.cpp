@@ -2,6 +2,7 @@
 #include "backend/lower/lower_group.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "backend/lower/default_nest.h"
 #include "backend/lower/lowering.h"
@@ -101,7 +102,16 @@ OrRefusal<LoweredKernel> lower_group(const Module& module, const Graph& graph, N
   }
   const Graph& body = *graph.node(node).bodies[0];
   NEURONC_TRY(check_lowerings(body));
-  const GroupContext context{module, graph, node, body, find_anchor(body), machine};
+  const std::string cut = graph.node(node).view().string("blocking");
+  Machine as_cut;
+  if (!cut.empty()) {
+    const std::optional<Blocking> blocking = parse_blocking(cut);
+    if (!blocking) return refuse("`" + cut + "` is no blocking");
+    as_cut = machine;
+    as_cut.code.blocking = *blocking;
+  }
+  const GroupContext context{
+      module, graph, node, body, find_anchor(body), cut.empty() ? machine : as_cut};
   const std::string chosen = graph.node(node).view().string("variant");
   const bool names_variant = !chosen.empty() && chosen != "default";
   if (names_variant) {

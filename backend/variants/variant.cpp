@@ -1,6 +1,7 @@
 // Implements variant.h: the ordered lists.
 #include "backend/variants/variant.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "ir/base/check.h"
@@ -62,6 +63,37 @@ BestVariant best_variant(const GroupContext& context, std::vector<std::string>* 
     }
   }
   return best;
+}
+
+std::vector<Candidate> candidates(const GroupContext& context, std::string_view chosen,
+                                  double factor) {
+  std::vector<Candidate> found{{std::string(chosen), {}}};
+  if (!context.anchor) return found;
+  const auto variants = variants_of(context.anchor_node().op);
+  const auto it = std::find_if(variants.begin(), variants.end(),
+                               [&](const Variant* variant) { return variant->name == chosen; });
+  if (it == variants.end()) return found;
+  const OrRefusal<double> chosen_ns = (*it)->predict_ns(context);
+  if (!chosen_ns) return found;
+  for (const Variant* variant : variants) {
+    if (variant == *it) continue;
+    const OrRefusal<double> time_ns = variant->predict_ns(context);
+    if (time_ns && *time_ns <= factor * *chosen_ns) {
+      found.push_back({std::string(variant->name), {}});
+    }
+  }
+  if (!(*it)->has_blockings) return found;
+  constexpr Blocking kBlockings[] = {
+      {.vectors = 1},
+      {.vectors = 3},
+      {.vectors = 4},
+      {.block_bytes = 64 * 1024},
+      {.block_bytes = 512 * 1024},
+  };
+  for (const Blocking& blocking : kBlockings) {
+    found.push_back({std::string(chosen), blocking});
+  }
+  return found;
 }
 
 NodeId find_anchor(const Graph& body) {

@@ -55,6 +55,8 @@ struct Variant {
   OrRefusal<void> (*prologue)(const Module&, const Graph&, const Node& anchor, size_t operand);
   // Products and sums of small integers come out exactly.
   bool is_exact_for_small_integers = true;
+  // Its kernels are cut as CodeOptions::blocking says.
+  bool has_blockings = false;
 };
 
 // Variants of groups anchored by `op`; "default" is not among them.
@@ -66,6 +68,16 @@ struct BestVariant {
   double time_ns = 0;
 };
 BestVariant best_variant(const GroupContext& context, std::vector<std::string>* refusals = nullptr);
+
+// A way to compute a group that may turn out faster than the predicted one.
+struct Candidate {
+  std::string variant;
+  Blocking blocking;
+};
+// The `chosen` variant first, then the others whose predicted time is within `factor` of it, then
+// other blockings of the chosen one. One alone: there is nothing to choose.
+std::vector<Candidate> candidates(const GroupContext& context, std::string_view chosen,
+                                  double factor);
 
 // The anchor of a body: its only operator that is not elementwise; none if all are.
 NodeId find_anchor(const Graph& body);

@@ -22,7 +22,10 @@ namespace {
 
 // The lines that stand in stderr whatever the format: messages, counts, gates.
 void print_text(const ModelOutcome& outcome, const BatchArguments& arguments) {
-  for (const Message& message : outcome.messages) print_error("{}\n", message.text);
+  for (const Message& message : outcome.messages) {
+    const bool is_note = message.severity == Message::Severity::note;
+    if (!is_note || !arguments.compile.is_quiet) print_error("{}\n", message.text);
+  }
   if (arguments.compile.is_quiet) return;
   const OperationCounts& counts = outcome.operations;
   if (counts.num_after_optimizations > 0) {

@@ -133,6 +133,12 @@ class Declarer {
           ->group(kCode);
     }
     option(kCode, "--passes", a_.options.passes, "the pipeline, instead of the level's");
+    app_.add_flag("--tune", a_.options.tune,
+                  "measure on this machine which kernels are fastest, and take those")
+        ->group(kCode);
+    option(kCode, "--tune-file", a_.options.tune_file,
+           "where --tune keeps what it measured; default: tuning.txt in --cache-dir, or in the "
+           "user's cache folder");
     app_.add_flag("--emit-kernels", a_.options.emit_kernels,
                   "put the kernels' text into the NEFF, for NEURON_RT_CHECK=1")
         ->group(kCode);

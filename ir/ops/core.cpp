@@ -28,6 +28,7 @@ constexpr OperandSpec kAnyOperand[] = {{"x", kAny, 'T', Arity::required, true}};
 constexpr OperandSpec kManyOperands[] = {{"operands", kAny, 0, Arity::variadic, true}};
 constexpr ResultSpec kManyResults[] = {{"results", kAny, 0, Arity::variadic, true}};
 constexpr AttributeSpec kGroupAttributes[] = {{"variant", AttributeKind::string, "\"\""},
+                                              {"blocking", AttributeKind::string, "\"\""},
                                               {"is_shared", AttributeKind::i64, "1"}};
 
 }  // namespace
@@ -47,6 +48,7 @@ NEURONC_OP(constant) = {"constant",
 
 /// Operators fused into one kernel: the body's inputs are the operands, its outputs the results.
 /// A team shares the kernel's tiles unless `is_shared` is 0: then its first core has them all.
+/// `variant` is its kernel's; `blocking`, where it is not empty, how that is cut (backend/blocking.h).
 /// Inside, every float is f32 (f64 where declared); conversions are explicit.
 NEURONC_OP(group) = {"group",
                      "operators fused into one kernel",

@@ -71,7 +71,7 @@ int64_t most_rows(const Plan& plan) {
   return std::max<int64_t>(kMatrixBlockBytes / row_bytes, 2 * kernel::kMatrixRows);
 }
 
-void choose_slab_block(Plan& plan) {
+void choose_slab_block(Plan& plan, int64_t most_bytes) {
   const ConvGeometry& g = plan.g;
   plan.slab_width = (g.q - 1) * g.stride_w + (g.s - 1) * g.dilation_w + 1;
   const int64_t row_bytes = plan.slab_width * plan.channels * size_bytes(plan.step.a);
@@ -88,8 +88,8 @@ void choose_slab_block(Plan& plan) {
     const int64_t bytes = slab_height(rows) * row_bytes;
     if (rows > 1 && rows * g.q > most_rows(plan)) continue;
     const bool leaves_tiles = g.n * g.groups * (g.p / rows) >= kMinTiles;
-    if (bytes <= std::max(kBlockBytes, weight_bytes / 4) &&
-        (leaves_tiles || weight_bytes > kSmallWeightBytes || bytes <= kBlockBytes / 8)) {
+    if (bytes <= std::max(most_bytes, weight_bytes / 4) &&
+        (leaves_tiles || weight_bytes > kSmallWeightBytes || bytes <= most_bytes / 8)) {
       best = rows;
     }
   }
@@ -99,11 +99,11 @@ void choose_slab_block(Plan& plan) {
   plan.num_blocks = g.p / best;
 }
 
-void choose_direct_block(Plan& plan) {
+void choose_direct_block(Plan& plan, int64_t most_bytes) {
   const ConvGeometry& g = plan.g;
   const int64_t pixels = g.p * g.q;
   const int64_t pixel_bytes = plan.channels * size_bytes(plan.step.a) * g.stride_h * g.stride_w;
-  int64_t rows = std::max<int64_t>(kBlockBytes / std::max<int64_t>(pixel_bytes, 1), 48);
+  int64_t rows = std::max<int64_t>(most_bytes / std::max<int64_t>(pixel_bytes, 1), 48);
   const int64_t share = (pixels * g.n * g.groups + kMinTiles - 1) / kMinTiles;
   const int64_t unit = plan.tile.rows;
   const auto whole_tiles = [unit](int64_t r) { return (r + unit - 1) / unit * unit; };
@@ -160,9 +160,9 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
   plan.tile = choose_register_tile(context.machine, plan.step, g.p * g.q, plan.columns);
   plan.uses_slab = !is_in_memory(context, plan) || crosses_columns(plan);
   if (plan.uses_slab) {
-    choose_slab_block(plan);
+    choose_slab_block(plan, block_bytes(context.machine));
   } else {
-    choose_direct_block(plan);
+    choose_direct_block(plan, block_bytes(context.machine));
   }
   plan.tile = choose_register_tile(context.machine, plan.step, plan.block_rows, plan.columns);
   choose_panel_runs(plan);
@@ -359,6 +359,7 @@ const Variant kConvDirect = {.name = "conv.direct",
                              .lower = lower,
                              .operand_order = operand_order,
                              .result_order = result_order,
-                             .prologue = prologue};
+                             .prologue = prologue,
+                             .has_blockings = true};
 
 }  // namespace neuronc

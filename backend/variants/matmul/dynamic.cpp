@@ -125,6 +125,7 @@ const Variant kMatmulDynamic = {.name = "matmul.dynamic",
                                 .lower = lower,
                                 .operand_order = no_order,
                                 .result_order = no_result_order,
-                                .prologue = matmul_prologue};
+                                .prologue = matmul_prologue,
+                                .has_blockings = true};
 
 }  // namespace neuronc

@@ -31,11 +31,11 @@ struct Plan {
   int64_t panel_runs = 1;
 };
 
-void choose_blocks(Plan& plan) {
+void choose_blocks(Plan& plan, const Machine& machine) {
   const int64_t unit = plan.tile.rows;
   const int64_t panels = (plan.problem.n + plan.tile.columns() - 1) / plan.tile.columns();
-  int64_t rows = std::max<int64_t>(kBlockBytes / (plan.problem.k * size_bytes(plan.step.a)),
-                                   4 * plan.tile.rows);
+  int64_t rows = std::max<int64_t>(
+      block_bytes(machine) / (plan.problem.k * size_bytes(plan.step.a)), 4 * plan.tile.rows);
   rows = std::max(unit, rows / unit * unit);
   plan.block_rows = std::min(rows, plan.rows);
   plan.num_blocks = (plan.rows + plan.block_rows - 1) / plan.block_rows;
@@ -62,7 +62,7 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
     return refuse("the right operand has batches");
   }
   plan.tile = choose_register_tile(context.machine, plan.step, plan.rows, problem.n);
-  choose_blocks(plan);
+  choose_blocks(plan, context.machine);
   return plan;
 }
 
@@ -151,6 +151,7 @@ const Variant kMatmulPacked = {.name = "matmul.packed",
                                .lower = lower,
                                .operand_order = no_order,
                                .result_order = no_result_order,
-                               .prologue = matmul_prologue};
+                               .prologue = matmul_prologue,
+                               .has_blockings = true};
 
 }  // namespace neuronc

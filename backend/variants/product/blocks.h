@@ -13,6 +13,10 @@ namespace neuronc {
 
 // Half of a small second-level cache: the block of a that is read for every panel.
 inline constexpr int64_t kBlockBytes = 192 * 1024;
+inline int64_t block_bytes(const Machine& machine) {
+  const int64_t chosen = machine.code.blocking.block_bytes;
+  return chosen == 0 ? kBlockBytes : chosen;
+}
 // Fewer tiles are not worth sharing among cores.
 inline constexpr int64_t kMinTiles = 8;
 

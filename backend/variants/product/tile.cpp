@@ -65,6 +65,10 @@ RegisterTile choose_register_tile(const Machine& machine, const ProductStep& ste
     tile.vectors = 2;
     tile.rows = accumulators / 2;
   }
+  if (const int vectors = machine.code.blocking.vectors; vectors != 0 && m > 3) {
+    tile.vectors = vectors;
+    tile.rows = std::min(accumulators / vectors, 12);
+  }
   while (tile.vectors > 1 && tile.vectors % 2 == 0 && (tile.vectors / 2) * tile.lanes >= n) {
     tile.vectors /= 2;
   }

@@ -96,6 +96,10 @@ struct CompileOptions {
   // cannot be read or written changes nothing but the time.
   std::string cache_dir;
   int64_t cache_limit_bytes = int64_t{4} << 30;  // the oldest results beyond it are removed
+  // The kernels that could be fastest are measured on this machine. The choices are kept in
+  // `tune_file`; where it is empty, in `cache_dir` or the user's cache folder.
+  bool tune = false;
+  std::string tune_file;
 };
 
 // How many operations there are and where they run.
