@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <queue>
 #include <set>
 #include <unordered_map>
@@ -82,6 +83,10 @@ class Fuser {
   }
 
   void form_clusters();
+  std::optional<size_t> cluster_index(ValueId value) const;
+  bool is_made_for(const Cluster& cluster, NodeId id) const;
+  bool can_move(size_t moved, size_t cluster) const;
+  std::string join(NodeId id, size_t target);
   bool try_join(NodeId id);
   void absorb_producers();
   int64_t only_consumer(const Cluster& cluster, size_t self) const;
@@ -133,46 +138,109 @@ void Fuser::form_clusters() {
   }
 }
 
-// Joins the latest cluster that makes one of the operands, if all else is there before it.
-bool Fuser::try_join(NodeId id) {
-  const Node& node = graph_.node(id);
-  const std::vector<int64_t> domain = graph_.type(node.results[0]).shape();
-  int64_t best = -1;
-  for (ValueId operand : node.operands) {
-    if (!operand || !graph_.producer(operand)) continue;
-    const auto it = cluster_of_.find(graph_.producer(operand));
-    if (it == cluster_of_.end()) continue;
-    const Cluster& cluster = clusters_[it->second];
-    if (best < 0 || cluster.position > clusters_[static_cast<size_t>(best)].position) {
-      best = static_cast<int64_t>(it->second);
-    }
-  }
-  if (best < 0) return false;
-  const auto missed = [&](const std::string& reason) {
-    context_.remarks.missed(node_label(module_, graph_, id), reason);
+// The cluster of the node that makes `value`, if there is one.
+std::optional<size_t> Fuser::cluster_index(ValueId value) const {
+  const NodeId producer = graph_.producer(value);
+  const auto it = producer ? cluster_of_.find(producer) : cluster_of_.end();
+  return it == cluster_of_.end() ? std::nullopt : std::optional<size_t>(it->second);
+}
+
+// Whether `id` is all that uses the results of `cluster`, which is elementwise and of its shape.
+bool Fuser::is_made_for(const Cluster& cluster, NodeId id) const {
+  if (cluster.anchor || cluster.domain != graph_.type(graph_.node(id).results[0]).shape()) {
     return false;
-  };
-  Cluster& cluster = clusters_[static_cast<size_t>(best)];
-  if (!cluster.is_open) return missed("its producer has several results");
-  if (cluster.domain != domain) return missed("its shape differs from its producer's");
-  if (static_cast<int64_t>(cluster.nodes.size()) >= options_.max_group_size) {
-    return missed("the group has reached its largest size");
   }
-  for (ValueId operand : node.operands) {
+  return std::all_of(cluster.nodes.begin(), cluster.nodes.end(), [&](NodeId node) {
+    const Value& value = graph_.value(graph_.node(node).results[0]);
+    return value.num_output_uses == 0 &&
+           std::all_of(value.uses.begin(), value.uses.end(), [&](const Use& use) {
+             return use.node == id || std::find(cluster.nodes.begin(), cluster.nodes.end(),
+                                                use.node) != cluster.nodes.end();
+           });
+  });
+}
+
+// Whether all that the nodes of `moved` read from elsewhere is there when `cluster` executes.
+bool Fuser::can_move(size_t moved, size_t cluster) const {
+  for (NodeId id : clusters_[moved].nodes) {
+    for (ValueId operand : graph_.node(id).operands) {
+      if (!operand) continue;
+      const auto from = cluster_index(operand);
+      if (from == moved) continue;
+      if (from == cluster ? graph_.type(operand).shape() != clusters_[cluster].domain
+                          : available(operand) >= clusters_[cluster].position) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+// Adds `id` to a cluster that makes one of its operands if all else is there before it, or can
+// be: elementwise clusters made for `id` alone move in with it. Empty, or why not.
+std::string Fuser::join(NodeId id, size_t target) {
+  Cluster& cluster = clusters_[target];
+  const std::vector<int64_t> domain = graph_.type(graph_.node(id).results[0]).shape();
+  if (!cluster.is_open) return "its producer has several results";
+  if (cluster.domain != domain) return "its shape differs from its producer's";
+  std::vector<size_t> moved;
+  size_t size = cluster.nodes.size();
+  for (ValueId operand : graph_.node(id).operands) {
     if (!operand) continue;
-    const NodeId producer = graph_.producer(operand);
-    const auto it = producer ? cluster_of_.find(producer) : cluster_of_.end();
-    const bool is_inside = it != cluster_of_.end() && it->second == static_cast<size_t>(best);
-    if (!is_inside && available(operand) >= cluster.position) {
-      return missed("an operand is computed after its producer");
+    const auto from = cluster_index(operand);
+    if (from == target) {
+      if (graph_.type(operand).shape() != domain) return "it broadcasts its producer's result";
+      continue;
     }
-    if (is_inside && graph_.type(operand).shape() != domain) {
-      return missed("it broadcasts its producer's result");
+    const bool moves = from && clusters_[*from].is_open && is_made_for(clusters_[*from], id) &&
+                       can_move(*from, target);
+    if (!moves && available(operand) >= cluster.position) {
+      return "an operand is computed after its producer";
     }
+    if (!moves || std::find(moved.begin(), moved.end(), *from) != moved.end()) continue;
+    moved.push_back(*from);
+    size += clusters_[*from].nodes.size();
+  }
+  if (static_cast<int64_t>(size) >= options_.max_group_size) {
+    return "the group has reached its largest size";
+  }
+  for (size_t from : moved) {
+    for (NodeId node : clusters_[from].nodes) {
+      cluster.nodes.push_back(node);
+      cluster_of_[node] = target;
+      for (ValueId result : graph_.node(node).results) available_[result] = cluster.position;
+    }
+    clusters_[from].is_absorbed = true;
   }
   cluster.nodes.push_back(id);
-  cluster_of_[id] = static_cast<size_t>(best);
-  return true;
+  cluster_of_[id] = target;
+  return "";
+}
+
+// Clusters that make operands are tried with anchors first, whose results would go through memory
+// otherwise, and the latest first.
+bool Fuser::try_join(NodeId id) {
+  std::vector<size_t> candidates;
+  for (ValueId operand : graph_.node(id).operands) {
+    const auto from = operand ? cluster_index(operand) : std::nullopt;
+    if (from && std::find(candidates.begin(), candidates.end(), *from) == candidates.end()) {
+      candidates.push_back(*from);
+    }
+  }
+  std::sort(candidates.begin(), candidates.end(), [&](size_t a, size_t b) {
+    const auto rank = [&](size_t i) {
+      return std::pair(clusters_[i].anchor ? 1 : 0, clusters_[i].position);
+    };
+    return rank(a) > rank(b);
+  });
+  std::string reason;
+  for (size_t candidate : candidates) {
+    const std::string refusal = join(id, candidate);
+    if (refusal.empty()) return true;
+    if (reason.empty()) reason = refusal;
+  }
+  if (!reason.empty()) context_.remarks.missed(node_label(module_, graph_, id), reason);
+  return false;
 }
 
 // The one cluster that uses all results of `cluster`, or -1.
@@ -219,7 +287,7 @@ void Fuser::absorb_producers() {
   // In reverse, so that a chain of producers moves into the anchor step by step.
   for (size_t i = clusters_.size(); i-- > 0;) {
     Cluster& producer = clusters_[i];
-    if (producer.anchor) continue;
+    if (producer.anchor || producer.is_absorbed) continue;
     const int64_t target = only_consumer(producer, i);
     if (target < 0) continue;
     Cluster& consumer = clusters_[static_cast<size_t>(target)];
