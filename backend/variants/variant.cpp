@@ -10,7 +10,7 @@ namespace neuronc {
 
 std::span<const Variant* const> variants_of(Op op) {
   static constexpr const Variant* kConvOfBytes[] = {&kConvDirect};
-  static constexpr const Variant* kMatmulOfBytes[] = {&kMatmulPacked};
+  static constexpr const Variant* kMatmulOfBytes[] = {&kMatmulPacked, &kMatmulDynamic};
   static constexpr const Variant* kConv[] = {&kConvDepthwise, &kConvDirect, &kConvTaps};
   static constexpr const Variant* kConvTranspose[] = {&kConvDepthwise, &kConvTransposePhases};
   static constexpr const Variant* kMatmul[] = {&kMatmulPacked, &kMatmulDynamic, &kMatmulDots};

@@ -4,11 +4,13 @@
 // tile does so; otherwise each panel is first packed into scratch (run_time_pack.h), which is also
 // where a transpose or elementwise work on b is done.
 #include <algorithm>
+#include <optional>
 
 #include "backend/variants/matmul/problem.h"
 #include "backend/variants/product/blocks.h"
 #include "backend/variants/product/pack.h"
 #include "backend/variants/product/predict.h"
+#include "backend/variants/product/run_time_bytes.h"
 #include "backend/variants/product/run_time_pack.h"
 
 namespace neuronc {
@@ -27,9 +29,12 @@ struct Plan {
 OrRefusal<Plan> make_plan(const GroupContext& context) {
   Plan plan;
   NEURONC_ASSIGN(plan.problem, matmul_problem(context));
+  if (is_byte_contraction(context.anchor_node().op)) {
+    NEURONC_TRY(check_run_time_bytes(context, plan.problem.n));
+  }
   // What is computed is widened to f32 where both operands are not bf16 on a machine for it.
   NEURONC_ASSIGN(plan.step, choose_step(context.machine, context.operand_dtype(0),
-                                        context.operand_dtype(1), plan.problem.m));
+                                        packed_dtype(context.operand_dtype(1)), plan.problem.m));
   if (!plan.step.reads_a_in_groups() && plan.step.a != DType::f64) plan.step = ProductStep();
   plan.tile = choose_register_tile(context.machine, plan.step, plan.problem.m, plan.problem.n);
   if (plan.tile.vectors > 4) plan.tile.vectors = 4;
@@ -88,6 +93,7 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   loops.a = matmul_rows(e, anchor, problem, plan.step, at_row, Index(0), problem.m, problem.m,
                         /*has_rows_along_dim=*/true);
   const auto memory = e.memory_of(b);
+  std::optional<RunTimeByteProduct> bytes;
   const bool is_read_in_place =
       plan.step.kind == StepKind::fma && memory && memory->strides[problem.b_column_dim()] == 1;
   if (is_read_in_place) {
@@ -101,8 +107,10 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
         problem.n,
         [&problem, batch](Index k, Index column) { return problem.b_at(batch, k, column); }};
     const BufferId panel_buffer = run_time_panel(e, plan.step, plan.tile, operand);
-    loops.begin_panel = [&e, &plan, operand, panel_buffer](Index panel) {
+    if (is_byte_contraction(anchor.op)) bytes.emplace(e, context, loops, problem.k);
+    loops.begin_panel = [&, operand, panel_buffer](Index panel) {
       pack_at_run_time(e, plan.step, plan.tile, operand, panel, panel_buffer);
+      if (bytes) bytes->sum_columns(loops, panel, panel_buffer);
     };
     loops.load_b = [&e, &plan, panel_buffer](Index, int vectors, Index group) {
       return load_panel(e, panel_buffer, plan.step, Index(0), group, vectors, plan.tile.lanes);
@@ -112,8 +120,10 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
     };
   }
   loops.store = [&](Index row, Index column, int active, Register sum) {
+    if (bytes) sum = bytes->finish(sum, row, column, active);
     store_matmul_result(e, anchor, problem, batch, row, column, active, sum);
   };
+  if (bytes) bytes->sum_rows(loops);
   emit_blocks(e, loops);
   return std::move(e).finish();
 }

@@ -173,11 +173,8 @@ Register ByteProduct::border() {
   return e_.pull(value, origin(e_.shape(value).size()));
 }
 
-void ByteProduct::emit_row_sums(const BlockLoops& loops) {
-  if (!b_zero_points_) return;
-  Builder& b = e_.builder();
-  row_sums_ = e_.workspace("row_sums", DType::i32, {loops.block_rows});
-  first_row_ = loops.first_row;
+void emit_row_sums(GroupEmitter& e, const BlockLoops& loops, BufferId row_sums) {
+  Builder& b = e.builder();
   const Register ones = b.constant({DType::i8, loops.tile.lanes * loops.step.k_step()}, 1);
   BlockLoops sums = loops;
   if (loops.step.is_matrix()) sums.step.kind = StepKind::dot_bytes;
@@ -190,9 +187,16 @@ void ByteProduct::emit_row_sums(const BlockLoops& loops) {
   sums.prefetch = nullptr;
   sums.load_b = [&](Index, int, Index) { return Values{ones}; };
   sums.store = [&](Index row, Index, int, Register sum) {
-    b.store(row_sums_, {row - first_row_}, b.extract(sum, 0));
+    b.store(row_sums, {row - loops.first_row}, b.extract(sum, 0));
   };
-  emit_blocks(e_, sums);
+  emit_blocks(e, sums);
+}
+
+void ByteProduct::emit_row_sums(const BlockLoops& loops) {
+  if (!b_zero_points_) return;
+  row_sums_ = e_.workspace("row_sums", DType::i32, {loops.block_rows});
+  first_row_ = loops.first_row;
+  neuronc::emit_row_sums(e_, loops, row_sums_);
 }
 
 Register ByteProduct::column_numbers(BufferId table, Index column, Register like, int active) {

@@ -30,6 +30,9 @@ OrRefusal<void> check_bytes(const GroupContext& context, int64_t columns, int64_
 inline DType packed_dtype(DType weights) { return weights == DType::u8 ? DType::i8 : weights; }
 Tensor signed_bytes(const Tensor& weights);
 
+// Stores the sum of each row of a that `loops` covers, as u8, in `row_sums` (i32, block_rows).
+void emit_row_sums(GroupEmitter& emitter, const BlockLoops& loops, kernel::BufferId row_sums);
+
 // What follows the sums of one kernel.
 class ByteProduct {
  public:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "backend/variants/product/bytes.h"
 #include "backend/variants/product/pack.h"
 
 namespace neuronc {
@@ -33,10 +34,10 @@ class Packer {
 
   void pack() {
     const auto memory = e_.memory_of(operand_.value);
-    const bool is_k_consecutive = memory && memory->dtype == DType::bf16 && step_.k_step() == 2 &&
-                                  memory->strides[operand_.k_dim] == 1;
-    if (is_k_consecutive) return transpose_words(memory->buffer);
     const int k_step = step_.k_step();
+    const bool is_k_consecutive = memory && k_step > 1 && packed_dtype(memory->dtype) == step_.b &&
+                                  memory->strides[operand_.k_dim] == 1;
+    if (is_k_consecutive) return transpose_words(memory->buffer, memory->dtype);
     const int64_t whole = operand_.k / k_step;
     const auto tail = static_cast<int>(operand_.k % k_step);
     if (whole > 0) {
@@ -69,49 +70,64 @@ class Packer {
         store_row(group, v, b_.convert(column_elements(k, v), step_.b));
         continue;
       }
-      // A pair of bf16 makes a word, the even one in its low half.
-      const auto bits = [&](Index at) {
-        return b_.convert(b_.bitcast(b_.convert(column_elements(at, v), DType::bf16), DType::u16),
-                          DType::u32);
-      };
-      Register word = bits(k);
-      if (count > 1) word = b_.bit_or(word, b_.shl(bits(k + Index(1)), 16));
-      store_row(group, v, b_.bitcast(word, ValueType{DType::bf16, 2 * lanes_}));
+      // Two bf16 or four bytes make a word, the first one in its lowest bits.
+      Register word;
+      for (int j = 0; j < count; ++j) {
+        const Register part =
+            b_.convert(element_bits(column_elements(k + Index(j), v)), DType::u32);
+        word = j == 0 ? part : b_.bit_or(word, b_.shl(part, j * 8 * size_bytes(step_.b)));
+      }
+      store_word(group, v, word);
     }
   }
 
-  // Words of two neighbouring k: lanes_ columns of lanes_ words are transposed at a time.
-  void transpose_words(BufferId from) {
-    const int64_t groups = operand_.k / 2;
+  // An element as it is packed; bytes are signed there.
+  Register element_bits(Register x) {
+    if (step_.b == DType::bf16) return b_.bitcast(b_.convert(x, DType::bf16), DType::u16);
+    if (x.type.dtype == DType::u8) x = b_.bit_xor(x, b_.constant_bits(x.type, 0x80));
+    return b_.bitcast(x, DType::u8);
+  }
+
+  void store_word(Index group, int v, Register word) {
+    store_row(group, v, b_.bitcast(word, ValueType{step_.b, step_.k_step() * lanes_}));
+  }
+
+  // Words of neighbouring k: lanes_ columns of lanes_ words are transposed at a time.
+  void transpose_words(BufferId from, DType dtype) {
+    const int64_t groups = operand_.k / step_.k_step();
+    const auto tail = static_cast<int>(operand_.k % step_.k_step());
     const int64_t whole = groups / lanes_ * lanes_;
     for (int v = 0; v < vectors_; ++v) {
       if (whole > 0) {
-        e_.loop({0, whole, lanes_}, [&](Index g) { transpose_block(from, v, g, lanes_); });
+        e_.loop({0, whole, lanes_}, [&](Index g) { transpose_block(from, dtype, v, g, lanes_); });
       }
       if (whole < groups) {
-        transpose_block(from, v, Index(whole), static_cast<int>(groups - whole));
+        transpose_block(from, dtype, v, Index(whole), static_cast<int>(groups - whole));
       }
-      if (operand_.k % 2 != 0) pack_last(v);
     }
+    if (tail > 0) pack_group(Index(groups), tail);
   }
 
-  void transpose_block(BufferId from, int v, Index group, int count) {
-    const kernel::Lanes row_lanes{2 * lanes_, static_cast<int>(operand_.k_dim)};
+  void transpose_block(BufferId from, DType dtype, int v, Index group, int count) {
+    const int k_step = step_.k_step();
+    const kernel::Lanes row_lanes{k_step * lanes_, static_cast<int>(operand_.k_dim)};
     Values columns;
     for (int c = 0; c < lanes_; ++c) {
       if (c >= active_lanes(v)) {
         columns.push_back(b_.zero({DType::u32, lanes_}));
         continue;
       }
-      const std::vector<Index> at = operand_.at(group * 2, first_ + Index(v * lanes_ + c));
-      const Register row = count == lanes_ ? b_.load(from, at, row_lanes)
-                                           : b_.load_partial(from, at, row_lanes, Index(2 * count));
+      const std::vector<Index> at = operand_.at(group * k_step, first_ + Index(v * lanes_ + c));
+      const Register row = count == lanes_
+                               ? b_.load(from, at, row_lanes)
+                               : b_.load_partial(from, at, row_lanes, Index(k_step * count));
       columns.push_back(b_.bitcast(row, DType::u32));
     }
     const Values rows = transposed(std::move(columns));
     for (int g = 0; g < count; ++g) {
-      store_row(group + Index(g), v,
-                b_.bitcast(rows[static_cast<size_t>(g)], ValueType{DType::bf16, 2 * lanes_}));
+      Register word = rows[static_cast<size_t>(g)];
+      if (dtype == DType::u8) word = b_.bit_xor(word, b_.constant_bits(word.type, 0x80808080));
+      store_word(group + Index(g), v, word);
     }
   }
 
@@ -136,13 +152,6 @@ class Packer {
       rows = std::move(next);
     }
     return rows;
-  }
-
-  void pack_last(int v) {
-    const Index k(operand_.k - 1);
-    const Register word = b_.convert(
-        b_.bitcast(b_.convert(column_elements(k, v), DType::bf16), DType::u16), DType::u32);
-    store_row(Index(operand_.k / 2), v, b_.bitcast(word, ValueType{DType::bf16, 2 * lanes_}));
   }
 
   GroupEmitter& e_;
