@@ -86,16 +86,29 @@ llvm::Value* KernelEmitter::f64_to_f32_odd(llvm::Value* a) {
   return ir_.CreateBitCast(ir_.CreateAdd(bits, adjust), f32);
 }
 
+// To fewer than 32 bits: clamped to what the integer holds, by the two instructions that give their
+// second operand on NaN, then through i32, whose conversion the vector units have.
+llvm::Value* KernelEmitter::float_to_narrow_integer(llvm::Value* a, DType to) {
+  llvm::Type* shape = a->getType();
+  const int bits = kernel::lane_bits(to);
+  const bool is_signed = is_signed_integer(to);
+  const double upper = static_cast<double>((uint64_t{1} << (is_signed ? bits - 1 : bits)) - 1);
+  const double lower = is_signed ? -upper - 1 : 0.0;
+  if (is_signed) a = ir_.CreateSelect(ir_.CreateFCmpORD(a, a), a, real(shape, 0.0));
+  a = ir_.CreateSelect(ir_.CreateFCmpOGT(a, real(shape, lower)), a, real(shape, lower));
+  a = ir_.CreateSelect(ir_.CreateFCmpOLT(a, real(shape, upper)), a, real(shape, upper));
+  llvm::Value* wide = ir_.CreateFPToSI(a, with_element(shape, ir_.getInt32Ty()));
+  return ir_.CreateTrunc(wide, with_element(shape, element_type(to)));
+}
+
 // Out-of-range operands of fptosi are poison, so they are replaced first; f64 and f32 hold the
 // limits that are compared with exactly (powers of two).
 llvm::Value* KernelEmitter::float_to_integer(llvm::Value* a, ValueType from, DType to) {
+  if (kernel::lane_bits(to) < 32) return float_to_narrow_integer(a, to);
   llvm::Type* shape = a->getType();
   llvm::Type* result_type = with_element(shape, element_type(to));
   const int bits = kernel::lane_bits(to);
   const bool is_signed = is_signed_integer(to);
-  // Narrow integers go through i32, whose conversion the vector units have.
-  const int work_bits = bits < 32 ? 32 : bits;
-  llvm::Type* work = with_element(shape, ir_.getIntNTy(static_cast<unsigned>(work_bits)));
   const double upper = is_signed ? static_cast<double>(uint64_t{1} << (bits - 1))
                                  : 2.0 * static_cast<double>(uint64_t{1} << (bits - 1));
   const double lower = is_signed ? -upper : 0.0;
@@ -106,8 +119,7 @@ llvm::Value* KernelEmitter::float_to_integer(llvm::Value* a, ValueType from, DTy
   llvm::Value* is_safe = ir_.CreateAnd(is_inside, ir_.CreateNot(is_high));
   llvm::Value* safe = ir_.CreateSelect(is_safe, a, real(shape, 0.0));
   llvm::Value* x =
-      is_signed || bits < 32 ? ir_.CreateFPToSI(safe, work) : ir_.CreateFPToUI(safe, work);
-  if (bits < 32) x = ir_.CreateTrunc(x, result_type);
+      is_signed ? ir_.CreateFPToSI(safe, result_type) : ir_.CreateFPToUI(safe, result_type);
   const int64_t max = is_signed ? static_cast<int64_t>((uint64_t{1} << (bits - 1)) - 1) : -1;
   const int64_t min = is_signed ? static_cast<int64_t>(~uint64_t{0} << (bits - 1)) : 0;
   x = ir_.CreateSelect(is_high, integer(result_type, max), x);
