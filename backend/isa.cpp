@@ -45,6 +45,7 @@ constexpr std::array kFeatures = {
     // beyond the levels
     FeatureRow{"avx512vnni", &Isa::has_avx512_vnni},
     FeatureRow{"avx512bf16", &Isa::has_avx512_bf16},
+    FeatureRow{"avx512vbmi", &Isa::has_avx512_vbmi},
     FeatureRow{"avx512fp16", &Isa::has_avx512_fp16},
     FeatureRow{"amx-tile"},
     FeatureRow{"amx-bf16", &Isa::has_amx_bf16},
@@ -67,7 +68,7 @@ constexpr std::array kTargets = {
               "avx avx2 bmi bmi2 f16c fma lzcnt movbe xsave"},
     TargetRow{"x86-64-v4", "x86-64-v3", "x86-64-v4", "avx512f avx512bw avx512cd avx512dq avx512vl"},
     TargetRow{"x86-64-v4-vnni", "x86-64-v4", "x86-64-v4", "avx512vnni", false},
-    TargetRow{"x86-64-v4-bf16", "x86-64-v4-vnni", "x86-64-v4", "avx512bf16"},
+    TargetRow{"x86-64-v4-bf16", "x86-64-v4-vnni", "x86-64-v4", "avx512bf16 avx512vbmi"},
     TargetRow{"x86-64-v4-amx", "x86-64-v4-bf16", "x86-64-v4",
               "avx512fp16 amx-tile amx-bf16 amx-int8"},
 };

@@ -28,6 +28,7 @@ struct Isa {
   bool has_avx512 = false;
   bool has_avx512_vnni = false;  // vpdpbusd: four products of bytes a lane
   bool has_avx512_bf16 = false;  // vdpbf16ps: two products of bf16 a lane
+  bool has_avx512_vbmi = false;  // vpermi2b: any of 128 bytes a lane
   bool has_avx512_fp16 = false;
   bool has_amx_bf16 = false;  // TDPBF16PS on tiles of 16 rows of 64 bytes
   bool has_amx_int8 = false;

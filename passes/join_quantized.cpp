@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "passes/rewrite.h"
+#include "passes/join_quantized_rules.h"
 
 namespace neuronc {
 namespace {
@@ -18,16 +18,7 @@ constexpr int64_t kMaxTerms = (int64_t{1} << 31) / (255 * 255) - 1;
 
 bool is_byte(DType dtype) { return dtype == DType::i8 || dtype == DType::u8; }
 
-// A dequantize_linear node: what it reads, and its constant parameters.
-struct Dequantized {
-  ValueId bytes;
-  ValueId zero_point;  // none: 0
-  const Tensor* scale = nullptr;
-  const Tensor* zero = nullptr;
-  int64_t axis = 0;  // of the scale, where there are several
-
-  bool is_per_tensor() const { return scale->num_elements() == 1; }
-};
+}  // namespace
 
 std::optional<Dequantized> dequantized(const Rewriter& r, NodeId id) {
   if (!id || r.node(id).op != Op::dequantize_linear) return std::nullopt;
@@ -52,10 +43,10 @@ std::optional<Dequantized> dequantized(const Rewriter& r, NodeId id) {
   return d;
 }
 
-// Those of `node` that `op` has too.
 std::vector<NamedAttribute> attributes_for(Op op, const Node& node) {
   std::vector<NamedAttribute> attributes;
   for (size_t i = 0; i < node.attributes.size(); ++i) {
+    if (std::holds_alternative<std::monostate>(node.attributes[i])) continue;
     const auto has_name = [&](const AttributeSpec& spec) {
       return spec.name == node.def().attributes[i].name;
     };
@@ -65,6 +56,8 @@ std::vector<NamedAttribute> attributes_for(Op op, const Node& node) {
   }
   return attributes;
 }
+
+namespace {
 
 // ---- products
 
@@ -362,7 +355,7 @@ Changed join(Rewriter& r, NodeId id) {
     case Op::q_linear_conv:
       return widen_q_linear_conv(r, id);
     case Op::quantize_linear:
-      return join_movement(r, id);
+      return join_movement(r, id) == Changed::yes ? Changed::yes : join_table(r, id);
     default:
       return Changed::no;
   }

@@ -7,6 +7,8 @@
 //     => the operator on the bytes
 //   dequantize -> quantize with equal parameters
 //     => the bytes
+//   dequantize -> elementwise, of one number -> quantize
+//     => a table of its 256 results
 //   conv_integer and q_linear_conv of groups too small for a product (depthwise)
 //     => conv of the centred bytes in f32, which holds their sums exactly
 //

@@ -80,6 +80,7 @@ class KernelEmitter {
 
   // Conversions (emit_convert.cpp).
   llvm::Value* convert(llvm::Value* a, ValueType from, DType to);
+  llvm::Value* float_to_narrow_integer(llvm::Value* a, DType to);
   llvm::Value* float_to_integer(llvm::Value* a, ValueType from, DType to);
   llvm::Value* f32_to_bf16(llvm::Value* a);
   llvm::Value* f32_to_f16(llvm::Value* a);
@@ -88,6 +89,9 @@ class KernelEmitter {
 
   // Lanes (emit_lanes.cpp).
   llvm::Value* shuffle(const Op& op);
+  llvm::Value* lookup(const Op& op);
+  llvm::Value* padded_to(llvm::Value* a, int lanes);
+  llvm::Value* permuted_bytes(llvm::Value* indices, llvm::Value* low, llvm::Value* high);
   llvm::Value* reduce(const Op& op);
   llvm::Value* dot(const Op& op);
   llvm::Value* dot_bf16(llvm::Value* acc, llvm::Value* a, llvm::Value* b);

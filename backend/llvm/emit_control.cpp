@@ -147,6 +147,9 @@ void KernelEmitter::emit_op(const Op& op) {
     case OpCode::slice:
       value = shuffle(op);
       break;
+    case OpCode::lookup:
+      value = lookup(op);
+      break;
     case OpCode::reduce_add:
     case OpCode::reduce_mul:
     case OpCode::reduce_min:

@@ -76,6 +76,68 @@ llvm::Value* KernelEmitter::shuffle(const Op& op) {
   return result.lanes == 1 ? ir_.CreateExtractElement(shuffled, uint64_t{0}) : shuffled;
 }
 
+// `a` with lanes of no value behind it.
+llvm::Value* KernelEmitter::padded_to(llvm::Value* a, int lanes) {
+  if (num_lanes(a) == 1) a = ir_.CreateVectorSplat(1, a);
+  std::vector<int> mask(static_cast<size_t>(lanes), -1);
+  for (int i = 0; i < num_lanes(a); ++i) mask[static_cast<size_t>(i)] = i;
+  return ir_.CreateShuffleVector(a, mask);
+}
+
+// 16 bytes at a time by pshufb, which gives 0 where an index has its top bit: that is where another
+// row of the table has the entry.
+llvm::Value* KernelEmitter::permuted_bytes(llvm::Value* indices, llvm::Value* low,
+                                           llvm::Value* high) {
+  constexpr int kRow = 16;
+  const int lanes = num_lanes(indices);
+  const auto id = lanes == 16   ? llvm::Intrinsic::x86_ssse3_pshuf_b_128
+                  : lanes == 32 ? llvm::Intrinsic::x86_avx2_pshuf_b
+                                : llvm::Intrinsic::x86_avx512_pshuf_b_512;
+  llvm::Type* type = indices->getType();
+  llvm::Value* entries = ir_.CreateAnd(indices, integer(type, 2 * kernel::kTableLanes - 1));
+  llvm::Value* found = nullptr;
+  for (int row = 0; row < 2 * kernel::kTableLanes / kRow; ++row) {
+    const int first = row * kRow;
+    std::vector<int> mask;
+    for (int i = 0; i < lanes; ++i) mask.push_back(first % kernel::kTableLanes + i % kRow);
+    llvm::Value* table = ir_.CreateShuffleVector(first < kernel::kTableLanes ? low : high, mask);
+    llvm::Value* place = ir_.CreateSub(entries, integer(type, first));
+    place = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::uadd_sat, place, integer(type, 0x70));
+    llvm::Value* part = ir_.CreateIntrinsic(id, {}, {table, place});
+    found = found == nullptr ? part : ir_.CreateOr(found, part);
+  }
+  return found;
+}
+
+llvm::Value* KernelEmitter::lookup(const Op& op) {
+  llvm::Value* indices = operand(op, 0);
+  llvm::Value* low = operand(op, 1);
+  llvm::Value* high = operand(op, 2);
+  const int lanes = kernel_.type(op.results[0]).lanes;
+  if (isa_.has_avx512_vbmi) {
+    llvm::Value* all = ir_.CreateIntrinsic(llvm::Intrinsic::x86_avx512_vpermi2var_qi_512, {},
+                                           {low, padded_to(indices, kernel::kTableLanes), high});
+    return lanes_of(all, 0, lanes);
+  }
+  const int widest = isa_.has_avx512 ? 64 : isa_.vector_bytes >= 32 ? 32 : 16;
+  int step = 16;
+  while (step < widest && step < lanes) step *= 2;
+  const int padded = (lanes + step - 1) / step * step;
+  if (num_lanes(indices) != padded) indices = padded_to(indices, padded);
+  llvm::Value* all = nullptr;
+  for (int first = 0; first < padded; first += step) {
+    llvm::Value* part = permuted_bytes(lanes_of(indices, first, step), low, high);
+    if (padded == step) return lanes_of(part, 0, lanes);
+    part = padded_to(part, padded);
+    std::vector<int> mask;
+    for (int i = 0; i < padded; ++i) {
+      mask.push_back(i >= first && i < first + step ? padded + i - first : i);
+    }
+    all = all == nullptr ? part : ir_.CreateShuffleVector(all, part, mask);
+  }
+  return lanes_of(all, 0, lanes);
+}
+
 llvm::Value* KernelEmitter::reduce(const Op& op) {
   const DType dtype = operand_type(op, 0).dtype;
   llvm::Value* v = operand(op, 0);

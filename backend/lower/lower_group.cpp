@@ -22,15 +22,20 @@ OrRefusal<void> check_lowerings(const Graph& body) {
   return {};
 }
 
-// Lanes for the widest element that the group computes with.
+// Lanes for the widest element that the group computes with. What moves data takes narrow elements
+// one by one, in code that grows with the lanes.
 int default_lanes(const Graph& body, const Machine& machine) {
-  int widest = 4;
+  int widest = 1;
+  bool is_elementwise = true;
   for (NodeId id : body.nodes()) {
-    for (ValueId result : body.node(id).results) {
-      if (body.node(id).op == Op::constant) continue;
+    const Node& node = body.node(id);
+    if (node.op == Op::constant) continue;
+    is_elementwise = is_elementwise && node.has(Trait::elementwise);
+    for (ValueId result : node.results) {
       widest = std::max(widest, size_bytes(carrier_of(body.type(result).dtype)));
     }
   }
+  if (!is_elementwise) widest = std::max(widest, 4);
   return std::max(1, machine.isa.vector_bytes / widest);
 }
 

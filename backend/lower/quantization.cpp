@@ -2,7 +2,7 @@
 // and of quantisation by the range of the values themselves.
 #include "backend/lower/quantization.h"
 
-#include <cmath>
+#include <span>
 
 #include "backend/lower/default_nest.h"
 #include "backend/lower/lanes.h"
@@ -28,14 +28,9 @@ Register per_axis(GroupEmitter& e, const Node& node, size_t operand, const LaneI
 }  // namespace
 
 Register saturated(Builder& b, Register quotient, Register zero_point, DType dtype) {
-  const int bits = integer_bits(dtype);
-  const bool is_signed = is_signed_integer(dtype);
-  const double low = is_signed ? -std::ldexp(1, bits - 1) : 0;
-  const double high = std::ldexp(1, is_signed ? bits - 1 : bits) - 1;
   const Register rounded = b.add(b.round_even(quotient), zero_point);
-  const Register clamped =
-      b.min_num(b.max_num(rounded, b.constant(rounded.type, low)), b.constant(rounded.type, high));
-  return b.convert(b.select(b.ne(quotient, quotient), zero_point, clamped), dtype);
+  // The conversion saturates.
+  return b.convert(b.select(b.ne(quotient, quotient), zero_point, rounded), dtype);
 }
 
 namespace {
@@ -149,6 +144,29 @@ class DynamicQuantization {
   kernel::BufferId low_, high_;
 };
 
+// A quarter of the table as a value.
+Register table_quarter(kernel::Builder& b, std::span<const int64_t> table, DType dtype) {
+  std::vector<int64_t> bits;
+  for (int64_t entry : table) bits.push_back(entry & 0xff);
+  return b.constant_lanes({dtype, kernel::kTableLanes}, bits);
+}
+
+Register emit_byte_table(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  kernel::Builder& b = e.builder();
+  const std::span<const int64_t> table = node.view().ints("table");
+  const DType to = e.type(node.results[0]).dtype;
+  Register x = e.pull(node.operands[0], at);
+  if (x.type.dtype != DType::u8) x = b.bitcast(x, DType::u8);
+  const auto half = [&](size_t first) {
+    constexpr auto kLanes = static_cast<size_t>(kernel::kTableLanes);
+    return b.lookup(x, table_quarter(b, table.subspan(first, kLanes), to),
+                    table_quarter(b, table.subspan(first + kLanes, kLanes), to));
+  };
+  const Register low = half(0), high = half(table.size() / 2);
+  const Register middle = b.constant_bits(x.type, 128);
+  return b.select(b.lt(x, middle), low, high);
+}
+
 void nest_dynamic_quantize(GroupEmitter& e, const Node& node) {
   DynamicQuantization(e, node).run();
 }
@@ -183,6 +201,7 @@ OrRefusal<void> accepts_dequantize(const Module&, const Graph& graph, const Node
 void add_quantization_lowerings(LoweringTable& t) {
   row(t, Op::quantize_linear) = {emit_quantize, nullptr, nullptr, accepts_quantize};
   row(t, Op::dequantize_linear) = {emit_dequantize, nullptr, nullptr, accepts_dequantize};
+  row(t, Op::byte_table) = {emit_byte_table};
   row(t, Op::dynamic_quantize_linear) = {nullptr, nest_dynamic_quantize, one_tile};
 }
 

@@ -277,6 +277,16 @@ Value Builder::reduce(OpCode code, Value a) {
   return emit(std::move(op), {a.type.dtype, 1});
 }
 
+Value Builder::lookup(Value indices, Value low, Value high) {
+  NEURONC_CHECK(indices.type.dtype == DType::u8 && low.type == high.type);
+  NEURONC_CHECK(low.type.lanes == kTableLanes && size_bytes(low.type.dtype) == 1);
+  Op op{OpCode::lookup};
+  use(op, indices);
+  use(op, low);
+  use(op, high);
+  return emit(std::move(op), {low.type.dtype, indices.type.lanes});
+}
+
 Value Builder::dot(Value acc, Value a, Value b) {
   NEURONC_CHECK(a.type.lanes == b.type.lanes);
   const DType x = a.type.dtype, y = b.type.dtype;

@@ -170,6 +170,8 @@ class Builder {
   Value extract(Value a, int lane);
   Value insert(Value a, Value scalar, int lane);
   Value concat(Value low, Value high);
+  // Of the 128 bytes of two tables those that the low seven bits of `indices` (u8) name.
+  Value lookup(Value indices, Value low, Value high);
   Value slice(Value a, int first, int count);
   Value reduce(OpCode code, Value a);  // reduce_add, reduce_mul, reduce_min, reduce_max
   Value reduce_add(Value a) { return reduce(OpCode::reduce_add, a); }

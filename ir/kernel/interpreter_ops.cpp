@@ -356,6 +356,17 @@ void concat(const LaneStep& s, std::byte* r) {
   std::memcpy(r + s.result + half, r + s.operands[1], half);
 }
 
+void lookup(const LaneStep& s, std::byte* r) {
+  const uint8_t* index = at<uint8_t>(r, s.operands[0]);
+  const uint8_t* low = at<uint8_t>(r, s.operands[1]);
+  const uint8_t* high = at<uint8_t>(r, s.operands[2]);
+  uint8_t* result = at<uint8_t>(r, s.result);
+  for (int i = 0; i < s.lanes; ++i) {
+    const int entry = index[i] % (2 * kTableLanes);
+    result[i] = entry < kTableLanes ? low[entry] : high[entry - kTableLanes];
+  }
+}
+
 template <class T>
 void copy(const LaneStep& s, std::byte* r) {
   std::memcpy(r + s.result, r + s.operands[0], sizeof(T) * static_cast<size_t>(s.lanes));
@@ -552,6 +563,8 @@ LaneFunction other_function(OpCode code, DType operand, DType result) {
       return for_sizes<Insert>(result);
     case OpCode::concat:
       return for_sizes<Concat>(result);
+    case OpCode::lookup:
+      return lookup;
     default:
       NEURONC_UNREACHABLE("no lane function");
   }

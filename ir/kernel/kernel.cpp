@@ -13,16 +13,17 @@ namespace neuronc::kernel {
 namespace {
 
 constexpr std::string_view kOpNames[] = {
-    "constant",   "iota",        "index_value",  "load",       "store",   "store_masked",
-    "prefetch",   "matrix_load", "matrix_store", "add",        "sub",     "mul",
-    "div",        "rem",         "neg",          "abs",        "min",     "max",
-    "min_num",    "max_num",     "fma",          "sqrt",       "floor",   "ceil",
-    "trunc",      "round_even",  "and",          "or",         "xor",     "not",
-    "shl",        "lshr",        "ashr",         "cmp_eq",     "cmp_ne",  "cmp_lt",
-    "cmp_le",     "cmp_gt",      "cmp_ge",       "select",     "convert", "bitcast",
-    "splat",      "shuffle",     "extract",      "insert",     "concat",  "slice",
-    "reduce_add", "reduce_mul",  "reduce_min",   "reduce_max", "dot",     "matrix_zero",
-    "matrix_dot", "check_index", "for",          "if",         "if_true", "yield"};
+    "constant",    "iota",        "index_value",  "load",       "store",      "store_masked",
+    "prefetch",    "matrix_load", "matrix_store", "add",        "sub",        "mul",
+    "div",         "rem",         "neg",          "abs",        "min",        "max",
+    "min_num",     "max_num",     "fma",          "sqrt",       "floor",      "ceil",
+    "trunc",       "round_even",  "and",          "or",         "xor",        "not",
+    "shl",         "lshr",        "ashr",         "cmp_eq",     "cmp_ne",     "cmp_lt",
+    "cmp_le",      "cmp_gt",      "cmp_ge",       "select",     "convert",    "bitcast",
+    "splat",       "shuffle",     "extract",      "insert",     "concat",     "slice",
+    "lookup",      "reduce_add",  "reduce_mul",   "reduce_min", "reduce_max", "dot",
+    "matrix_zero", "matrix_dot",  "check_index",  "for",        "if",         "if_true",
+    "yield"};
 static_assert(std::size(kOpNames) == kNumOpCodes);
 
 }  // namespace

@@ -35,6 +35,8 @@
 //               as TDPBF16PS does: the even and the odd products are summed apart, each by fma from
 //               zero, the two sums are added, and that to acc, all with denormals as zeros; of bytes
 //               (u8|i8)*i8 exactly, wrapping in i32
+//   lookup      lane i is the byte of the two tables, put together, that the low seven bits of index
+//               i name
 //   reduce      a tree: the upper half of the lanes is combined with the lower, lower operand
 //               first, until one is left; the number of lanes is a power of two
 // f16 and bf16 are storage types: constant, load, store, convert, bitcast, shuffles and select take
@@ -65,6 +67,7 @@ inline constexpr int32_t kStatusOk = 0;
 inline constexpr int32_t kStatusIndexOutOfRange = 1;
 
 inline constexpr int kMaxLanes = 64;
+inline constexpr int kTableLanes = 64;
 // A matrix is a value of more lanes: 16 rows of 64 bytes, row after row. Only loops, conditions and
 // the operations named after it take one. Of f32 or i32 it is 16x16; as the left operand of a
 // product 16 rows by 32 bf16 or 64 bytes of k; as the right one 16 groups of k by 16 columns.
@@ -163,6 +166,7 @@ enum class OpCode : uint8_t {
   insert,   // vector, scalar; immediates: lane
   concat,   // two vectors of one type, low lanes first
   slice,    // immediates: first lane
+  lookup,   // u8 indices; two tables of 64 bytes of one dtype
   reduce_add,
   reduce_mul,
   reduce_min,

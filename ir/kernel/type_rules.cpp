@@ -86,6 +86,7 @@ Arity arity(OpCode code) {
       return {1, 1};
     case OpCode::fma:
     case OpCode::select:
+    case OpCode::lookup:
     case OpCode::dot:
     case OpCode::matrix_dot:
       return {3, 1};
@@ -114,6 +115,10 @@ bool fits_dot(ValueType acc, ValueType a, ValueType b, ValueType result) {
   }
   return (a.dtype == DType::u8 || a.dtype == DType::i8) && b.dtype == DType::i8 &&
          acc == ValueType{DType::i32, a.lanes / 4} && a.lanes % 4 == 0;
+}
+
+bool is_byte_table(ValueType type) {
+  return (type.dtype == DType::u8 || type.dtype == DType::i8) && type.lanes == kTableLanes;
 }
 
 bool fits_matrix_dot(ValueType acc, ValueType a, ValueType b, ValueType result) {
@@ -208,6 +213,8 @@ bool fits(const Kernel& kernel, const Op& op) {
       return a.dtype == DType::boolean && (a.lanes == 1 || a.lanes == b.lanes) && b == c && b == r;
     case OpCode::convert:
       return a.lanes == r.lanes && is_convertible(a.dtype, r.dtype);
+    case OpCode::lookup:
+      return a.dtype == DType::u8 && is_byte_table(b) && b == c && r == ValueType{b.dtype, a.lanes};
     case OpCode::dot:
       return fits_dot(a, b, c, r);
     case OpCode::check_index:

@@ -187,6 +187,41 @@ Types infer_dynamic_quantize(const InferInput& input) {
   return types;
 }
 
+constexpr DTypeSet kBytes{DType::i8, DType::u8};
+constexpr OperandSpec kTableOperands[] = {{"x", kBytes}};
+constexpr ResultSpec kTableResults[] = {{"y", kBytes}};
+constexpr AttributeSpec kTableAttributes[] = {{"table", AttributeKind::ints, "", true},
+                                              {"to", AttributeKind::dtype, "", true}};
+constexpr size_t kNumBytes = 256;
+
+Types infer_table(const InferInput& input) {
+  Type type = input.operands[0];
+  type.dtype = input.op.dtype("to");
+  if (!kBytes.contains(type.dtype)) return refuse(fmt::format("`to` is {}", name(type.dtype)));
+  const std::vector<int64_t>& table = input.op.ints("table");
+  if (table.size() != kNumBytes) {
+    return refuse(fmt::format("`table` has {} entries instead of 256", table.size()));
+  }
+  const double low = type.dtype == DType::i8 ? -128 : 0;
+  for (int64_t entry : table) {
+    if (entry < low || entry > low + 255) {
+      return refuse(fmt::format("`table` holds {}, which is no {}", entry, name(type.dtype)));
+    }
+  }
+  return std::vector<Type>{std::move(type)};
+}
+
+Values evaluate_table(const EvaluateInput& input) {
+  NEURONC_ASSIGN(const Type type, actual_type(input));
+  const std::vector<int64_t>& table = input.op.ints("table");
+  const Tensor& x = input.tensor(0);
+  Tensor y = Tensor::zeros(type.dtype, type.shape());
+  for (int64_t i = 0; i < x.num_elements(); ++i) {
+    y.set_i64(i, table[static_cast<size_t>(x.i64(i) & 0xff)]);
+  }
+  return one(std::move(y));
+}
+
 // In f32 throughout, as the definition says: the zero point and ties depend on it.
 Values evaluate_dynamic_quantize(const EvaluateInput& input) {
   NEURONC_ASSIGN(const std::vector<Type> types, actual_types(input));
@@ -229,6 +264,20 @@ NEURONC_OP(dequantize_linear) = {"dequantize_linear",        "quantised numbers 
                                  Trait::elementwise,         Precision::fixed,
                                  infer_dequantize,           evaluate_dequantize,
                                  flops_per_result<2>};
+
+/// y = table[x's bits], read as an unsigned number. Made of functions of one quantised number.
+/// Shapes: any; table 256 entries.   Types: i8, u8 to `to`, i8 or u8.
+NEURONC_OP(byte_table) = {"byte_table",
+                          "a function of bytes, by its 256 values",
+                          "neuronc",
+                          kTableOperands,
+                          kTableAttributes,
+                          kTableResults,
+                          Trait::elementwise | Trait::internal,
+                          Precision::fixed,
+                          infer_table,
+                          evaluate_table,
+                          flops_per_result<1>};
 
 /// scale = (max(x, 0) - min(x, 0)) / 255 (1 if all are 0), zero_point = round(-min / scale),
 /// y = saturate(round(x / scale) + zero_point).   Shapes: y as x, the others [].

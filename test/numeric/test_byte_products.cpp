@@ -52,6 +52,46 @@ TEST_CASE("matmul_integer with constant weights is exact in every combination of
   });
 }
 
+TEST_CASE("matmul_integer of two computed operands is exact in every combination of bytes") {
+  // Columns that are consecutive and k that is, tails of both, batches, zero points at run time.
+  check({
+      {"%a : u8[5,40] = 0..255; %b : i8[40,19] = -128..127",
+       "%y = matmul_integer(%a, %b) : i32[5,19]"},
+      {"%a : i8[3,7,37] = -128..127; %b : u8[3,37,70] = 0..255; %p : i8[] = -128..127; "
+       "%q : u8[] = 0..255",
+       "%y = matmul_integer(%a, %b, %p, %q) : i32[3,7,70]"},
+      {"%a : u8[2,9,66] = 0..255; %t : u8[2,21,66] = 0..255",
+       "%z = constant {128} : u8[]\n"
+       "%b = transpose(%t) {perm = [0, 2, 1]} : u8[2,66,21]\n"
+       "%y = matmul_integer(%a, %b, %z, %z) : i32[2,9,21]"},
+      {"%a : i8[1,64] = -128..127; %t : i8[33,64] = -128..127; %q : i8[1] = -128..127",
+       "%z = constant {-5} : i8[]\n"
+       "%b = transpose(%t) {perm = [1, 0]} : i8[64,33]\n"
+       "%y = matmul_integer(%a, %b, %z, %q) : i32[1,33]"},
+  });
+}
+
+TEST_CASE("a function of bytes is looked up in its table") {
+  std::string squares, wrapped;
+  for (int i = 0; i < 256; ++i) {
+    squares += (i == 0 ? "" : ", ") + std::to_string(i * i / 255);
+    wrapped += (i == 0 ? "" : ", ") + std::to_string((i * 37 + 11) % 256 - 128);
+  }
+  const auto table = [](const std::string& entries, const std::string& to) {
+    return " {table = [" + entries + "], to = " + to + "}";
+  };
+  check({
+      {"%x : u8[3,100] = 0..255",
+       "%y = byte_table(%x)" + table(squares, "u8") + " : u8[3,100]"},
+      {"%x : i8[2,77] = -128..127",
+       "%y = byte_table(%x)" + table(wrapped, "i8") + " : i8[2,77]"},
+      {"%x : i8[5] = -128..127; %v : f32[7,5] = -9..9",
+       "%u = byte_table(%x)" + table(squares, "u8") +
+           " : u8[5]\n%f = cast(%u) {to = f32} : f32[5]\n%y = mul(%f, %v) : f32[7,5]",
+       1e-6},
+  });
+}
+
 TEST_CASE("work before and behind a product of bytes is done where it reads and writes") {
   check({
       {"%a : f32[9,24]; %s : f32[] = 1..1",

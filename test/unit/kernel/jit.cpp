@@ -113,7 +113,8 @@ bool runs_here(std::string_view cpu) {
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   if (cpu == "x86-64-v4") return has_v4;
   if (cpu == "x86-64-v4-bf16") {
-    return has_v4 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+    return has_v4 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") &&
+           __builtin_cpu_supports("avx512vbmi");
   }
   if (cpu == "x86-64-v4-amx") {
     constexpr int kRequestPermission = 0x1023, kTileData = 18;

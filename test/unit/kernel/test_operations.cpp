@@ -226,6 +226,26 @@ TEST_CASE("select, shuffles, reductions and bitcasts move lanes alike") {
   testing::check_same_bits(cases);
 }
 
+TEST_CASE("lookup finds every byte of two tables, at every width") {
+  std::mt19937_64 random(8);
+  std::vector<Case> cases;
+  for (int lanes : {1, 8, 16, 24, 32, 64}) {
+    for (DType dtype : {DType::u8, DType::i8}) {
+      Builder b("lookup " + std::string(name(dtype)) + " x" + std::to_string(lanes), 256);
+      const BufferId tables = b.input("tables", dtype, {2, 64});
+      const BufferId y = b.output("y", dtype, {256, lanes});
+      // Tile t looks up t and the bytes after it.
+      const Value first = b.convert(b.index_value(b.tile()), DType::u8);
+      Value indices = b.splat(first, lanes);
+      if (lanes > 1) indices = b.add(indices, b.iota({DType::u8, lanes}));
+      const auto table = [&](int64_t i) { return b.load(tables, {Index(i), Index(0)}, 64); };
+      b.store(y, {b.tile(), Index(0)}, b.lookup(indices, table(0), table(1)));
+      cases.push_back(testing::make_case(std::move(b).finish(), random));
+    }
+  }
+  testing::check_same_bits(cases);
+}
+
 TEST_CASE("widening dot products are exact sums, at every width") {
   std::mt19937_64 random(6);
   std::vector<Case> cases;
