@@ -5,11 +5,11 @@
 #include <chrono>
 
 #include "backend/llvm/codegen.h"
-#include "backend/lower/lower_group.h"
 #include "backend/lower/share_tables.h"
 #include "backend/plan/build_plan.h"
 #include "backend/plan/host_graph.h"
 #include "backend/plan/prepare_host.h"
+#include "backend/variants/lower_group.h"
 #include "ir/kernel/text.h"
 
 namespace neuronc {

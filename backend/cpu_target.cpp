@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "backend/lower/lower_group.h"
 #include "backend/lower/lowering.h"
+#include "backend/variants/lower_group.h"
 #include "backend/variants/variant.h"
 #include "ir/cost.h"
 #include "ir/kernel/kernel.h"

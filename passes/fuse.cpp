@@ -63,6 +63,7 @@ class Fuser {
 
   Changed run() {
     form_clusters();
+    sink_dequantizations();
     absorb_producers();
     return build_groups();
   }
@@ -88,6 +89,8 @@ class Fuser {
   bool can_move(size_t moved, size_t cluster) const;
   std::string join(NodeId id, size_t target);
   bool try_join(NodeId id);
+  void sink_dequantizations();
+  bool takes(const Use& use) const;
   void absorb_producers();
   int64_t only_consumer(const Cluster& cluster, size_t self) const;
   bool accepts(const Cluster& consumer, const Cluster& producer) const;
@@ -281,6 +284,60 @@ bool Fuser::accepts(const Cluster& consumer, const Cluster& producer) const {
     }
   }
   return true;
+}
+
+// Whether the node of `use` computes with single elements of that operand, as its group does.
+bool Fuser::takes(const Use& use) const {
+  const auto it = cluster_of_.find(use.node);
+  if (it == cluster_of_.end()) return false;
+  const Cluster& cluster = clusters_[it->second];
+  if (static_cast<int64_t>(cluster.nodes.size()) >= options_.max_group_size) return false;
+  if (cluster.anchor == use.node) {
+    return context_.target.accepts_prologue(module_, graph_, use.node, use.operand_index)
+        .has_value();
+  }
+  const ValueId operand = graph_.node(use.node).operands[use.operand_index];
+  return graph_.type(operand).shape() == cluster.domain;
+}
+
+// Bytes that a group writes are read as such: their dequantisation goes to those that read it, once
+// for each, or the group would write floats too.
+void Fuser::sink_dequantizations() {
+  GraphEditor edit(graph_);
+  for (size_t self = 0; self < clusters_.size(); ++self) {
+    if (clusters_[self].is_absorbed || clusters_[self].nodes.size() == 1) continue;
+    for (NodeId id : std::vector<NodeId>(clusters_[self].nodes)) {
+      if (graph_.node(id).op != Op::dequantize_linear || id == clusters_[self].nodes.front()) {
+        continue;
+      }
+      const Value& value = graph_.value(graph_.node(id).results[0]);
+      const std::vector<Use> uses(value.uses.begin(), value.uses.end());
+      const bool sinks = value.num_output_uses == 0 && !uses.empty() &&
+                         std::all_of(uses.begin(), uses.end(), [&](const Use& use) {
+                           return takes(use) && cluster_of_[use.node] != self;
+                         });
+      if (!sinks) continue;
+      std::erase(clusters_[self].nodes, id);
+      for (size_t i = 0; i < uses.size(); ++i) {
+        NodeId copy = id;
+        if (i > 0) {
+          const Node& node = graph_.node(id);
+          NodeSpec spec{.op = node.op,
+                        .operands = node.operands,
+                        .result_types = {graph_.type(node.results[0])},
+                        .attributes = node.attributes};
+          spec.source = node.source;
+          spec.placement = node.placement;
+          copy = edit.insert_before(id, std::move(spec));
+          edit.set_operand(uses[i].node, uses[i].operand_index, graph_.node(copy).results[0]);
+        }
+        const size_t reader = cluster_of_[uses[i].node];
+        std::vector<NodeId>& nodes = clusters_[reader].nodes;
+        nodes.insert(nodes.begin(), copy);
+        cluster_of_[copy] = reader;
+      }
+    }
+  }
 }
 
 void Fuser::absorb_producers() {

@@ -16,7 +16,7 @@
 
 namespace neuronc {
 
-// Lowers one group or reorder; backend/lower/lower_group.h for a given processor. Each pass gives
+// Lowers one group or reorder; backend/variants/lower_group.h for a given processor. Each pass gives
 // the kernel of the next variant, beginning with the one that the group names.
 using LowerFunction =
     std::function<OrRefusal<LoweredKernel>(const Module&, const Graph&, NodeId, size_t pass)>;

@@ -10,8 +10,8 @@
 #include <set>
 
 #include "../unit/kernel/jit.h"
-#include "backend/lower/lower_group.h"
 #include "backend/lower/lowering.h"
+#include "backend/variants/lower_group.h"
 #include "backend/variants/variant.h"
 #include "ir/edit.h"
 #include "ir/evaluate_graph.h"

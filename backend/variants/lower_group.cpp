@@ -1,5 +1,5 @@
 // Implements lower_group.h: the group's variant if it names one, otherwise the default nest.
-#include "backend/lower/lower_group.h"
+#include "backend/variants/lower_group.h"
 
 #include <algorithm>
 #include <optional>
