@@ -11,7 +11,7 @@
 #include <set>
 
 #include "backend/cpu_target.h"
-#include "backend/lower/lower_group.h"
+#include "backend/variants/lower_group.h"
 #include "backend/variants/variant.h"
 #include "compiler/tuning_file.h"
 #include "ir/edit.h"
