@@ -81,12 +81,20 @@ std::span<std::string> Tensor::mutable_strings() {
 }
 
 std::vector<int64_t> Tensor::to_ints() const {
+  if (dtype_ == DType::i64) {
+    const std::span<const int64_t> values = as<int64_t>();
+    return {values.begin(), values.end()};
+  }
   std::vector<int64_t> values(static_cast<size_t>(num_elements_));
   for (int64_t i = 0; i < num_elements_; ++i) values[static_cast<size_t>(i)] = i64(i);
   return values;
 }
 
 std::vector<double> Tensor::to_doubles() const {
+  if (dtype_ == DType::f32) {
+    const std::span<const float> values = as<float>();
+    return {values.begin(), values.end()};
+  }
   std::vector<double> values(static_cast<size_t>(num_elements_));
   for (int64_t i = 0; i < num_elements_; ++i) values[static_cast<size_t>(i)] = f64(i);
   return values;

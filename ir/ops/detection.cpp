@@ -1,4 +1,4 @@
-// Operators of object detection: suppression of overlapping boxes and pooling of regions.
+// Operators of object detection that pool regions.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,99 +14,7 @@ using namespace ops;
 
 namespace {
 
-constexpr DTypeSet kF32{DType::f32};
 constexpr DTypeSet kI64{DType::i64};
-
-// ---- non_max_suppression
-
-constexpr OperandSpec kNmsOperands[] = {{"boxes", kF32},
-                                        {"scores", kF32},
-                                        {"max_output_boxes_per_class", kI64, 0, Arity::optional},
-                                        {"iou_threshold", kF32, 0, Arity::optional},
-                                        {"score_threshold", kF32, 0, Arity::optional}};
-constexpr ResultSpec kNmsResults[] = {{"selected", kI64}};
-constexpr AttributeSpec kNmsAttributes[] = {{"center_point_box", AttributeKind::i64, "0"}};
-
-Types infer_nms(const InferInput& input) {
-  const Type& boxes = input.operands[0];
-  const Type& scores = input.operands[1];
-  if (boxes.is_ranked &&
-      (boxes.rank() != 3 || (boxes.dims[2].is_number() && boxes.dims[2] != Dim(4)))) {
-    return refuse("the boxes are not of shape [batch, boxes, 4]");
-  }
-  if (scores.is_ranked && scores.rank() != 3) {
-    return refuse("the scores are not of shape [batch, classes, boxes]");
-  }
-  if (boxes.is_ranked && scores.is_ranked) {
-    NEURONC_TRY(same_dim(boxes.dims[0], scores.dims[0], "the batch"));
-    NEURONC_TRY(same_dim(boxes.dims[1], scores.dims[2], "the number of boxes"));
-  }
-  return std::vector<Type>{ranked(DType::i64, {Dim::unknown(), Dim(3)})};
-}
-
-struct Box {
-  double top, left, bottom, right;
-  double area() const { return (bottom - top) * (right - left); }
-};
-
-Box box_at(std::span<const float> boxes, int64_t i, bool is_centred) {
-  const float* b = boxes.data() + 4 * i;
-  if (is_centred) {
-    return {b[1] - b[3] / 2.0, b[0] - b[2] / 2.0, b[1] + b[3] / 2.0, b[0] + b[2] / 2.0};
-  }
-  return {std::min<double>(b[0], b[2]), std::min<double>(b[1], b[3]), std::max<double>(b[0], b[2]),
-          std::max<double>(b[1], b[3])};
-}
-
-double overlap(const Box& a, const Box& b) {
-  const double height = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
-  const double width = std::min(a.right, b.right) - std::max(a.left, b.left);
-  if (height <= 0 || width <= 0) return 0;
-  const double shared = height * width;
-  const double all = a.area() + b.area() - shared;
-  return all > 0 ? shared / all : 0;
-}
-
-double scalar_or(const EvaluateInput& input, size_t i, double fallback) {
-  return input.has(i) && input.tensor(i).num_elements() > 0 ? input.tensor(i).f64(0) : fallback;
-}
-
-Values evaluate_nms(const EvaluateInput& input) {
-  NEURONC_TRY(actual_types(input));
-  const Tensor& boxes = input.tensor(0);
-  const Tensor& scores = input.tensor(1);
-  const bool is_centred = input.op.i64("center_point_box") != 0;
-  // Not by way of f64: exporters write INT64_MAX for "all of them", which no double holds.
-  const bool has_limit = input.has(2) && input.tensor(2).num_elements() > 0;
-  const int64_t limit = has_limit ? input.tensor(2).i64(0) : 0;
-  const double max_overlap = scalar_or(input, 3, 0);
-  const double least = scalar_or(input, 4, -std::numeric_limits<double>::infinity());
-  const int64_t num_boxes = boxes.shape()[1];
-  const int64_t num_classes = scores.shape()[1];
-  std::vector<int64_t> selected;
-  for (int64_t i = 0; i < boxes.shape()[0] * num_classes; ++i) {
-    const int64_t batch = i / num_classes;
-    const float* row = scores.as<float>().data() + i * num_boxes;
-    std::vector<int64_t> order;
-    for (int64_t b = 0; b < num_boxes; ++b) {
-      if (row[b] > least) order.push_back(b);
-    }
-    std::stable_sort(order.begin(), order.end(),
-                     [&](int64_t a, int64_t b) { return row[a] > row[b]; });
-    std::vector<Box> kept;
-    for (int64_t b : order) {
-      if (static_cast<int64_t>(kept.size()) >= limit) break;
-      const Box box = box_at(boxes.as<float>(), batch * num_boxes + b, is_centred);
-      const bool is_free = std::all_of(kept.begin(), kept.end(), [&](const Box& other) {
-        return overlap(box, other) <= max_overlap;
-      });
-      if (!is_free) continue;
-      kept.push_back(box);
-      selected.insert(selected.end(), {batch, i % num_classes, b});
-    }
-  }
-  return one(from_ints(DType::i64, {static_cast<int64_t>(selected.size() / 3), 3}, selected));
-}
 
 // ---- roi_align and max_roi_pool
 
@@ -300,23 +208,6 @@ Values evaluate_roi_pool(const EvaluateInput& input) {
 }
 
 }  // namespace
-
-/// Rows (batch, class, box) of the boxes that remain per class, best first, when each box must
-/// score above `score_threshold` and overlap no better one by more than `iou_threshold` of their
-/// union; at most `max_output_boxes_per_class` (default 0).
-/// Shapes: boxes [B,N,4] as corners y1,x1,y2,x2 or, with `center_point_box`, x,y,width,height;
-/// scores [B,C,N]; y [n,3].   Types: f32.   Source: ONNX NonMaxSuppression-11.
-NEURONC_OP(non_max_suppression) = {"non_max_suppression",
-                                   "boxes without those that overlap",
-                                   "ONNX NonMaxSuppression-11",
-                                   kNmsOperands,
-                                   kNmsAttributes,
-                                   kNmsResults,
-                                   Trait::host,
-                                   Precision::fixed,
-                                   infer_nms,
-                                   evaluate_nms,
-                                   no_flops};
 
 /// Samples each region bilinearly at `sampling_ratio`^2 points per bin (0: as many as the bin has
 /// pixels) and takes their mean, or the greatest weighted neighbour (mode max).

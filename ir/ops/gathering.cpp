@@ -208,12 +208,20 @@ OrRefusal<std::vector<int64_t>> slice_offsets(const Tensor& indices, const Shape
   }
   int64_t num_tuples = 1;
   for (size_t i = 0; i + 1 < indices.shape().size(); ++i) num_tuples *= indices.shape()[i];
+  const std::vector<int64_t> numbers = indices.to_ints();
+  const int64_t tuples_per_batch = num_batches == 0 ? num_tuples : num_tuples / num_batches;
   std::vector<int64_t> offsets;
-  for (int64_t i = 0; i < num_tuples; ++i) {
-    int64_t offset = num_batches == 0 ? 0 : i / (num_tuples / num_batches) * batch_size;
+  offsets.reserve(static_cast<size_t>(num_tuples));
+  int64_t left_in_batch = tuples_per_batch, batch_offset = 0;
+  for (int64_t i = 0; i < num_tuples; ++i, --left_in_batch) {
+    if (left_in_batch == 0) {
+      left_in_batch = tuples_per_batch;
+      batch_offset += batch_size;
+    }
+    int64_t offset = batch_offset;
     for (int64_t a = 0; a < tuple; ++a) {
       const auto axis = static_cast<size_t>(batch + a);
-      int64_t index = indices.i64(i * tuple + a);
+      int64_t index = numbers[static_cast<size_t>(i * tuple + a)];
       if (index < -shape[axis] || index >= shape[axis]) {
         return refuse(
             fmt::format("index {} lies outside an axis of {} elements", index, shape[axis]));
@@ -263,7 +271,9 @@ Values evaluate_gather_nd(const EvaluateInput& input) {
   const int64_t slice = slice_size(x.shape(), input.tensor(1).shape(), batch);
   NEURONC_ASSIGN(const std::vector<int64_t> begins,
                  slice_offsets(input.tensor(1), x.shape(), batch));
+  if (slice == 1) return one(take(x, type.shape(), begins));
   std::vector<int64_t> offsets;
+  offsets.reserve(begins.size() * static_cast<size_t>(slice));
   for (int64_t begin : begins) {
     for (int64_t i = 0; i < slice; ++i) offsets.push_back(begin + i);
   }

@@ -36,6 +36,33 @@ bool is_less(const Tensor& a, int64_t i, const Tensor& b, int64_t j) {
   return a.i64(i) < b.i64(j);
 }
 
+// Numbers in whose order elements of `x` stand, equal where those are; none for types without.
+std::optional<std::vector<uint64_t>> sort_keys(const Tensor& x) {
+  constexpr uint64_t kSign = uint64_t{1} << 63;
+  if (!is_numeric(x.dtype()) && x.dtype() != DType::boolean) return std::nullopt;
+  std::vector<uint64_t> keys(static_cast<size_t>(x.num_elements()));
+  if (is_float(x.dtype())) {
+    const std::vector<double> values = x.to_doubles();
+    for (size_t i = 0; i < keys.size(); ++i) {
+      const uint64_t bits = std::bit_cast<uint64_t>(values[i] + 0.0);
+      keys[i] = values[i] != values[i] ? ~uint64_t{0} : (bits & kSign) != 0 ? ~bits : bits | kSign;
+    }
+    return keys;
+  }
+  if (x.dtype() == DType::i64 || x.dtype() == DType::u64) {
+    const std::span<const uint64_t> values = x.as<uint64_t>();
+    std::copy(values.begin(), values.end(), keys.begin());
+  } else {
+    for (size_t i = 0; i < keys.size(); ++i) {
+      keys[i] = static_cast<uint64_t>(x.i64(static_cast<int64_t>(i)));
+    }
+  }
+  if (x.dtype() != DType::u64) {
+    for (uint64_t& key : keys) key ^= kSign;
+  }
+  return keys;
+}
+
 // ---- top_k
 
 constexpr OperandSpec kTopKOperands[] = {{"x", kNumeric, 'T'}, {"k", kI64}};
@@ -67,27 +94,38 @@ Types infer_top_k(const InferInput& input) {
   return types;
 }
 
+struct Ranked {
+  uint64_t key;
+  int64_t index;
+  friend bool operator<(const Ranked& a, const Ranked& b) {
+    return a.key != b.key ? a.key < b.key : a.index < b.index;
+  }
+};
+
 Values evaluate_top_k(const EvaluateInput& input) {
   NEURONC_ASSIGN(const std::vector<Type> types, actual_types(input));
   const Tensor& x = input.tensor(0);
   NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), x.rank()));
   const AxisView view = axis_view(x.shape(), axis);
   const int64_t k = types[0].dims[static_cast<size_t>(axis)].number();
-  const bool largest = input.op.i64("largest") != 0;
+  const uint64_t turn = input.op.i64("largest") != 0 ? ~uint64_t{0} : 0;
+  const auto keys = sort_keys(x);
+  if (!keys) return refuse("its elements have no order");
   std::vector<int64_t> offsets(static_cast<size_t>(types[0].num_elements()));
   std::vector<int64_t> indices(offsets.size());
-  std::vector<int64_t> order(static_cast<size_t>(view.extent));
+  std::vector<Ranked> line(static_cast<size_t>(view.extent));
   for (int64_t i = 0; i < view.outer * view.inner; ++i) {
     const int64_t begin = i / view.inner * view.extent * view.inner + i % view.inner;
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-      const int64_t first = begin + a * view.inner;
-      const int64_t second = begin + b * view.inner;
-      return largest ? is_less(x, second, x, first) : is_less(x, first, x, second);
-    });
+    for (int64_t j = 0; j < view.extent; ++j) {
+      line[static_cast<size_t>(j)] = {(*keys)[static_cast<size_t>(begin + j * view.inner)] ^ turn,
+                                      j};
+    }
+    const auto middle = line.begin() + k;
+    if (k < view.extent) std::nth_element(line.begin(), middle, line.end());
+    std::sort(line.begin(), middle);
     for (int64_t j = 0; j < k; ++j) {
       const auto to = static_cast<size_t>((i / view.inner * k + j) * view.inner + i % view.inner);
-      indices[to] = order[static_cast<size_t>(j)];
+      indices[to] = line[static_cast<size_t>(j)].index;
       offsets[to] = begin + indices[to] * view.inner;
     }
   }
@@ -279,33 +317,6 @@ class Slices {
   const Tensor& x_;
   AxisView view_;
 };
-
-// Numbers in whose order elements of `x` stand, equal where those are; none for types without.
-std::optional<std::vector<uint64_t>> sort_keys(const Tensor& x) {
-  constexpr uint64_t kSign = uint64_t{1} << 63;
-  if (!is_numeric(x.dtype()) && x.dtype() != DType::boolean) return std::nullopt;
-  std::vector<uint64_t> keys(static_cast<size_t>(x.num_elements()));
-  if (is_float(x.dtype())) {
-    const std::vector<double> values = x.to_doubles();
-    for (size_t i = 0; i < keys.size(); ++i) {
-      const uint64_t bits = std::bit_cast<uint64_t>(values[i] + 0.0);
-      keys[i] = values[i] != values[i] ? ~uint64_t{0} : (bits & kSign) != 0 ? ~bits : bits | kSign;
-    }
-    return keys;
-  }
-  if (x.dtype() == DType::i64 || x.dtype() == DType::u64) {
-    const std::span<const uint64_t> values = x.as<uint64_t>();
-    std::copy(values.begin(), values.end(), keys.begin());
-  } else {
-    for (size_t i = 0; i < keys.size(); ++i) {
-      keys[i] = static_cast<uint64_t>(x.i64(static_cast<int64_t>(i)));
-    }
-  }
-  if (x.dtype() != DType::u64) {
-    for (uint64_t& key : keys) key ^= kSign;
-  }
-  return keys;
-}
 
 // The positions of `keys` in ascending order, equal ones as they come: byte by byte, and only
 // those bytes in which keys differ.

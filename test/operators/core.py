@@ -245,3 +245,76 @@ add("flex_attention_steps", "FlexAttention", [q, k, v],
     {"score_mod": scores_graph("Mul", 0.5), "prob_mod": scores_graph("Add", 0.25)},
     expected=[(attention(q, k, v, scale=0.5 / np.sqrt(8))[0]
                + 0.25 * np.repeat(v, 2, 1).astype(np.float64).sum(2, keepdims=True)).astype(f32)], **preview)
+
+# ---- selections
+
+
+def suppressed(boxes, scores, limit, threshold, is_centred=False):
+    """Every box with every one that stays, as the specification says it."""
+    rows = []
+    wide = boxes.astype(np.float64)
+    if is_centred:
+        x, y, w, h = np.moveaxis(wide, -1, 0)
+        wide = np.stack([y - h / 2, x - w / 2, y + h / 2, x + w / 2], -1)
+    low, high = np.minimum(wide[..., :2], wide[..., 2:]), np.maximum(wide[..., :2], wide[..., 2:])
+    for batch in range(len(scores)):
+        for label, line in enumerate(scores[batch]):
+            kept = []
+            for i in np.argsort(-line, kind="stable"):
+                if len(kept) == limit:
+                    break
+                lows, highs = low[batch][kept + [i]], high[batch][kept + [i]]
+                sides = np.maximum(np.minimum(highs[:-1], highs[-1]) - np.maximum(lows[:-1], lows[-1]), 0)
+                areas = np.prod(highs - lows, -1)
+                shared = np.prod(sides, -1)
+                if np.all(shared <= threshold * (areas[:-1] + areas[-1] - shared)):
+                    kept.append(i)
+            rows += [[batch, label, i] for i in kept]
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def random_boxes(seed, count, largest):
+    """Boxes of all sizes up to `largest`, from 1 on."""
+    corner = random(seed, 1, count, 2, low=0, high=1000)
+    sizes = 2 ** random(seed + 1, 1, count, 2, low=0, high=np.log2(largest))
+    return np.concatenate([corner, corner + sizes], -1).astype(np.float32)
+
+
+scores = random(120, 1, 2, 300, low=0, high=1)
+grid_boxes = np.concatenate([random_boxes(124, 300, 300)[..., :2], np.full((1, 300, 2), 10, np.float32)], -1)
+for name, boxes, limit, threshold, is_centred in (
+        ("small", random_boxes(121, 300, 30), 300, 0.1, False), ("all_sizes", random_boxes(122, 300, 900), 300, 0.3, False),
+        ("limited", random_boxes(122, 300, 900), 7, 0.3, False), ("no_overlap", random_boxes(123, 300, 500), 300, 0.0, False),
+        ("one_column", random_boxes(123, 300, 500) * np.array([1, 0, 1, 0], np.float32) + np.array([0, 0, 0, 9], np.float32),
+         300, 0.2, False),
+        ("offset_by_class", random_boxes(122, 300, 900) + ints(125, 1, 300, 1, high=20).astype(np.float32) * 2000, 300, 0.3,
+         False),
+        ("centred", grid_boxes, 300, 0.1, True)):
+    add(f"suppression_{name}", "NonMaxSuppression",
+        [boxes, scores, Const(np.int64(limit)), Const(np.float32(threshold))], {"center_point_box": int(is_centred)},
+        opset=11, expected=[suppressed(boxes, scores, limit, np.float32(threshold), is_centred)])
+endless = random_boxes(121, 4, 30)
+endless[0, 2, 2:] = np.inf
+add("suppression_endless", "NonMaxSuppression",
+    [endless, np.array([[[1, 4, 3, 2]]], np.float32), Const(np.int64(4)), Const(np.float32(0.1))], opset=11,
+    expected=[np.array([[0, 0, i] for i in (1, 2, 3, 0)], np.int64)])
+
+
+def best(x, k, largest):
+    """NaN is the greatest; of equal ones the first comes first."""
+    order = np.argsort(np.where(np.isnan(x), np.inf, x), -1, kind="stable")
+    if largest:
+        order = x.shape[-1] - 1 - np.argsort(np.where(np.isnan(x), np.inf, x)[..., ::-1], -1, kind="stable")[..., ::-1]
+    order = order[..., :k]
+    return [np.take_along_axis(x, order, -1), order.astype(np.int64)]
+
+
+tied = np.round(random(126, 3, 200, low=-20, high=20)) + np.float32(0)
+tied[1, 40] = np.nan
+for k in (1, 5, 60, 200):
+    for largest in (0, 1):
+        # The number of elements is known when the model runs, so that the host selects.
+        add(f"top_{k}_of_200_{largest}", "TopK", [tied, np.array([k], np.int64)], {"largest": largest}, opset=11,
+            num_outputs=2, expected=best(tied, k, largest))
+        add(f"top_{k}_of_200_{largest}_static", "TopK", [tied, Const(np.array([k], np.int64))], {"largest": largest},
+            opset=11, num_outputs=2, expected=best(tied, k, largest))
