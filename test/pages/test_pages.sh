@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Manual pages and completions, made by the programs themselves: `man` finds nothing to complain of, each shell
-# loads its completions and completes with them, and every option of --help stands in all of them.
-#   test_pages.sh BIN_FOLDER
+# completes with what it was given, and every option of --help stands in all of them.
+#   test_pages.sh BIN_FOLDER        exits with 77 where a shell or man is absent; what is there is tested
 set -euo pipefail
 bin=$1
 work=$(mktemp -d)
@@ -12,6 +12,10 @@ fail() {
   echo "test_pages: $*" >&2
   exit 1
 }
+
+absent=()
+for program in man zsh fish; do command -v "$program" >/dev/null || absent+=("$program"); done
+has() { [[ " ${absent[*]} " != *" $1 "* ]]; }
 
 programs=("neuron-ls" "neuron-run" "neuron-bench")
 commands=(check compat compile diff inspect opt verify)
@@ -26,6 +30,7 @@ for command in "${commands[@]}"; do page=neuronc-$command; make_page neuronc "$c
 for program in "${programs[@]}"; do page=$program; make_page "$program"; done
 
 for page in "${pages[@]}"; do
+  has man || break
   LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$work/man/man1/$page.1" \
     2>"$work/warnings" >/dev/null || fail "man cannot read $page"
   [ ! -s "$work/warnings" ] || { cat "$work/warnings"; fail "man warns of $page"; }
@@ -70,20 +75,34 @@ bash_offers neuronc check --auto | grep -x -- --auto-cast >/dev/null || fail "ba
 bash_offers neuronc m.onnx --auto-cast m | grep -x matmult >/dev/null || fail "bash does not offer matmult"
 bash_offers neuron-run m.neff --channels b | grep -x bgr >/dev/null || fail "bash does not offer bgr"
 
-fish -c "source $work/neuronc.fish; complete -C 'neuronc ver'" | grep '^verify' >/dev/null || fail "fish does not offer verify"
-fish -c "source $work/neuronc.fish; complete -C 'neuronc verify --min-c'" | grep -- '^--min-cosine' >/dev/null ||
-  fail "fish does not offer --min-cosine"
-fish -c "source $work/neuronc.fish; complete -C 'neuronc verify --auto-cast '" | grep '^matmult' >/dev/null ||
-  fail "fish does not offer matmult"
-
-# zsh's completion system needs a terminal to complete in; here it loads the functions and knows whose they are.
-mkdir "$work/functions"
-cp "$work/neuronc.zsh" "$work/functions/_neuronc"
-cp "$work/neuron-run.zsh" "$work/functions/_neuron_run"
-zsh -f -c "
-  fpath=($work/functions \$fpath); autoload -Uz compinit; compinit -u -d $work/dump
-  [[ \$_comps[neuronc] = _neuronc && \$_comps[neuron-run] = _neuron_run ]] || exit 1
-  source $work/neuronc.zsh; source $work/neuron-run.zsh
-  (( \$+functions[_neuronc_verify] && \$+functions[_neuron_run] ))" || fail "zsh does not load the completions"
+# zsh completes on a terminal alone: it is given one.
+mkdir "$work/functions" "$work/zsh"
+for program in neuronc "${programs[@]}"; do cp "$work/$program.zsh" "$work/functions/_${program//-/_}"; done
+zsh_offers() {
+  zsh -f "$(dirname "$0")/zsh_offers.zsh" "$work/functions" "$work/zsh" "$1" >"$work/offers" || fail "zsh does not complete '$1'"
+  cat "$work/offers"
+}
+fish_offers() {
+  fish -c "source $work/neuronc.fish; source $work/neuron-run.fish; source $work/neuron-bench.fish; complete -C '$1'" | cut -f1
+}
+# Each shell offers exactly these candidates, a word each, for the command line.
+expect_offers() {
+  local line=$1
+  shift
+  for shell in zsh fish; do
+    has "$shell" || continue
+    [ "$("${shell}_offers" "$line" | grep -v '^line: ' | sort)" = "$(printf '%s\n' "$@" | sort)" ] ||
+      fail "$shell offers for '$line' not '$*' but '$("${shell}_offers" "$line" | tr '\n' ' ')'"
+  done
+}
+expect_offers 'neuronc --num-' --num-neuroncores
+expect_offers 'neuronc ver' verify
+expect_offers 'neuronc verify --min-c' --min-cosine
+expect_offers 'neuronc m.onnx --auto-cast ' all matmult none
+expect_offers 'neuronc check m.onnx --format j' json junit
+expect_offers 'neuron-run m.neff --channels ' bgr gray rgb
+expect_offers 'neuron-bench --secon' --seconds
+! has zsh || [ "$(zsh_offers 'neuronc --num-' | tail -1)" = 'line: neuronc --num-neuroncores ' ] || fail "zsh does not complete the line"
 
 echo "${#pages[@]} manual pages, $num_options options in pages and completions"
+[ ${#absent[@]} -eq 0 ] || { echo "skipped: ${absent[*]} is absent"; exit 77; }
