@@ -145,21 +145,24 @@ std::optional<CacheEntry> read_cache(const std::string& dir, const std::string& 
                     std::vector<std::byte>(neff.begin(), neff.end())};
 }
 
-void write_cache(const std::string& dir, const std::string& key, const CacheEntry& entry,
-                 int64_t limit_bytes) {
+std::string write_cache(const std::string& dir, const std::string& key, const CacheEntry& entry,
+                        int64_t limit_bytes) {
   const auto facts = std::as_bytes(std::span(entry.facts_json));
   EntryHeader header{{}, facts.size(), entry.neff.size(), hash_of(facts, entry.neff)};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
-  if (static_cast<int64_t>(sizeof(header) + facts.size() + entry.neff.size()) > limit_bytes) return;
+  if (static_cast<int64_t>(sizeof(header) + facts.size() + entry.neff.size()) > limit_bytes) {
+    return "the result is larger than all that the cache may hold";
+  }
   std::error_code error;
   if (fs::create_directories(dir, error)) {
     write_output_file((fs::path(dir) / "CACHEDIR.TAG").string(), std::as_bytes(std::span(kTag)));
   }
   OutputFile file(path_of(dir, key));
-  if (file.append(std::as_bytes(std::span(&header, 1))) && file.append(facts) &&
-      file.append(entry.neff) && file.commit()) {
-    make_room(dir, limit_bytes);
-  }
+  const bool is_written = file.append(std::as_bytes(std::span(&header, 1))) && file.append(facts) &&
+                          file.append(entry.neff) && file.commit();
+  if (!is_written) return "its folder cannot be written";
+  make_room(dir, limit_bytes);
+  return {};
 }
 
 }  // namespace neuronc

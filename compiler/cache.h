@@ -28,14 +28,15 @@ struct CacheEntry {
 std::optional<CacheEntry> read_cache(const std::string& dir, const std::string& key);
 
 // Keeps an entry, and removes the oldest ones while all together are larger than `limit_bytes`.
-void write_cache(const std::string& dir, const std::string& key, const CacheEntry& entry,
-                 int64_t limit_bytes);
+// Gives why it could not be kept; empty: it was.
+std::string write_cache(const std::string& dir, const std::string& key, const CacheEntry& entry,
+                        int64_t limit_bytes);
 
 // Takes a result with its messages from the cache. False: there is none.
 bool take_cached(Compilation& compilation, const CompileOptions& options, Diagnostics& diagnostics,
                  CompileResult& result);
-// Keeps a result that was compiled.
+// Keeps a result that was compiled; where that fails, its remarks say why.
 void keep_cached(const Compilation& compilation, const CompileOptions& options,
-                 const Diagnostics& diagnostics, const CompileResult& result);
+                 const Diagnostics& diagnostics, CompileResult& result);
 
 }  // namespace neuronc

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "compiler/cache.h"
+#include "ir/remarks.h"
 
 namespace neuronc {
 namespace {
@@ -83,7 +84,7 @@ bool take_cached(Compilation& compilation, const CompileOptions& options, Diagno
 }
 
 void keep_cached(const Compilation& compilation, const CompileOptions& options,
-                 const Diagnostics& diagnostics, const CompileResult& result) {
+                 const Diagnostics& diagnostics, CompileResult& result) {
   if (compilation.cache_key.empty() || result.is_from_cache || !result.is_ok()) return;
   Json messages = Json::array();
   for (const Diagnostic& d : diagnostics.all()) {
@@ -99,9 +100,13 @@ void keep_cached(const Compilation& compilation, const CompileOptions& options,
   facts["report"] = Json::parse(result.report_json, nullptr, /*allow_exceptions=*/false);
   // Tuning has added to its file, and the result is what the file gives now.
   const std::string key = options.tune ? cache_key(compilation, options) : compilation.cache_key;
-  write_cache(options.cache_dir, key,
-              {facts.dump(-1, ' ', false, Json::error_handler_t::replace), result.neff},
-              options.cache_limit_bytes);
+  const std::string problem =
+      write_cache(options.cache_dir, key,
+                  {facts.dump(-1, ' ', false, Json::error_handler_t::replace), result.neff},
+                  options.cache_limit_bytes);
+  if (problem.empty()) return;
+  result.details.remarks +=
+      to_text(Remark{RemarkKind::missed, "cache", options.cache_dir, problem}) + "\n";
 }
 
 }  // namespace neuronc

@@ -48,6 +48,7 @@ class Finisher {
 
   Expected<void> run() {
     const size_t num_errors = diagnostics_.num_errors();
+    read_pipeline_cores();
     read_words();
     read_cores();
     read_bindings();
@@ -64,6 +65,12 @@ class Finisher {
   void usage(const std::string& text) { diagnostics_.report(diag::usage_error, {}, text); }
   void unsupported(std::string_view option, std::string_view why) {
     diagnostics_.report(diag::not_yet_supported_option, {}, option, why);
+  }
+
+  void read_pipeline_cores() {
+    if (arguments_.pipeline_cores.empty()) return;
+    arguments_.num_neuroncores = arguments_.pipeline_cores;
+    if (arguments_.partition.empty()) arguments_.partition = "pipeline";
   }
 
   void read_words() {

@@ -17,7 +17,8 @@ namespace neuronc {
 struct CompileArguments {
   CompileOptions options;
   std::string num_neuroncores = "1";
-  std::string partition = "auto";
+  std::string pipeline_cores;  // neuron-cc's word for a number of cores in stages
+  std::string partition;       // not given: auto
   std::string optimize_for = "latency";
   std::string auto_cast = "matmult";
   std::string auto_cast_type = "bf16";
@@ -41,6 +42,10 @@ struct CompileArguments {
 
 // The groups of --help, in its order.
 inline constexpr std::string_view kGateGroup = "Gates (exit code 5)";
+
+// Checks of numbers that have no upper limit: CLI11's own names the type's in 300 digits.
+CLI::Validator whole_number(int64_t least);
+CLI::Validator non_negative();
 
 void declare_compile_options(CLI::App& app, CompileArguments& arguments);
 

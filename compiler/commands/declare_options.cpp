@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
 #include "compiler/commands/compile_options.h"
 #include "runtime/tools/command_line.h"
@@ -63,8 +64,11 @@ class Declarer {
   }
 
   void common() {
-    option(kCommon, "--num-neuroncores,--neuroncore-pipeline-cores", a_.num_neuroncores,
-           "how many NeuronCores the model is split over, or `auto`");
+    auto* cores = option(kCommon, "--num-neuroncores", a_.num_neuroncores,
+                         "how many NeuronCores the model is split over, or `auto`");
+    option(kHabits, "--neuroncore-pipeline-cores", a_.pipeline_cores,
+           "its word for --num-neuroncores with --partition pipeline")
+        ->excludes(cores);
     option(
         kCommon, "--target-cpu", a_.options.target_cpu,
         "instruction sets, separated by commas: x86-64-v2, x86-64-v3, x86-64-v4, x86-64-v4-vnni, "
@@ -74,7 +78,7 @@ class Declarer {
            "keep results here and take them from here; default: $NEURONC_CACHE");
     option(kCommon, "--cache-limit", a_.options.cache_limit_bytes,
            "bytes the cache may hold; the oldest results go first")
-        ->check(CLI::PositiveNumber);
+        ->check(whole_number(1));
     auto* verbose =
         app_.add_flag("-v,--verbose", a_.is_verbose, "also print what was not done and why")
             ->group(kCommon);
@@ -83,11 +87,7 @@ class Declarer {
         ->excludes(verbose);
     option(std::string(kGateGroup).c_str(), "--max-host-ops", a_.options.max_host_ops,
            "fail if more operations run on the host")
-        ->check([](const std::string& text) {
-          const bool is_count = !text.empty() && text.size() < 19 &&
-                                text.find_first_not_of("0123456789") == std::string::npos;
-          return is_count ? std::string() : "a number from 0 is wanted, not `" + text + "`";
-        });
+        ->check(whole_number(0));
   }
 
   void precision() {
@@ -182,6 +182,10 @@ class Declarer {
   CompileArguments& a_;
 };
 
+std::string wanted_from(std::string_view least, const std::string& text) {
+  return fmt::format("a number from {} is wanted, not `{}`", least, text);
+}
+
 // neuron-cc's `--verbose LEVEL`: a number or a word of Python's logging. No value: it is none.
 std::optional<bool> is_verbose_level(const std::string& word) {
   std::string level;
@@ -227,6 +231,28 @@ std::vector<std::string> command_line_words(std::span<const std::string> args) {
 }
 
 }  // namespace
+
+CLI::Validator whole_number(int64_t least) {
+  return {[least](const std::string& text) {
+            int64_t number = 0;
+            const char* end = text.data() + text.size();
+            const auto parsed = std::from_chars(text.data(), end, number);
+            const bool is_good = parsed.ec == std::errc() && parsed.ptr == end && number >= least;
+            return is_good ? std::string() : wanted_from(std::to_string(least), text);
+          },
+          "", "whole number"};
+}
+
+CLI::Validator non_negative() {
+  return {[](const std::string& text) {
+            double number = 0;
+            const char* end = text.data() + text.size();
+            const auto parsed = std::from_chars(text.data(), end, number);
+            const bool is_good = parsed.ec == std::errc() && parsed.ptr == end && number >= 0;
+            return is_good ? std::string() : wanted_from("0", text);
+          },
+          "", "number from 0"};
+}
 
 void declare_compile_options(CLI::App& app, CompileArguments& arguments) {
   Declarer(app, arguments).declare();

@@ -134,13 +134,13 @@ void declare_gates(CLI::App& app, GateLimits& limits, GateScope scope) {
   };
   gate("--max-latency-us", limits.max_latency_us,
        "fail if a request is predicted to take longer (--hardware-model)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(non_negative());
   if (scope == GateScope::code) {
     gate("--max-neff-bytes", limits.max_neff_bytes, "fail if the NEFF is larger")
-        ->check(CLI::NonNegativeNumber);
+        ->check(whole_number(0));
     gate("--max-arena-bytes", limits.max_arena_bytes,
          "fail if intermediate results take more memory, of all cores together")
-        ->check(CLI::NonNegativeNumber);
+        ->check(whole_number(0));
   }
   gate("--require-target", limits.required_targets, "fail without code for this instruction set")
       ->allow_extra_args(false);

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "compiler/commands/compile_options.h"
+#include "compiler/commands/models.h"
 #include "compiler/commands/neff_summary.h"
 #include "compiler/commands/signature_header.h"
 #include "ir/base/text.h"
@@ -26,6 +27,7 @@ using runtime::NeffMemberView;
 struct InspectArguments {
   std::string file;
   std::string extract;
+  std::string output;  // where to; empty: a file of the member's name
   std::string header;
   std::string header_name;
   bool is_json = false;
@@ -49,7 +51,12 @@ Expected<void> extract(const InspectArguments& arguments, const NeffImage& image
                        Diagnostics& diagnostics) {
   for (const NeffMemberView& member : image.members()) {
     if (member.name != arguments.extract && base_name(member.name) != arguments.extract) continue;
-    const std::string path(base_name(member.name));
+    if (arguments.output == kStandardStream) {
+      fmt::print("{}", text_of(member));
+      return {};
+    }
+    const std::string path =
+        arguments.output.empty() ? std::string(base_name(member.name)) : arguments.output;
     NEURONC_TRY(write_file(path, text_of(member), diagnostics));
     fmt::print("{}\n", path);
     return {};
@@ -217,8 +224,11 @@ int run_inspect(std::span<const std::string> args) {
   app.add_flag("--json", arguments.is_json, "print all there is as JSON");
   app.add_flag("--plan", arguments.shows_inside,
                "also print the members, the plans and the host's graph");
-  app.add_option("--extract", arguments.extract,
-                 "write this member (neff.json, code.so, ...) to a file of its name here");
+  auto* extract = app.add_option("--extract", arguments.extract,
+                                 "write this member (neff.json, code.so, ...) to a file");
+  app.add_option("-o,--output", arguments.output,
+                 "that file, or - for standard output; default: the member's name, here")
+      ->needs(extract);
   auto* header = app.add_option("--header", arguments.header,
                                 "write inputs and outputs as a C header to this file");
   app.add_option("--header-name", arguments.header_name,

@@ -245,13 +245,18 @@ int run_verify(std::span<const std::string> args) {
   app.add_option("--test-data", arguments.test_data, "a folder of input_N.pb and output_N.pb")
       ->allow_extra_args(false)
       ->group(kGroup);
-  app.add_option("--rtol", arguments.rtol, "|d| <= atol + rtol * |reference|")->group(kGroup);
-  app.add_option("--atol", arguments.atol, "|d| <= atol + rtol * |reference|")->group(kGroup);
+  app.add_option("--rtol", arguments.rtol, "|d| <= atol + rtol * |reference|")
+      ->check(non_negative())
+      ->group(kGroup);
+  app.add_option("--atol", arguments.atol, "|d| <= atol + rtol * |reference|")
+      ->check(non_negative())
+      ->group(kGroup);
   app.add_option("--min-cosine", arguments.min_cosine, "least cosine of a float output")
+      ->check(CLI::Range(-1.0, 1.0))
       ->group(kGroup);
   app.add_option("--max-error", arguments.limits.max_error,
                  "greatest absolute difference of a float output")
-      ->check(CLI::NonNegativeNumber)
+      ->check(non_negative())
       ->group(kGroup);
   app.add_option("--oracle", arguments.oracle, "evaluate the module at this stage instead of code")
       ->group("");

@@ -117,6 +117,7 @@ def test_a_flipped_bit_is_a_miss(here):
 def test_a_cache_that_cannot_be_used_is_no_failure(here):
     (here / "file").write_text("no folder")
     compile_model(here, cache="file")
+    assert "cache: missed: its folder cannot be written [file]" in compile_model(here, "-v", cache="file")[1]
     compile_model(here, cache="/proc/no/such/place")
 
 
