@@ -28,7 +28,11 @@ KernelReport report_kernel(const Module& module, const Graph& graph, NodeId id,
   const Node& node = graph.node(id);
   KernelReport report;
   report.cores = node.cores;
-  if (node.op == Op::group) report.variant = node.view().string("variant");
+  if (node.op == Op::group) {
+    report.variant = node.view().string("variant");
+    // What is too small to share is the first core's alone.
+    if (node.view().i64("is_shared") == 0) report.cores = CoreRange::one(node.cores.first);
+  }
   std::set<SourceId> seen;
   for (const auto& body : node.bodies) add_sources(module, *body, seen, report.nodes);
   if (report.nodes.empty() && node.source) report.nodes.push_back(module.source(node.source));

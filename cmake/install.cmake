@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 set_target_properties(nrt PROPERTIES EXPORT_NAME nrt)
 set_target_properties(neuronc PROPERTIES EXPORT_NAME command)
 install(TARGETS neuronc EXPORT neuronc RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT neuronc)
-install(TARGETS neuron-ls neuron-run neuron-bench
+install(TARGETS neuron-ls neuron-run neuron-bench neuron-profile neuron-top
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
 # Components are Debian's packages (packages.cmake): a library, and what is needed to build with it.
 install(TARGETS nrt EXPORT neuronc LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
@@ -61,7 +61,7 @@ endfunction()
 foreach(command check compat compile diff inspect opt verify)
   add_page(man/man1/neuronc-${command}.1 neuronc ${command} --generate man)
 endforeach()
-foreach(program neuronc neuron-ls neuron-run neuron-bench)
+foreach(program neuronc neuron-ls neuron-run neuron-bench neuron-profile neuron-top)
   string(REPLACE "-" "_" function ${program})
   add_page(man/man1/${program}.1 ${program} --generate man)
   add_page(bash-completion/completions/${program} ${program} --generate bash)

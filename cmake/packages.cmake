@@ -48,7 +48,7 @@ set(EXACT "(= ${PROJECT_VERSION})")
 debian_package(neuronc neuronc devel "compiler from ONNX to NeuronCores"
   "Compiles models ahead of time into NEFF files:\n native code, packed weights and a plan." "neuron-tools ${EXACT}")
 debian_package(tools neuron-tools utils "tools that run models compiled for NeuronCores"
-  "neuron-run, neuron-bench and neuron-ls." "libnrt${SOVERSION} ${EXACT}")
+  "neuron-run, neuron-bench, neuron-profile, neuron-top and neuron-ls." "libnrt${SOVERSION} ${EXACT}")
 debian_package(libnrt libnrt${SOVERSION} libs "runtime of models compiled for NeuronCores"
   "Loads and runs NEFF files; needs neither the compiler nor LLVM." "")
 set(CPACK_DEBIAN_LIBNRT_PACKAGE_RECOMMENDS "libneuronc-images${SOVERSION} ${EXACT}")

@@ -1,28 +1,12 @@
-// Implements report_page.h: one text around the report's JSON.
+// Implements report_page.h: elements, and the script that fills them from the report's JSON.
 #include "compiler/report_page.h"
+
+#include "ir/base/html_page.h"
 
 namespace neuronc {
 namespace {
 
-constexpr std::string_view kHead = R"page(<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>neuronc report</title>
-<style>
-body { font: 14px system-ui, sans-serif; margin: 2em auto; max-width: 72em; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; margin: .5em 0 1.5em; }
-th, td { text-align: right; padding: .2em .7em; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child, td.text, th.text { text-align: left; }
-tr.used { background: #eef5ff; }
-.bar { display: flex; height: 1.1em; width: 36em; background: #eee; }
-.bar span { display: block; height: 100%; }
-.resident { background: #4a90d9; } .streamed { background: #d9804a; }
-svg { width: 100%; background: #fafafa; border: 1px solid #ddd; }
-</style>
-</head>
-<body>
-<h1 id="title">neuronc report</h1>
+constexpr std::string_view kBody = R"page(<h1 id="title">neuronc report</h1>
 <p id="summary"></p>
 <h2>Stages</h2>
 <table id="stages"></table>
@@ -32,26 +16,11 @@ svg { width: 100%; background: #fafafa; border: 1px solid #ddd; }
 <table id="residency"></table>
 <h2>Numbers of NeuronCores</h2>
 <table id="numbers"></table>
-<script type="application/json" id="report">)page";
+)page";
 
-constexpr std::string_view kTail = R"page(</script>
-<script>
-"use strict";
-const report = JSON.parse(document.getElementById("report").textContent);
+constexpr std::string_view kScript = R"page(
+const report = data;
 const partition = report.partition || {cores: [], table: []};
-const us = ns => (ns / 1000).toFixed(1);
-const kib = bytes => (bytes / 1024).toFixed(1);
-function add(parent, tag, text, attributes) {
-  const element = parent.appendChild(document.createElement(tag));
-  if (text !== undefined) element.textContent = text;
-  for (const [name, value] of Object.entries(attributes || {})) element.setAttribute(name, value);
-  return element;
-}
-function row(table, tag, texts, attributes) {
-  const line = add(table, "tr", undefined, attributes);
-  for (const text of texts) add(line, tag, text);
-  return line;
-}
 function showSummary() {
   document.getElementById("title").textContent = report.model.file;
   const operations = report.operations;
@@ -118,24 +87,12 @@ showStages();
 showTimeline();
 showResidency();
 showNumbers();
-</script>
-</body>
-</html>
 )page";
 
 }  // namespace
 
-// Text of the model that looks like the end of the element must not end it.
 std::string report_page(std::string_view report_json) {
-  std::string page(kHead);
-  for (const char c : report_json) {
-    if (c == '<') {
-      page += "\\u003c";
-    } else {
-      page += c;
-    }
-  }
-  return page += kTail;
+  return html_page({"neuronc report", kBody, report_json, kScript});
 }
 
 }  // namespace neuronc

@@ -62,6 +62,8 @@ struct PartitionReport {
   int64_t num_stages = 0;
   int64_t team = 1;      // cores of a stage
   std::string hardware;  // the model's name
+  double launch_ns = 0, hand_off_ns = 0, barrier_ns = 0;  // what it says of a step
+  double on_chip_bytes_per_s = 0;
   std::vector<CoreReport> cores;
   double period_ns = 0;    // between requests, the slowest core's time
   double latency_ns = 0;   // of one request alone, all cores' times

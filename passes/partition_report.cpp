@@ -164,6 +164,10 @@ Expected<PartitionReport> report_partition(const Module& module, const Target& t
   const Chooser chooser(problem, hardware);
   PartitionReport report;
   report.hardware = hardware.name;
+  report.launch_ns = hardware.launch_ns;
+  report.hand_off_ns = hardware.hand_off_ns;
+  report.barrier_ns = hardware.barrier_ns;
+  report.on_chip_bytes_per_s = hardware.on_chip_bytes_per_s;
   report.team = team_of(module, problem);
   const TensorSplit tensor = chooser.split_over_team(report.team);
   const SplitProblem split = chooser.problem_of_team(tensor, report.team);

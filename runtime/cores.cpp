@@ -80,10 +80,10 @@ Result<std::unique_ptr<Cores>> Cores::from_environment() {
 
 namespace {
 
-Result<Worker*> start_once(std::unique_ptr<Worker>& worker, const std::string& name,
-                           TurnLock& turn) {
+Result<Worker*> start_once(std::unique_ptr<Worker>& worker, const std::string& name, TurnLock& turn,
+                           Worker::BusyCounter count_busy) {
   try {
-    if (worker == nullptr) worker = std::make_unique<Worker>(name, turn);
+    if (worker == nullptr) worker = std::make_unique<Worker>(name, turn, std::move(count_busy));
   } catch (const std::system_error& error) {
     return fail(NRT_RESOURCE, "cannot start the thread `{}`: {}", name, error.what());
   }
@@ -94,16 +94,33 @@ Result<Worker*> start_once(std::unique_ptr<Worker>& worker, const std::string& n
 
 Result<Worker*> Core::worker() {
   const std::lock_guard lock(mutex_);
-  return start_once(worker_, fmt::format("nrt core {}", id_), turn_);
+  return start_once(worker_, fmt::format("nrt core {}", id_), turn_,
+                    [this](int64_t time_ns) { add_busy_ns(time_ns); });
 }
 
 Result<Worker*> Core::host_worker() {
   const std::lock_guard lock(mutex_);
-  return start_once(host_worker_, fmt::format("nrt host {}", id_), host_turn_);
+  return start_once(host_worker_, fmt::format("nrt host {}", id_), host_turn_, nullptr);
 }
 
 Cores::Cores(std::vector<uint32_t> ids) {
   for (uint32_t id : ids) cores_.push_back(std::make_unique<Core>(id));
+}
+
+std::shared_ptr<Publication> Cores::publish() {
+  const std::lock_guard lock(mutex_);
+  if (publication_ != nullptr) return publication_;
+  publication_ = std::make_shared<Publication>(static_cast<uint32_t>(cores_.size()));
+  for (const std::unique_ptr<Core>& core : cores_) {
+    if (core->id_ >= kUsageCores) continue;
+    core->busy_ns_.store(&publication_->segment().busy_ns[core->id_], std::memory_order_relaxed);
+  }
+  return publication_;
+}
+
+std::shared_ptr<Publication> Cores::publication() const {
+  const std::lock_guard lock(mutex_);
+  return publication_;
 }
 
 Result<Completions*> Cores::completions() {

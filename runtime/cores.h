@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "runtime/completions.h"
+#include "runtime/publication.h"
 #include "runtime/status.h"
 #include "runtime/sync.h"
 #include "runtime/worker.h"
@@ -35,6 +36,11 @@ class Core {
 
   uint32_t id() const { return id_; }
   TurnLock& turn() { return turn_; }
+  // Time in which the core ran, for neuron-top.
+  void add_busy_ns(int64_t time_ns) {
+    busy_ns_.load(std::memory_order_relaxed)
+        ->fetch_add(static_cast<uint64_t>(time_ns), std::memory_order_relaxed);
+  }
   // Errors: NRT_RESOURCE.
   Result<Worker*> worker();
   // Runs the host lanes of models that begin on this core.
@@ -45,6 +51,8 @@ class Core {
 
   uint32_t id_;
   uint32_t num_models_ = 0;
+  std::atomic<uint64_t> own_busy_ns_{0};  // where nothing is published
+  std::atomic<std::atomic<uint64_t>*> busy_ns_{&own_busy_ns_};
   TurnLock turn_;
   TurnLock host_turn_;
   std::mutex mutex_;
@@ -65,12 +73,19 @@ class Cores {
   Result<std::vector<Core*>> assign(int32_t start, uint32_t count);
   void release(const std::vector<Core*>& cores);
 
+  // What this process shows of itself, made when it is first asked for; null before.
+  std::shared_ptr<Publication> publish();
+  std::shared_ptr<Publication> publication() const;
+  // In the child, where another thread of the parent may have held the lock.
+  std::shared_ptr<Publication> publication_after_fork() const { return publication_; }
+
   // Tells callers that their requests are done. Errors: NRT_RESOURCE.
   Result<Completions*> completions();
   std::vector<uint32_t> ids() const;
 
  private:
   mutable std::mutex mutex_;
+  std::shared_ptr<Publication> publication_;
   std::unique_ptr<Completions> completions_;
   std::vector<std::unique_ptr<Core>> cores_;
 };

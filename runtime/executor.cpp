@@ -140,6 +140,53 @@ uint64_t Executor::memory_bytes() const {
   return sum;
 }
 
+// --- Counters ----------------------------------------------------------------------------------
+
+void Executor::count_begin() {
+  num_requests_.fetch_add(1, std::memory_order_relaxed);
+  if (options_.usage != nullptr) {
+    options_.usage->num_in_flight.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+void Executor::count_end(int64_t begin_ns, bool has_failed) {
+  num_requests_.fetch_sub(1, std::memory_order_relaxed);
+  UsageModel* usage = options_.usage;
+  if (usage == nullptr) return;
+  usage->num_in_flight.fetch_sub(1, std::memory_order_relaxed);
+  usage->latency_ns.fetch_add(static_cast<uint64_t>(now_ns() - begin_ns),
+                              std::memory_order_relaxed);
+  if (has_failed) usage->num_failures.fetch_add(1, std::memory_order_relaxed);
+  usage->num_requests.fetch_add(1, std::memory_order_relaxed);
+}
+
+// --- Profiles ----------------------------------------------------------------------------------
+
+void Executor::set_profile(std::shared_ptr<Profile> profile) {
+  const std::lock_guard lock(profile_mutex_);
+  is_profiled_.store(profile != nullptr, std::memory_order_relaxed);
+  profile_ = std::move(profile);
+}
+
+// Before any lane sees the request.
+void Executor::begin_profile(Request& request) {
+  if (!is_profiled_.load(std::memory_order_relaxed)) return;
+  {
+    const std::lock_guard lock(profile_mutex_);
+    request.profile = profile_;
+  }
+  if (request.profile == nullptr) return;
+  request.profile_number = request.profile->begin_request(options_.group);
+  if (request.profile_number == Profile::kNotProfiled) request.profile = nullptr;
+}
+
+// When all lanes are done with it.
+void Executor::end_profile(Request& request) {
+  if (request.profile == nullptr) return;
+  request.profile->end_request(request.profile_number);
+  request.profile = nullptr;
+}
+
 // --- On the calling thread, or whole requests on a worker --------------------------------------
 
 void Executor::run_lanes(Request& request) {
@@ -161,8 +208,12 @@ Result<Done> Executor::run_here(const RequestIo& io) {
   const bool has_one_core = options_.assigned.size() == 1;
   const std::lock_guard lock(has_one_core ? options_.assigned[0]->turn() : caller_turn_);
   const Awake awake;
+  const int64_t begin_ns = now_ns();
   caller_request_.reset(io, 0);
+  begin_profile(caller_request_);
   run_lanes(caller_request_);
+  end_profile(caller_request_);
+  options_.assigned[0]->add_busy_ns(now_ns() - begin_ns);
   if (caller_request_.has_failed()) return tl::unexpected(caller_request_.status);
   return Done{};
 }
@@ -231,13 +282,16 @@ Result<Executor::Place*> Executor::enter(const RequestIo& io, Completion complet
   place.is_done.store(false, std::memory_order_relaxed);
   place.num_finished_lanes.store(0, std::memory_order_relaxed);
   place.completion = std::move(completion);
+  if (place.completion != nullptr) place.begin_ns = now_ns();
   if (worker != nullptr) {
     place.request.reset(io, 0);
+    begin_profile(place.request);
     ++next_sequence_;
     worker->push(place);
     return &place;
   }
   place.request.reset(io, next_sequence_++);
+  begin_profile(place.request);
   submitted_.advance();
   for (const std::unique_ptr<LaneTask>& task : tasks_) {
     if (!task->is_pushed.exchange(true, std::memory_order_acq_rel)) {
@@ -248,6 +302,7 @@ Result<Executor::Place*> Executor::enter(const RequestIo& io, Completion complet
 }
 
 void Executor::finish(Place& place) {
+  end_profile(place.request);
   if (place.completion == nullptr) {
     place.is_done.store(true, std::memory_order_release);
     place.done.signal();
@@ -257,7 +312,7 @@ void Executor::finish(Place& place) {
   (*completions)->push([this, &place] {
     const Completion completion = std::move(place.completion);
     const Status status = place.request.has_failed() ? place.request.status : Status{};
-    num_requests_.fetch_sub(1, std::memory_order_relaxed);
+    count_end(place.begin_ns, status.code != NRT_SUCCESS);
     leave(place);
     completion(status);
   });
@@ -285,30 +340,34 @@ Result<Done> Executor::take_result(Place& place) {
 }
 
 Result<Done> Executor::run(const RequestIo& io) {
-  const Counted counted(*this);
+  Counted counted(*this);
   if (options_.threading == Threading::caller) {
     if (is_stuck()) NEURONC_TRY(check_stuck());
-    return run_here(io);
+    return counted(run_here(io));
   }
   NEURONC_ASSIGN(Place * place, enter(io, nullptr, IfFull::wait));
   wait_until_done(*place, nullptr);
-  return take_result(*place);
+  return counted(take_result(*place));
 }
 
 Result<Done> Executor::run_until(const RequestIo& io, Deadline deadline) {
-  const Counted counted(*this);
+  Counted counted(*this);
   NEURONC_ASSIGN(Place * place, enter(io, nullptr, IfFull::wait));
-  if (wait_until_done(*place, &deadline)) return take_result(*place);
-  return give_up(*place);
+  if (wait_until_done(*place, &deadline)) return counted(take_result(*place));
+  return counted(give_up(*place));
 }
 
 Result<Done> Executor::submit(const RequestIo& io, Completion completion) {
   // Started here, where there is somebody to tell if it cannot be.
   NEURONC_TRY(options_.cores->completions());
-  num_requests_.fetch_add(1, std::memory_order_relaxed);
+  count_begin();
   const auto entered = enter(io, std::move(completion), IfFull::refuse);
   if (entered) return Done{};
+  // It was never on its way.
   num_requests_.fetch_sub(1, std::memory_order_relaxed);
+  if (options_.usage != nullptr) {
+    options_.usage->num_in_flight.fetch_sub(1, std::memory_order_relaxed);
+  }
   return tl::unexpected(entered.error());
 }
 

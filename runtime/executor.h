@@ -30,6 +30,9 @@ struct ExecutorOptions {
   // them it makes some for itself.
   Cores* cores = nullptr;
   std::vector<Core*> assigned;
+  // Counts requests for neuron-top; outlives the executor. Null: nobody does.
+  UsageModel* usage = nullptr;
+  uint32_t group = 0;  // among the model's groups of cores, for its profile
 };
 
 // How an asynchronous request ended; NRT_SUCCESS has no message.
@@ -67,6 +70,9 @@ class Executor {
   // On their way here; a request counts from when it is given to when its result is taken.
   uint32_t num_requests() const { return num_requests_.load(std::memory_order_relaxed); }
 
+  // Requests that come from now on are recorded there; null: no longer.
+  void set_profile(std::shared_ptr<Profile> profile);
+
   uint64_t arena_bytes() const { return arena_bytes_; }
   // Of the model's own: arenas, channels and shared memory.
   uint64_t memory_bytes() const;
@@ -84,6 +90,7 @@ class Executor {
     std::atomic<bool> is_taken{false};
     WakeWord left;  // its waiter holds submit_mutex_
     Completion completion;
+    int64_t begin_ns = 0;  // of a request with a completion
 
     State run() override;  // a request of a one-core model, on the core's worker
   };
@@ -107,6 +114,8 @@ class Executor {
   Result<Done> find_workers();
   Result<Done> run_here(const RequestIo& io);
   void run_lanes(Request& request);
+  void begin_profile(Request& request);
+  static void end_profile(Request& request);
 
   enum class IfFull : uint8_t { wait, refuse };
   // The place of the new request; null if none is free.
@@ -122,22 +131,33 @@ class Executor {
   // Counts a request while the caller waits for it.
   class Counted {
    public:
-    explicit Counted(Executor& executor) : executor_(executor) {
-      executor_.num_requests_.fetch_add(1, std::memory_order_relaxed);
-    }
-    ~Counted() { executor_.num_requests_.fetch_sub(1, std::memory_order_relaxed); }
+    explicit Counted(Executor& executor) : executor_(executor) { executor_.count_begin(); }
+    ~Counted() { executor_.count_end(begin_ns_, has_failed_); }
     Counted(const Counted&) = delete;
     Counted& operator=(const Counted&) = delete;
 
+    // Passes on how the request ended.
+    Result<Done> operator()(Result<Done> result) {
+      has_failed_ = !result;
+      return result;
+    }
+
    private:
     Executor& executor_;
+    int64_t begin_ns_ = now_ns();
+    bool has_failed_ = true;
   };
+  void count_begin();
+  void count_end(int64_t begin_ns, bool has_failed);
 
   const plan::Plan& plan_;
   ExecutorOptions options_;
   std::atomic<uint32_t> num_requests_{0};
   std::unique_ptr<Cores> own_cores_;
   uint64_t arena_bytes_ = 0;
+  std::atomic<bool> is_profiled_{false};
+  std::mutex profile_mutex_;
+  std::shared_ptr<Profile> profile_;
   std::vector<Memory> shared_;  // by team
   std::vector<Memory> arenas_;
   std::vector<Memory> slots_;

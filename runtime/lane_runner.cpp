@@ -77,14 +77,34 @@ void LaneRunner::begin(Request& request) {
   request_ = &request;
   next_step_.store(0, std::memory_order_relaxed);
   for (const Patch& patch : program_.patches) apply(patch, request.sequence);
+  if (request.profile != nullptr) {
+    records_.clear();
+    step_begin_ns_ = now_ns();
+  }
 }
 
 bool LaneRunner::run() {
+  if (request_->profile != nullptr) return run_profiled();
   const std::vector<ProgramStep>& steps = program_.blocks[0];
   for (uint32_t i = next_step_.load(std::memory_order_relaxed); i < steps.size(); ++i) {
     next_step_.store(i, std::memory_order_relaxed);
     if (!run_entry_step(steps[i])) return false;
   }
+  for (HostValue& slot : slots_) slot = HostValue();
+  return true;
+}
+
+// One look at the clock a step: the end of one is the beginning of the next.
+bool LaneRunner::run_profiled() {
+  const std::vector<ProgramStep>& steps = program_.blocks[0];
+  for (uint32_t i = next_step_.load(std::memory_order_relaxed); i < steps.size(); ++i) {
+    next_step_.store(i, std::memory_order_relaxed);
+    if (!run_entry_step(steps[i])) return false;
+    const int64_t end_ns = now_ns();
+    records_.push_back({i, step_begin_ns_, end_ns});
+    step_begin_ns_ = end_ns;
+  }
+  request_->profile->add(request_->profile_number, static_cast<uint32_t>(lane_), records_);
   for (HostValue& slot : slots_) slot = HostValue();
   return true;
 }

@@ -16,6 +16,7 @@
 #include "runtime/host_evaluator.h"
 #include "runtime/kernel_checker.h"
 #include "runtime/memory.h"
+#include "runtime/profile.h"
 #include "runtime/program.h"
 #include "runtime/sync.h"
 #include "runtime/worker.h"
@@ -38,6 +39,9 @@ struct Request {
   RequestIo io;
   uint64_t sequence = 0;
   Status status;  // of the step that failed first
+  // Who is told how long its steps take; null but for models that are being profiled.
+  std::shared_ptr<Profile> profile;
+  uint32_t profile_number = 0;
 
   bool has_failed() const { return failed_.load(std::memory_order_acquire); }
   void fail(NRT_STATUS code, std::string message);
@@ -93,6 +97,7 @@ class LaneRunner {
   std::string describe_position() const;
 
  private:
+  bool run_profiled();
   bool run_entry_step(const ProgramStep& step);
   void run_plain_step(const ProgramStep& step);
   void run_block(uint32_t block);
@@ -122,6 +127,9 @@ class LaneRunner {
   bool has_arrived_ = false;  // at the barrier where the lane stands
   bool is_sleeper_ = false;
   std::vector<HostValue> slots_;
+  // Of a profiled request.
+  std::vector<StepRecord> records_;
+  int64_t step_begin_ns_ = 0;
 };
 
 }  // namespace neuronc::runtime

@@ -44,6 +44,7 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const NeffImage> imag
   for (uint32_t i = 0; i < num_groups; ++i) {
     NEURONC_TRY(model->add_group(size_t{i} * per_group, per_group));
   }
+  model->published_.describe(model->info());
   return model;
 }
 
@@ -58,6 +59,8 @@ Result<Done> Model::add_group(size_t first, uint32_t count) {
   options.assigned.assign(begin, begin + count);
   options.evaluator = group.evaluator.get();
   options.checker = checker_.get();
+  options.usage = &published_.counters();
+  options.group = static_cast<uint32_t>(groups_.size());
   const CodeImage& code = *code_;
   NEURONC_ASSIGN(group.executor,
                  Executor::create(
@@ -77,6 +80,18 @@ Executor& Model::choose_executor() {
     if (other.num_requests() < best->num_requests()) best = &other;
   }
   return *best;
+}
+
+void Model::set_profile(const std::shared_ptr<Profile>& profile) {
+  for (const Group& group : groups_) group.executor->set_profile(profile);
+}
+
+std::vector<std::vector<uint32_t>> Model::core_ids() const {
+  std::vector<std::vector<uint32_t>> ids(groups_.size());
+  for (size_t i = 0; i < assigned_.size(); ++i) {
+    ids[i * groups_.size() / assigned_.size()].push_back(assigned_[i]->id());
+  }
+  return ids;
 }
 
 bool Model::is_stuck() const {

@@ -30,13 +30,18 @@ class Model {
   const std::string& isa() const { return isa_; }
   // Of the group of cores that has the fewest requests; `choose_executor` takes turns among equals.
   Executor& choose_executor();
+  // Requests that come from now on are recorded there; null: no longer.
+  void set_profile(const std::shared_ptr<Profile>& profile);
+  // By group, the core of each of the plan's.
+  std::vector<std::vector<uint32_t>> core_ids() const;
   // Whether a request does not end on one of them.
   bool is_stuck() const;
   nrt_model_info_t info() const;
+  PublishedModel& published() { return published_; }
 
  private:
   Model(std::shared_ptr<const NeffImage> image, Cores& cores)
-      : image_(std::move(image)), cores_(cores) {}
+      : image_(std::move(image)), cores_(cores), published_(cores.publication()) {}
   Result<Done> load_code();
   Result<Done> add_group(size_t first, uint32_t needed);
 
@@ -46,6 +51,7 @@ class Model {
   std::string isa_;
   plan::Plan plan_;
   std::unique_ptr<CodeImage> code_;
+  PublishedModel published_;
   std::unique_ptr<KernelChecker> checker_;  // with NEURON_RT_CHECK=1
   // Groups of cores that run requests side by side over the same code and weights.
   struct Group {

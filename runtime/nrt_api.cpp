@@ -41,6 +41,7 @@ NRT_STATUS load_image(const Result<std::shared_ptr<const NeffImage>>& image, int
   auto numerics = numerics_check_from_environment();
   if (!numerics) return report(numerics.error());
   handle->numerics = *numerics;
+  handle->cores->publish();
   auto model = Model::load(*image, *handle->cores, vnc, vnc_count, *numerics);
   if (!model) return report(model.error());
   handle->model = std::move(*model);

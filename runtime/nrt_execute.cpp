@@ -32,6 +32,7 @@ NRT_STATUS execute(const nrt_model_t* handle, const nrt_tensor_set_t* input_set,
     if (const NRT_STATUS status = check_file(*model); status != NRT_SUCCESS) return status;
     auto request = BoundRequest::bind(model.plan(), *input_set, *output_set);
     if (!request) return report(request.error());
+    model->model->published().show_tensor_bytes(tensor_bytes());
     if (Result<Done> done = run(model, *request); !done) return report(done.error());
     if (Result<Done> done = finish(model, *request); !done) return report(done.error());
     return NRT_SUCCESS;
@@ -117,6 +118,7 @@ NRT_STATUS nrt_execute_async(nrt_model_t* model, const nrt_tensor_set_t* input_s
     if (const NRT_STATUS status = check_file(*in_use); status != NRT_SUCCESS) return status;
     auto bound = BoundRequest::bind(in_use.plan(), *input_set, *output_set);
     if (!bound) return report(bound.error());
+    in_use->model->published().show_tensor_bytes(tensor_bytes());
     Executor& executor = in_use->choose_executor();
     std::shared_ptr<AsyncRequest> request(
         new AsyncRequest{std::move(in_use), std::move(*bound), completion, user_data});

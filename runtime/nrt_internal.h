@@ -7,6 +7,7 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <string>
 #include <string_view>
@@ -52,6 +53,9 @@ struct nrt_model {
   std::unique_ptr<neuronc::runtime::Model> model;
   neuronc::runtime::NumericsCheck numerics = neuronc::runtime::NumericsCheck::none;
   neuronc::runtime::Usage usage;
+  std::mutex profile_mutex;
+  std::shared_ptr<neuronc::runtime::Profile> profile;  // null: none is being made
+  std::string profile_file;
 
   neuronc::runtime::Executor& choose_executor() { return model->choose_executor(); }
   bool is_stuck() const { return model->is_stuck(); }

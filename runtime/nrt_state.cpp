@@ -50,11 +50,19 @@ void after_fork_in_child() {
   new std::map(std::move(state.models));
   state.models.clear();
   if (state.cores != nullptr) {
+    if (const auto publication = state.cores->publication_after_fork()) publication->abandon();
     auto cores = std::make_shared<Cores>(state.cores->ids());
     new std::shared_ptr<Cores>(std::exchange(state.cores, std::move(cores)));
   }
   Awake::forget_all();
   state.mutex.unlock();
+}
+
+// Threads may still run; but nobody is to find the file of a process that is gone.
+void remove_published_file() {
+  const std::unique_lock lock(api().mutex, std::try_to_lock);
+  if (!lock || api().cores == nullptr) return;
+  if (const auto publication = api().cores->publication()) publication->remove_file();
 }
 
 std::string& last_message() {
@@ -117,6 +125,8 @@ NRT_STATUS initialise() {
   static const int registered =
       pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   if (registered != 0) return report(NRT_RESOURCE, "no memory for fork handlers");
+  static const int at_exit = std::atexit(remove_published_file);
+  (void)at_exit;  // without it the file stays until somebody looks
   auto cores = Cores::from_environment();
   if (!cores) return report(cores.error());
   api().cores = std::move(*cores);

@@ -15,6 +15,8 @@ namespace neuronc::runtime {
 using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 
+inline int64_t now_ns() { return Clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
+
 inline void pause_cpu() { __builtin_ia32_pause(); }
 
 // While it lives, the thread counts as one that computes or spins.
@@ -96,7 +98,6 @@ class TurnLock {
  private:
   static constexpr int64_t kPatienceNs = 1000000;
 
-  static int64_t now_ns() { return Clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
   void note_time() { waiting_since_ns_.store(now_ns(), std::memory_order_relaxed); }
   bool may_pass() const {
     return num_parked_.load(std::memory_order_relaxed) == 0 ||

@@ -8,8 +8,10 @@
 
 namespace neuronc::runtime {
 
-Worker::Worker(const std::string& name, TurnLock& turn)
-    : turn_(turn), thread_(start_thread(name, [this] { serve(); })) {}
+Worker::Worker(const std::string& name, TurnLock& turn, BusyCounter count_busy)
+    : turn_(turn),
+      count_busy_(std::move(count_busy)),
+      thread_(start_thread(name, [this] { serve(); })) {}
 
 Worker::~Worker() {
   is_stopping_.store(true, std::memory_order_release);
@@ -57,6 +59,7 @@ bool Worker::run_tasks() {
   bool is_runnable = false;
   const std::lock_guard lock(turn_);
   const Awake awake;
+  const int64_t begin_ns = now_ns();
   size_t num_kept = 0;
   for (size_t i = 0; i < tasks_.size(); ++i) {
     // An idle task may be gone as soon as it has said so.
@@ -66,6 +69,7 @@ bool Worker::run_tasks() {
     is_runnable |= state == WorkerTask::State::runnable;
   }
   tasks_.resize(num_kept);
+  if (count_busy_ != nullptr) count_busy_(now_ns() - begin_ns);
   return is_runnable;
 }
 

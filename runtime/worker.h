@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -37,8 +38,11 @@ class WorkerTask {
 
 class Worker {
  public:
+  // Is told how long tasks ran; may be null.
+  using BusyCounter = std::function<void(int64_t time_ns)>;
+
   // Tasks run while they hold `turn`. Throws std::system_error if there is no thread.
-  Worker(const std::string& name, TurnLock& turn);
+  Worker(const std::string& name, TurnLock& turn, BusyCounter count_busy = nullptr);
   // No task may be left.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -57,6 +61,7 @@ class Worker {
   bool run_tasks();
 
   TurnLock& turn_;
+  BusyCounter count_busy_;
   WakeWord word_;
   std::atomic<WorkerTask*> inbox_{nullptr};  // the newest first
   std::atomic<bool> is_stopping_{false};

@@ -13,8 +13,8 @@
 #include <thread>
 
 #include "ir/base/output_file.h"
+#include "runtime/tools/bench_client.h"
 #include "runtime/tools/calibrate.h"
-#include "runtime/tools/run_inputs.h"
 
 using namespace neuronc;
 using namespace neuronc::tools;
@@ -57,68 +57,6 @@ double peak_rss_mib() {
   return 0;
 }
 
-// The inputs that the ONNX Runtime benchmark uses: floats in [-0.5, 0.5) from a linear congruential
-// generator whose product is rounded to f64, ids below 1000, masks of ones.
-HostTensor seeded_input(const nrt::TensorInfo& info) {
-  HostTensor tensor{to_dtype(info.dtype), info.shape, std::vector<std::byte>(info.size_bytes)};
-  int64_t count = 1;
-  for (int64_t dim : info.shape) count *= dim;
-  if (tensor.dtype == DType::string) {
-    tensor.bytes.assign(static_cast<size_t>(count), std::byte{0});
-    return tensor;
-  }
-  const bool is_mask = info.name.find("mask") != std::string::npos;
-  double state = 12345;
-  for (int64_t i = 0; i < count; ++i) {
-    if (is_float(tensor.dtype)) {
-      const double product = state * 1103515245.0 + 12345.0;
-      state = static_cast<double>(static_cast<uint64_t>(product) & 0x7fffffff);
-      store_from_f64(tensor.dtype, tensor.bytes.data(), i, state / 2147483647.0 - 0.5);
-    } else {
-      store_from_i64(tensor.dtype, tensor.bytes.data(), i, is_mask ? 1 : (i * 37 + 11) % 1000);
-    }
-  }
-  return tensor;
-}
-
-// Requests with tensors and sets made once, as a server would hold them.
-class Client {
- public:
-  Client(const nrt::Model& model, const std::vector<HostTensor>& inputs) : model_(model) {
-    nrt_tensor_set_t *input_set = nullptr, *output_set = nullptr;
-    nrt_allocate_tensor_set(&input_set);
-    nrt_allocate_tensor_set(&output_set);
-    input_set_.reset(input_set);
-    output_set_.reset(output_set);
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      add(input_set, model.inputs()[i].name, to_runtime(inputs[i]));
-    }
-    for (const nrt::TensorInfo& info : model.outputs()) {
-      nrt_tensor_t* tensor = nullptr;
-      nrt_tensor_allocate_empty(info.name.c_str(), &tensor);
-      add(output_set, info.name, nrt::TensorPtr(tensor));
-    }
-  }
-
-  Outcome<double> run_ms() {
-    const Clock::time_point begin = Clock::now();
-    const NRT_STATUS status = nrt_execute(model_.handle(), input_set_.get(), output_set_.get());
-    if (status == NRT_SUCCESS) return ms_since(begin);
-    return tool_error(exit_code(status), "{} ({})", nrt_get_last_message(),
-                      nrt_get_status_as_str(status));
-  }
-
- private:
-  void add(nrt_tensor_set_t* set, const std::string& name, nrt::TensorPtr tensor) {
-    nrt_add_tensor_to_tensor_set(set, name.c_str(), tensor.get());
-    tensors_.push_back(std::move(tensor));
-  }
-
-  const nrt::Model& model_;
-  std::vector<nrt::TensorPtr> tensors_;
-  nrt::TensorSetPtr input_set_, output_set_;
-};
-
 // Sends requests until the time is over; at least five in all.
 Outcome<void> measure(const nrt::Model& model, const std::vector<HostTensor>& inputs,
                       const Arguments& args, Measurement& result) {
@@ -128,7 +66,7 @@ Outcome<void> measure(const nrt::Model& model, const std::vector<HostTensor>& in
   std::atomic<size_t> num_requests{0};
   const Clock::time_point begin = Clock::now();
   const auto serve = [&] {
-    Client client(model, inputs);
+    BenchClient client(model, inputs);
     std::vector<double> latencies;
     std::optional<ToolError> my_error;
     while (!my_error &&
@@ -183,21 +121,6 @@ void print(const Measurement& m, bool is_json) {
   fmt::print("target      {} on {} NeuronCores\n", m.model.target, m.model.nc_count);
 }
 
-// With --random or --input as neuron-run makes them; else those of the other benchmark.
-Outcome<std::vector<HostTensor>> make_inputs(const nrt::Model& model, const Arguments& args) {
-  if (!args.inputs.empty() || args.seed) {
-    const auto files = parse_assignments(args.inputs, "--input");
-    if (!files) return tl::unexpected(files.error());
-    return load_inputs(model, *files, {}, {}, args.seed.value_or(1));
-  }
-  std::vector<HostTensor> inputs;
-  for (const nrt::TensorInfo& info : model.inputs()) {
-    inputs.push_back(info.kind == NRT_VALUE_TENSOR ? seeded_input(info)
-                                                   : random_input(info, 1, {}));
-  }
-  return inputs;
-}
-
 Outcome<int> run(const Arguments& args) {
   Measurement result;
   const Clock::time_point begin = Clock::now();
@@ -205,10 +128,10 @@ Outcome<int> run(const Arguments& args) {
   if (!model) return tl::unexpected(model.error());
   result.load_ms = ms_since(begin);
   result.model = model->info();
-  const auto made = make_inputs(*model, args);
+  const auto made = bench_inputs(*model, args.inputs, args.seed);
   if (!made) return tl::unexpected(made.error());
   const std::vector<HostTensor>& inputs = *made;
-  Client client(*model, inputs);
+  BenchClient client(*model, inputs);
   const auto first = client.run_ms();
   if (!first) return tl::unexpected(first.error());
   result.first_ms = *first;

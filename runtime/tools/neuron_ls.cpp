@@ -2,12 +2,16 @@
 //
 // Chips of four cores in a ring, the host's memory shared out evenly over their two channels each.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "runtime/tools/tool.h"
+#include "runtime/tools/usage_reader.h"
 
 using namespace neuronc::tools;
 
@@ -56,15 +60,37 @@ void print_table(const std::vector<Chip>& chips) {
   fmt::print("instruction sets: {}\n", nrt_get_cpu_features());
 }
 
+// The processes with models on the chip, as JSON.
+std::string processes_json(const Chip& chip, const UsageSample& usage) {
+  std::string text;
+  for (const auto& [file, process] : usage.processes) {
+    std::set<uint32_t> cores;
+    for (const auto& [place, model] : process.models) {
+      for (uint32_t i = 0; i < model.num_cores; ++i) {
+        const uint32_t core = model.first_core + i;
+        if (core / kCoresPerChip == chip.id) cores.insert(core);
+      }
+    }
+    if (cores.empty()) continue;
+    text += fmt::format("{}{{\"pid\": {}, \"command\": {}, \"neuroncore_ids\": [{}]}}",
+                        text.empty() ? "" : ", ", process.pid,
+                        nlohmann::json(process.command)
+                            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                        fmt::join(cores, ", "));
+  }
+  return text;
+}
+
 void print_json(const std::vector<Chip>& chips) {
+  const UsageSample usage = sample_usage();
   fmt::print("[");
   for (const Chip& chip : chips) {
     fmt::print(
         "{}\n  {{\"neuron_device\": {}, \"bdf\": \"{}\", \"nc_count\": {}, "
-        "\"memory_size\": {}, \"connected_to\": [{}, {}], \"neuron_processes\": [], "
+        "\"memory_size\": {}, \"connected_to\": [{}, {}], \"neuron_processes\": [{}], "
         "\"cpu_features\": \"{}\"}}",
         chip.id == 0 ? "" : ",", chip.id, chip.bdf, kCoresPerChip, 2 * chip.channel_mib << 20,
-        chip.west, chip.east, nrt_get_cpu_features());
+        chip.west, chip.east, processes_json(chip, usage), nrt_get_cpu_features());
   }
   fmt::print("\n]\n");
 }

@@ -17,7 +17,7 @@ absent=()
 for program in man zsh fish; do command -v "$program" >/dev/null || absent+=("$program"); done
 has() { [[ " ${absent[*]} " != *" $1 "* ]]; }
 
-programs=("neuron-ls" "neuron-run" "neuron-bench")
+programs=("neuron-ls" "neuron-run" "neuron-bench" "neuron-profile" "neuron-top")
 commands=(check compat compile diff inspect opt verify)
 mkdir -p "$work/man/man1"
 pages=()

@@ -179,6 +179,8 @@ typedef struct nrt_version {
  * every access checked; slow NEURON_RT_PERF_MAP=1           write /tmp/perf-PID.map
  *   NEURON_RT_LOG_LEVEL=error|warning|info|debug   to stderr
  *
+ *   NEURON_RT_USAGE=0|FOLDER       show nothing to neuron-top, or there instead of /dev/shm
+ *
  * After fork a child may use all of this: it has no models, and those of its parent are refused. */
 NRT_API NRT_STATUS nrt_init(nrt_framework_type_t framework, const char* framework_version,
                             const char* framework_layer_version);
@@ -295,6 +297,12 @@ NRT_API NRT_STATUS nrt_execute_timeout(nrt_model_t* model, const nrt_tensor_set_
 NRT_API NRT_STATUS nrt_execute_async(nrt_model_t* model, const nrt_tensor_set_t* input_set,
                                      nrt_tensor_set_t* output_set, nrt_completion_t completion,
                                      void* user_data);
+
+/* --- Profiles ----------------------------------------------------------------------------------
+ * Between start and stop the steps of the model's requests are timed; stop writes `filename`, a trace
+ * for Perfetto, chrome://tracing and `neuron-profile view`. A model makes one profile at a time. */
+NRT_API NRT_STATUS nrt_profile_start(nrt_model_t* model, const char* filename);
+NRT_API NRT_STATUS nrt_profile_stop(const char* filename);
 
 /* Fills the first `size` bytes of `stats`; pass sizeof(nrt_memory_stats_t). */
 NRT_API NRT_STATUS nrt_get_memory_stats(nrt_memory_stats_t* stats, size_t size);

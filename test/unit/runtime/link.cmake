@@ -10,4 +10,5 @@ add_custom_command(
 add_custom_target(test_kernels DEPENDS ${TEST_KERNELS})
 add_dependencies(unit_runtime test_kernels)
 target_compile_definitions(unit_runtime PRIVATE TEST_KERNELS="${TEST_KERNELS}")
-target_link_libraries(unit_runtime PRIVATE neuronc_runtime neuronc_neff nrt)
+target_link_libraries(unit_runtime PRIVATE neuronc_runtime neuronc_neff nrt
+                                           nlohmann_json::nlohmann_json)
