@@ -40,15 +40,17 @@ Json compiler_json(const NeffJsonInfo& info) {
   return {{"version", info.compiler_version}, {"llvm", info.llvm_version}, {"options", options}};
 }
 
-Json target_json(const CompiledModel& compiled) {
+Json target_json(const CompiledModel& compiled, int64_t num_groups) {
   Json arenas = Json::array();
   for (const plan::Lane& lane : compiled.plan.lanes) arenas.push_back(lane.arena_bytes);
-  return {{"isa", compiled.isa},
-          {"features", compiled.features},
-          {"neuroncores", plan::num_cores(compiled.plan)},
-          {"code_bytes", compiled.code.size()},
-          {"arena_bytes", arenas},
-          {"channel_bytes", compiled.channel_bytes}};
+  Json json = {{"isa", compiled.isa},
+               {"features", compiled.features},
+               {"neuroncores", plan::num_cores(compiled.plan)}};
+  if (num_groups > 1) json["groups"] = num_groups;
+  json["code_bytes"] = compiled.code.size();
+  json["arena_bytes"] = arenas;
+  json["channel_bytes"] = compiled.channel_bytes;
+  return json;
 }
 
 Json kernel_json(const std::string& isa, const KernelReport& kernel) {
@@ -99,7 +101,8 @@ std::string neff_json(std::span<const CompiledModel> compiled, const NeffJsonInf
   json["outputs"] = tensors_json(plan.outputs);
   // The best last; a runtime reads no further than this list.
   json["targets"] = Json::array();
-  for (const CompiledModel& target : compiled) json["targets"].push_back(target_json(target));
+  for (const CompiledModel& target : compiled)
+    json["targets"].push_back(target_json(target, info.num_groups));
   if (!info.partition_report.empty()) {
     json["partition"] = Json::parse(info.partition_report, nullptr, /*allow_exceptions=*/false);
   }

@@ -5,9 +5,9 @@
 //   model         name, hash of the file, operations: in model, after optimizations, placed where
 //   compiler      version, LLVM's version, the options that made the file
 //   inputs, outputs   name, dtype, shape (null: known at run time); of indices what they are below
-//   targets       instruction set, features that it needs, cores, bytes of arenas and channels; of
-//   the
-//                 list the runtime takes the last one that the machine has the features for
+//   targets       instruction set, features that it needs, cores, groups of them (if not 1), bytes
+//                 of arenas and channels; the runtime takes the last one that the machine has the
+//                 features for
 //   partition     what the partitioner reported, if it ran
 //   kernels       isa, symbol, core, variant, model nodes behind it, predicted cost
 //   host_nodes    what the host runs, with the reason
@@ -46,6 +46,7 @@ struct NeffJsonInfo {
 
   std::map<std::string, int64_t> index_bounds;  // what elements of an input are below
   std::string partition_report;                 // a JSON text; empty: none
+  int64_t num_groups = 1;  // of cores that run requests side by side, unless a load says otherwise
 };
 
 // `compiled`: the same model for each target, the least demanding first.

@@ -106,8 +106,19 @@ std::string_view name(PartitionStrategy strategy) {
       return "pipeline";
     case PartitionStrategy::tensor:
       return "tensor";
+    case PartitionStrategy::data:
+      return "data";
   }
   return "auto";
+}
+
+// What the pass makes of it: the code of `data` is one core's.
+std::string pass_strategy(const CompileOptions& options) {
+  return options.partition == PartitionStrategy::data ? "auto"
+                                                      : std::string(name(options.partition));
+}
+int64_t split_cores(const CompileOptions& options) {
+  return options.partition == PartitionStrategy::data ? 1 : options.num_neuroncores;
 }
 
 // One regular expression for several.
@@ -128,8 +139,8 @@ void apply_options(Pipeline& pipeline, const CompileOptions& options) {
   set("cast", "type", type);
   set("cast", "keep-fp32", alternatives(options.keep_fp32));
   set("cast", "numerics", numerics);
-  set("partition", "cores", options.num_neuroncores);
-  set("partition", "strategy", std::string(name(options.partition)));
+  set("partition", "cores", split_cores(options));
+  set("partition", "strategy", pass_strategy(options));
   set("partition", "optimize-for",
       std::string(options.optimize_for == OptimizeFor::latency ? "latency" : "throughput"));
   set("partition", "hardware", options.hardware_model);
@@ -189,13 +200,15 @@ Expected<void> usage(Diagnostics& diagnostics, const std::string& text) {
 Expected<void> report_cores(Compilation& compilation, const CompileOptions& options,
                             const Target& target, Diagnostics& diagnostics) {
   PartitionOptions partition;
-  partition.cores = options.num_neuroncores;
-  partition.strategy = std::string(name(options.partition));
+  partition.cores = split_cores(options);
+  partition.strategy = pass_strategy(options);
+  if (options.partition == PartitionStrategy::data) partition.groups = options.num_neuroncores;
   partition.optimize_for = options.optimize_for == OptimizeFor::latency ? "latency" : "throughput";
   partition.hardware = options.hardware_model;
   NEURONC_ASSIGN(const PartitionReport report,
                  report_partition(compilation.model.module, target, partition, diagnostics));
   compilation.timeline_json = timeline_json(report);
+  compilation.num_groups = report.groups;
   compilation.partition_json = partition_json(report);
   compilation.partition_text = to_text(report);
   return {};
@@ -562,6 +575,7 @@ NeffContents neff_contents(const Compilation& compilation, const CompileOptions&
     info.host_nodes.push_back({node.label, node.op, node.reason});
   }
   info.partition_report = compilation.partition_json;
+  info.num_groups = compilation.num_groups;
   info.index_bounds = compilation.index_bounds;
 
   NeffContents contents;

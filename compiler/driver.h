@@ -41,6 +41,7 @@ struct Compilation {
   std::vector<CompiledModel> codes;
   std::string partition_json;  // what the partitioner reported; empty: it did not run
   std::string timeline_json;   // of the predicted request
+  int64_t num_groups = 1;      // of cores that run requests side by side
   std::string partition_text;  // the same for people
   struct Phase {
     std::string name;

@@ -87,14 +87,21 @@ std::string partition_json(const PartitionReport& report) {
                      {"moved_bytes", row.moved_bytes},
                      {"more_cores", row.more_cores}});
   }
-  const Json json = {
-      {"strategy", report.strategy},     {"stages", report.num_stages},
-      {"cores_per_stage", report.team},  {"hardware", report.hardware},
-      {"launch_ns", report.launch_ns},   {"hand_off_ns", report.hand_off_ns},
-      {"barrier_ns", report.barrier_ns}, {"on_chip_bytes_per_s", report.on_chip_bytes_per_s},
-      {"cores", std::move(cores)},       {"period_ns", report.period_ns},
-      {"latency_ns", report.latency_ns}, {"table", std::move(table)},
-      {"more_cores", report.more_cores}};
+  const Json json = {{"strategy", report.strategy},
+                     {"stages", report.num_stages},
+                     {"groups", report.groups},
+                     {"cores_per_stage", report.team},
+                     {"hardware", report.hardware},
+                     {"launch_ns", report.launch_ns},
+                     {"hand_off_ns", report.hand_off_ns},
+                     {"barrier_ns", report.barrier_ns},
+                     {"on_chip_bytes_per_s", report.on_chip_bytes_per_s},
+                     {"dram_bytes_per_s_per_core", report.dram_bytes_per_s_per_core},
+                     {"cores", std::move(cores)},
+                     {"period_ns", report.period_ns},
+                     {"latency_ns", report.latency_ns},
+                     {"table", std::move(table)},
+                     {"more_cores", report.more_cores}};
   return json.dump();
 }
 

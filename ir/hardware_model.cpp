@@ -24,6 +24,7 @@ struct Key {
   std::string_view name;
   double HardwareModel::* member;
   double minimum;
+  bool is_optional = false;
 };
 constexpr Key kKeys[] = {
     {"version", &HardwareModel::version, 0},
@@ -37,10 +38,16 @@ constexpr Key kKeys[] = {
     {"on_chip_bytes_per_s", &HardwareModel::on_chip_bytes_per_s, 1},
     {"dram_bytes_per_chip", &HardwareModel::dram_bytes_per_chip, 0},
     {"dram_bytes_per_s_per_chip", &HardwareModel::dram_bytes_per_s_per_chip, 1},
+    {"dram_bytes_per_s_per_core", &HardwareModel::dram_bytes_per_s_per_core, 1, true},
+    {"on_chip_is_cache", &HardwareModel::on_chip_is_cache, 0, true},
     {"link_bytes_per_s", &HardwareModel::link_bytes_per_s, 1},
     {"hand_off_ns", &HardwareModel::hand_off_ns, 0},
     {"barrier_ns", &HardwareModel::barrier_ns, 0},
     {"launch_ns", &HardwareModel::launch_ns, 0},
+    {"wake_ns", &HardwareModel::wake_ns, 0, true},
+    {"chip_link_bytes_per_s", &HardwareModel::chip_link_bytes_per_s, 1, true},
+    {"chip_hand_off_ns", &HardwareModel::chip_hand_off_ns, 0, true},
+    {"chip_barrier_ns", &HardwareModel::chip_barrier_ns, 0, true},
 };
 constexpr double kMaximum = 1e24;
 constexpr size_t kMaxFileBytes = 1 << 20;  // far more than a model takes
@@ -71,7 +78,7 @@ class ModelParser {
     if (!has(kFormatKey)) return reported();
     if (!has("name")) fail("`name` is missing");
     for (const Key& key : kKeys) {
-      if (!has(key.name)) fail(fmt::format("`{}` is missing", key.name));
+      if (!key.is_optional && !has(key.name)) fail(fmt::format("`{}` is missing", key.name));
     }
     if (has_failed_) return reported();
     return std::move(model_);
@@ -191,6 +198,17 @@ double HardwareModel::matmul_flops_per_s(DType dtype) const {
     default:
       return f32_flops_per_s;
   }
+}
+
+double HardwareModel::dram_bytes_per_s(double num_cores) const {
+  const double num_chips = std::ceil(num_cores / cores_per_chip);
+  return std::min(num_cores * dram_bytes_per_s(), num_chips * dram_bytes_per_s_per_chip);
+}
+
+double HardwareModel::streamed_bytes(double weight_bytes, double num_cores) const {
+  const double kept_bytes = num_cores * on_chip_bytes_per_core;
+  if (weight_bytes <= kept_bytes) return 0;
+  return on_chip_is_cache > 0 ? weight_bytes : weight_bytes - kept_bytes;
 }
 
 HardwareModel HardwareModel::for_target(std::string_view target) const {

@@ -34,10 +34,19 @@ struct HardwareModel {
   double on_chip_bytes_per_s = 0;
   double dram_bytes_per_chip = 0;
   double dram_bytes_per_s_per_chip = 0;
+  double dram_bytes_per_s_per_core = 0;  // the most that one core draws; 0: its share of the chip's
+  // Whether the memory on chip is a cache: of weights that do not fit into it, which are read in turns,
+  // it holds nothing; otherwise it keeps what fits.
+  double on_chip_is_cache = 0;
   double link_bytes_per_s = 0;  // from core to core
   double hand_off_ns = 0;       // of one message between cores
   double barrier_ns = 0;        // of one meeting of cores that work together
   double launch_ns = 0;         // of one kernel
+  double wake_ns = 0;           // a message to a core that has waited for long; 0: as any other
+  // The same between cores of different chips; 0: as on one chip.
+  double chip_link_bytes_per_s = 0;
+  double chip_hand_off_ns = 0;
+  double chip_barrier_ns = 0;
 
   std::vector<std::string> inferred;  // keys whose value is not published
 
@@ -52,8 +61,15 @@ struct HardwareModel {
   HardwareModel for_target(std::string_view target) const;
   // Matrix products with operands of `dtype`.
   double matmul_flops_per_s(DType dtype) const;
-  // The share of one core when all cores of its chip read.
-  double dram_bytes_per_s() const { return dram_bytes_per_s_per_chip / cores_per_chip; }
+  // What one core reads; where the model does not say, its share when all cores of its chip read.
+  double dram_bytes_per_s() const {
+    return dram_bytes_per_s_per_core > 0 ? dram_bytes_per_s_per_core
+                                         : dram_bytes_per_s_per_chip / cores_per_chip;
+  }
+  // What `num_cores` neighbouring cores read together.
+  double dram_bytes_per_s(double num_cores) const;
+  // Of weights of this size, what is read from memory for each request.
+  double streamed_bytes(double weight_bytes, double num_cores) const;
 };
 
 // The names that need no file, sorted.

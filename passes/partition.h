@@ -31,6 +31,7 @@ struct PartitionOptions {
   int64_t team = 0;
   std::string optimize_for = "latency";
   std::string hardware = "host";
+  int64_t groups = 1;  // for the report: how many groups of cores run requests; 0: a chip's
   std::vector<PassOption> options() {
     return {{"cores", &cores, "NeuronCores a request passes through; 0: as many as help"},
             {"strategy", &strategy, "how work is split", {"auto", "pipeline", "tensor"}},
@@ -58,12 +59,13 @@ struct CoreReport {
 };
 
 struct PartitionReport {
-  std::string strategy;  // what was done: "pipeline", "tensor" or "2 stages of 4"
+  std::string strategy;  // what was done: "pipeline", "tensor", "2 stages of 4" or "data"
   int64_t num_stages = 0;
   int64_t team = 1;      // cores of a stage
+  int64_t groups = 1;    // of all these cores, which run requests side by side
   std::string hardware;  // the model's name
   double launch_ns = 0, hand_off_ns = 0, barrier_ns = 0;  // what it says of a step
-  double on_chip_bytes_per_s = 0;
+  double on_chip_bytes_per_s = 0, dram_bytes_per_s_per_core = 0;
   std::vector<CoreReport> cores;
   double period_ns = 0;    // between requests, the slowest core's time
   double latency_ns = 0;   // of one request alone, all cores' times

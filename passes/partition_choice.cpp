@@ -17,6 +17,13 @@ bool is_power_of_two(int64_t n) { return (n & (n - 1)) == 0; }
 
 }  // namespace
 
+double hand_over_ns(const HardwareModel& hardware, int64_t stages, int64_t team) {
+  if (stages * team == 1) return 0;
+  const double waking_ns = std::max(hardware.wake_ns, hardware.hand_off_ns);
+  return hardware.hand_off_ns + waking_ns +
+         static_cast<double>(stages - 1) * (waking_ns - hardware.hand_off_ns);
+}
+
 std::string Choice::strategy() const {
   if (team == 1) return "pipeline";
   if (stages == 1) return "tensor";
@@ -27,7 +34,9 @@ TensorSplit Chooser::split_over_team(int64_t team) const {
   TensorProblem tensor;
   tensor.num_cores = team;
   tensor.launch_ns = hardware_.launch_ns;
-  tensor.barrier_ns = hardware_.barrier_ns;
+  const bool is_on_one_chip = static_cast<double>(team) <= hardware_.cores_per_chip;
+  tensor.barrier_ns = is_on_one_chip || hardware_.chip_barrier_ns <= 0 ? hardware_.barrier_ns
+                                                                       : hardware_.chip_barrier_ns;
   tensor.units = problem_.tensor_units;
   return best_tensor_split(tensor);
 }
@@ -36,7 +45,8 @@ SplitProblem Chooser::problem_of_team(const TensorSplit& tensor, int64_t team) c
   SplitProblem split = problem_.split;
   const auto cores = static_cast<double>(team);
   split.on_chip_bytes *= cores;
-  split.memory_bytes_per_ns *= cores;
+  split.memory_bytes_per_ns = hardware_.dram_bytes_per_s(cores) * 1e-9;
+  split.cores_per_stage = team;
   for (SplitUnit& unit : split.units) unit.compute_ns = 0;
   for (size_t i = 0; i < problem_.kernels.size(); ++i) {
     split.units[problem_.unit_of_kernel[i]].compute_ns += tensor.times_ns[i];
@@ -57,16 +67,22 @@ Choice Chooser::predict(const SplitProblem& split, const TensorSplit& tensor, in
   if (stages > 1) cut = best_split(split, static_cast<size_t>(stages), period_ns);
   for (size_t s = 0; s < cut.begins.size(); ++s) {
     const size_t end = s + 1 < cut.begins.size() ? cut.begins[s + 1] : n;
-    const StageCost cost = stage_cost(split, cut.begins[s], end);
+    const StageCost cost = stage_cost(split, cut.begins[s], end, s);
     choice.latency_ns += cost.time_ns;
+    choice.streamed_bytes += cost.streamed_bytes;
     choice.moved_bytes += cost.received_bytes;
     choice.has_single_kernel_stage |=
         end - cut.begins[s] == 1 && cost.time_ns >= period_ns / kNoticeable;
   }
-  choice.balance =
-      period_ns > 0 ? choice.latency_ns / (static_cast<double>(stages) * period_ns) : 1;
-  // The request goes to the cores, and the last one's result back.
-  if (choice.num_cores() > 1) choice.hand_over_ns = 2 * hardware_.hand_off_ns;
+  // Stages of a stream of requests read at once, and share their chips' memory.
+  const double memory_ns =
+      choice.streamed_bytes /
+      (hardware_.dram_bytes_per_s(static_cast<double>(choice.num_cores())) * 1e-9);
+  choice.period_ns = std::max(choice.period_ns, memory_ns);
+  choice.balance = choice.period_ns > 0
+                       ? choice.latency_ns / (static_cast<double>(stages) * choice.period_ns)
+                       : 1;
+  choice.hand_over_ns = hand_over_ns(hardware_, choice.stages, choice.team);
   choice.latency_ns += choice.hand_over_ns;
   return choice;
 }

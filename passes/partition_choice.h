@@ -26,6 +26,7 @@ struct Choice {
   double period_ns = 0;                  // between requests
   double balance = 1;                    // the mean stage's time over the slowest's
   double moved_bytes = 0;                // between stages, a request
+  double streamed_bytes = 0;             // of the weights: read from memory, a request
   double hand_over_ns = 0;               // of the latency: to the first core and back
   double barriers_ns = 0;                // of the latency
   bool has_single_kernel_stage = false;  // the slowest stage is one kernel
@@ -36,6 +37,10 @@ struct Choice {
   }
   std::string strategy() const;  // "pipeline", "tensor", "2 stages of 4"
 };
+
+// Of the latency: the request goes to the cores, where each stage but the first has waited for long, and the
+// last one's result back to who has too. What the hand-over between stages costs anyway is not in it.
+double hand_over_ns(const HardwareModel& hardware, int64_t stages, int64_t team);
 
 class Chooser {
  public:

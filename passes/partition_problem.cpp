@@ -24,9 +24,17 @@ class ProblemBuilder {
   PartitionProblem build() {
     SplitProblem& split = problem_.split;
     split.on_chip_bytes = hardware_.on_chip_bytes_per_core;
+    split.is_cache = hardware_.on_chip_is_cache > 0;
     split.memory_bytes_per_ns = hardware_.dram_bytes_per_s() * 1e-9;
     split.link_bytes_per_ns = hardware_.link_bytes_per_s * 1e-9;
     split.hand_off_ns = hardware_.hand_off_ns;
+    split.cores_per_chip = static_cast<int64_t>(hardware_.cores_per_chip);
+    split.chip_link_bytes_per_ns = split.link_bytes_per_ns;
+    split.chip_hand_off_ns = split.hand_off_ns;
+    if (hardware_.chip_link_bytes_per_s > 0) {
+      split.chip_link_bytes_per_ns = hardware_.chip_link_bytes_per_s * 1e-9;
+    }
+    if (hardware_.chip_hand_off_ns > 0) split.chip_hand_off_ns = hardware_.chip_hand_off_ns;
     list_nodes();
     const size_t num_kernels = problem_.kernels.size();
     const size_t kernels_per_unit = std::max<size_t>(1, (num_kernels + kMaxUnits - 1) / kMaxUnits);

@@ -34,19 +34,32 @@ class CoreAccounts {
     for (size_t u = 0; u < split_.units.size(); ++u) add(split_.units[u], cores_of_unit_[u]);
     for (size_t c = 0; c < reports_.size(); ++c) {
       CoreReport& report = reports_[c];
-      report.resident_bytes = std::min(report.weight_bytes, hardware.on_chip_bytes_per_core);
+      report.streamed_bytes = hardware.streamed_bytes(report.weight_bytes, 1);
+      report.resident_bytes = report.weight_bytes - report.streamed_bytes;
       report.left_bytes = hardware.on_chip_bytes_per_core - report.resident_bytes;
-      report.streamed_bytes = report.weight_bytes - report.resident_bytes;
-      report.time_ns = report.compute_ns +
-                       report.streamed_bytes / (hardware.dram_bytes_per_s() * 1e-9) +
-                       (report.received_bytes + report.sent_bytes) / split_.link_bytes_per_ns +
-                       static_cast<double>(received_[c].size()) * split_.hand_off_ns;
+      report.time_ns = report.compute_ns + moving_ns(c);
     }
     return std::move(reports_);
   }
 
  private:
   static size_t first(const CoreRange& cores) { return static_cast<size_t>(cores.first); }
+
+  // The cores of a team share what it reads from memory; as in pipeline_split.h.
+  double moving_ns(size_t core) const {
+    const CoreReport& report = reports_[core];
+    const size_t stage = core / static_cast<size_t>(split_.cores_per_stage);
+    const bool is_from_other = split_.crosses_chips(stage);
+    const bool is_to_other = split_.crosses_chips(stage + 1);
+    return report.streamed_bytes * static_cast<double>(split_.cores_per_stage) /
+               split_.memory_bytes_per_ns +
+           report.received_bytes /
+               (is_from_other ? split_.chip_link_bytes_per_ns : split_.link_bytes_per_ns) +
+           report.sent_bytes /
+               (is_to_other ? split_.chip_link_bytes_per_ns : split_.link_bytes_per_ns) +
+           static_cast<double>(received_[core].size()) *
+               (is_from_other ? split_.chip_hand_off_ns : split_.hand_off_ns);
+  }
 
   void add(const SplitUnit& unit, const CoreRange& cores) {
     const double share = 1.0 / cores.count;
@@ -84,7 +97,8 @@ int64_t team_of(const Module& module, const PartitionProblem& problem) {
   return team;
 }
 
-std::vector<PartitionReport::Row> make_table(const Chooser& chooser, Objective objective) {
+std::vector<PartitionReport::Row> make_table(const Chooser& chooser, const HardwareModel& hardware,
+                                             Objective objective) {
   const std::vector<Choice> choices = chooser.choices(kMostTabledCores);
   std::vector<PartitionReport::Row> rows;
   std::vector<const Choice*> taken;
@@ -100,7 +114,10 @@ std::vector<PartitionReport::Row> make_table(const Chooser& chooser, Objective o
     row.throughput_strategy = n == 1 ? "one core" : steady->strategy();
     row.latency_ns = fast->latency_ns;
     row.period_ns = steady->period_ns;
-    row.data_period_ns = choices.front().period_ns / static_cast<double>(n);
+    const auto copies = static_cast<double>(n);
+    row.data_period_ns =
+        std::max(choices.front().period_ns / copies,
+                 choices.front().streamed_bytes / (hardware.dram_bytes_per_s(copies) * 1e-9));
     row.balance = mine.balance;
     row.moved_bytes = mine.moved_bytes;
     rows.push_back(std::move(row));
@@ -168,6 +185,8 @@ Expected<PartitionReport> report_partition(const Module& module, const Target& t
   report.hand_off_ns = hardware.hand_off_ns;
   report.barrier_ns = hardware.barrier_ns;
   report.on_chip_bytes_per_s = hardware.on_chip_bytes_per_s;
+  report.dram_bytes_per_s_per_core = hardware.dram_bytes_per_s(static_cast<double>(report.team)) /
+                                     static_cast<double>(report.team);
   report.team = team_of(module, problem);
   const TensorSplit tensor = chooser.split_over_team(report.team);
   const SplitProblem split = chooser.problem_of_team(tensor, report.team);
@@ -178,17 +197,31 @@ Expected<PartitionReport> report_partition(const Module& module, const Target& t
   shape.stages = report.num_stages;
   shape.team = report.team;
   report.strategy = shape.strategy();
+  double streamed_bytes = 0;
   for (int64_t c = 0; c < num_used; ++c) {
+    streamed_bytes += report.cores[static_cast<size_t>(c)].streamed_bytes;
     const double time_ns = report.cores[static_cast<size_t>(c)].time_ns;
     report.period_ns = std::max(report.period_ns, time_ns);
     if (c % report.team == 0) report.latency_ns += time_ns;
   }
-  if (num_used > 1) report.latency_ns += 2 * hardware.hand_off_ns;
+  if (num_used > 0) {
+    const double rate = hardware.dram_bytes_per_s(static_cast<double>(num_used)) * 1e-9;
+    report.period_ns = std::max(report.period_ns, streamed_bytes / rate);
+  }
+  report.groups =
+      options.groups > 0 ? options.groups : static_cast<int64_t>(hardware.cores_per_chip);
+  if (report.groups > 1) {
+    const auto groups = static_cast<double>(report.groups);
+    const double rate = hardware.dram_bytes_per_s(static_cast<double>(num_used) * groups) * 1e-9;
+    report.strategy = "data";
+    report.period_ns = std::max(report.period_ns / groups, streamed_bytes / rate);
+  }
+  report.latency_ns += hand_over_ns(hardware, report.num_stages, report.team);
   const bool is_for_throughput =
       options.strategy == "pipeline" ||
       (options.strategy == "auto" && options.optimize_for == "throughput");
   report.table =
-      make_table(chooser, is_for_throughput ? Objective::throughput : Objective::latency);
+      make_table(chooser, hardware, is_for_throughput ? Objective::throughput : Objective::latency);
   report.timeline = make_timeline(module, problem, tensor);
   if (num_used > 0) {
     report.more_cores = sentence_on_more_cores(chooser, report, options, problem.kernels.size());
@@ -211,6 +244,11 @@ std::string to_text(const PartitionReport& report) {
                         i, core.num_nodes, core.time_ns / 1e3, core.weight_bytes / 1024,
                         core.resident_bytes / 1024, core.streamed_bytes / 1024,
                         core.received_bytes / 1024, core.sent_bytes / 1024);
+  }
+  if (report.groups > 1) {
+    text += fmt::format(
+        "{} groups of {} cores run requests side by side, with one copy of the weights\n",
+        report.groups, report.cores.size());
   }
   text += fmt::format("`{}`, predicted by the hardware model `{}`: a request every {:.1f} us\n",
                       report.strategy, report.hardware, report.period_ns / 1e3);

@@ -9,6 +9,19 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
+// With what crosses the stage's borders.
+double stage_time_ns(const SplitProblem& problem, const StageCost& cost, size_t stage) {
+  const bool is_from_other = problem.crosses_chips(stage);
+  const bool is_to_other = problem.crosses_chips(stage + 1);
+  return cost.compute_ns + cost.streamed_bytes / problem.memory_bytes_per_ns +
+         cost.received_bytes /
+             (is_from_other ? problem.chip_link_bytes_per_ns : problem.link_bytes_per_ns) +
+         cost.sent_bytes /
+             (is_to_other ? problem.chip_link_bytes_per_ns : problem.link_bytes_per_ns) +
+         static_cast<double>(cost.num_received) *
+             (is_from_other ? problem.chip_hand_off_ns : problem.hand_off_ns);
+}
+
 // The cost of [begin, end) for one `end` and a falling `begin`, kept up to date unit by unit.
 class GrowingStage {
  public:
@@ -28,7 +41,7 @@ class GrowingStage {
     cost_ = {};
   }
 
-  // Takes unit `u`, the one before those taken since `start`.
+  // Takes unit `u`, the one before those taken since `start`; the time is left to stage_time_ns.
   const StageCost& add(size_t u) {
     const SplitUnit& unit = problem_.units[u];
     cost_.compute_ns += unit.compute_ns;
@@ -54,10 +67,7 @@ class GrowingStage {
       cost_.received_bytes += value.size_bytes;
       ++cost_.num_received;
     }
-    cost_.streamed_bytes = std::max(0.0, cost_.weight_bytes - problem_.on_chip_bytes);
-    cost_.time_ns = cost_.compute_ns + cost_.streamed_bytes / problem_.memory_bytes_per_ns +
-                    cost_.moved_bytes() / problem_.link_bytes_per_ns +
-                    static_cast<double>(cost_.num_received) * problem_.hand_off_ns;
+    cost_.streamed_bytes = problem_.streamed_bytes(cost_.weight_bytes);
     return cost_;
   }
 
@@ -104,20 +114,23 @@ std::vector<double> prefix_times(const SplitProblem& problem,
       dying[static_cast<size_t>(last_use[v])] += problem.values[v].size_bytes;
     }
     sent -= dying[u];
-    times.push_back(compute +
-                    std::max(0.0, weights - problem.on_chip_bytes) / problem.memory_bytes_per_ns +
-                    sent / problem.link_bytes_per_ns);
+    StageCost cost;
+    cost.compute_ns = compute;
+    cost.streamed_bytes = problem.streamed_bytes(weights);
+    cost.sent_bytes = sent;
+    times.push_back(stage_time_ns(problem, cost, 0));
   }
   return times;
 }
 
 }  // namespace
 
-StageCost stage_cost(const SplitProblem& problem, size_t begin, size_t end) {
-  GrowingStage stage(problem);
-  stage.start(end);
+StageCost stage_cost(const SplitProblem& problem, size_t begin, size_t end, size_t stage) {
+  GrowingStage growing(problem);
+  growing.start(end);
   StageCost cost;
-  for (size_t u = end; u-- > begin;) cost = stage.add(u);
+  for (size_t u = end; u-- > begin;) cost = growing.add(u);
+  cost.time_ns = stage_time_ns(problem, cost, stage);
   return cost;
 }
 
@@ -132,9 +145,10 @@ std::vector<double> best_periods_ns(const SplitProblem& problem, size_t max_stag
   for (size_t end = 2; end <= n && max_stages > 1; ++end) {
     stage.start(end);
     for (size_t begin = end; begin-- > 1;) {
-      const double time = stage.add(begin).time_ns;
+      const StageCost& cost = stage.add(begin);
       bool can_improve = false;
       for (size_t k = 2; k <= std::min(max_stages, end); ++k) {
+        const double time = stage_time_ns(problem, cost, k - 1);
         best[k][end] = std::min(best[k][end], std::max(best[k - 1][begin], time));
         can_improve |= stage.least_ns() < best[k][end];
       }
@@ -158,8 +172,8 @@ Split best_split(const SplitProblem& problem, size_t num_stages, double period_n
     for (size_t begin = end; begin-- > 0;) {
       const StageCost& cost = stage.add(begin);
       if (stage.least_ns() > limit) break;
-      if (cost.time_ns > limit) continue;
       for (size_t k = 1; k <= std::min(num_stages, begin + 1); ++k) {
+        if (stage_time_ns(problem, cost, k - 1) > limit) continue;
         // Not greater rather than less: of equal splits the one with the earlier cut stays.
         const double total = moved[k - 1][begin] + cost.moved_bytes();
         if (total > moved[k][end] || total == kInfinity) continue;

@@ -3,8 +3,10 @@
 //
 // The time of stage [i, j) is what its units compute, plus reading from memory the weights that do
 // not fit on chip, plus receiving and sending what crosses its borders:
-//   compute + max(0, weights - on chip) / memory rate
+//   compute + (weights that are not kept on chip) / memory rate
 //           + (received + sent bytes) / link rate + hand-off * (messages received)
+// where rate and hand-off between neighbouring stages are those between chips if the stages are on two;
+// what is received counts as coming from the stage before, what is sent as going to the one behind.
 // A request leaves the pipeline every max over stages; that is what the split makes least. Among
 // all such splits it takes the one that moves the fewest bytes, among these the earliest cuts.
 #pragma once
@@ -33,9 +35,26 @@ struct SplitProblem {
   std::vector<CarriedValue> values;
   std::vector<double> weight_bytes;
   double on_chip_bytes = 0;
+  bool is_cache = false;  // what does not fit as a whole is not kept at all
   double memory_bytes_per_ns = 1;
   double link_bytes_per_ns = 1;
   double hand_off_ns = 0;
+  // Between chips; stages have `cores_per_stage` cores each, from the first of a chip on.
+  double chip_link_bytes_per_ns = 1;
+  double chip_hand_off_ns = 0;
+  int64_t cores_per_stage = 1;
+  int64_t cores_per_chip = 0;  // 0: all are on one chip
+
+  // Whether `stage` begins on another chip than the stage before it ends.
+  bool crosses_chips(size_t stage) const {
+    if (stage == 0 || cores_per_chip == 0) return false;
+    const int64_t first = static_cast<int64_t>(stage) * cores_per_stage;
+    return first / cores_per_chip != (first - 1) / cores_per_chip;
+  }
+  double streamed_bytes(double weights) const {
+    if (weights <= on_chip_bytes) return 0;
+    return is_cache ? weights : weights - on_chip_bytes;
+  }
 };
 
 struct StageCost {
@@ -49,8 +68,8 @@ struct StageCost {
   double moved_bytes() const { return received_bytes + sent_bytes; }
 };
 
-// The cost of units [begin, end) as one stage.
-StageCost stage_cost(const SplitProblem& problem, size_t begin, size_t end);
+// The cost of units [begin, end) as stage number `stage`.
+StageCost stage_cost(const SplitProblem& problem, size_t begin, size_t end, size_t stage = 0);
 
 // The least possible time of the slowest stage for 1, 2, ... `max_stages` non-empty stages (fewer
 // entries where there are fewer units). Work: units^2 at worst, far less where stages are short.

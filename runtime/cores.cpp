@@ -60,7 +60,10 @@ Result<std::vector<uint32_t>> parse_visible_cores(std::string_view text, uint32_
   }
 }
 
-Result<std::unique_ptr<Cores>> Cores::from_environment() {
+namespace {
+
+// The visible cores as the environment says.
+Result<std::unique_ptr<Cores>> visible_cores() {
   const char* visible = std::getenv("NEURON_RT_VISIBLE_CORES");
   const char* number = std::getenv("NEURON_RT_NUM_CORES");
   if (visible != nullptr && *visible != 0) {
@@ -78,12 +81,49 @@ Result<std::unique_ptr<Cores>> Cores::from_environment() {
   return std::make_unique<Cores>(first_cores(count));
 }
 
+Result<bool> wants_pins() {
+  const char* visible = std::getenv("NEURON_RT_VISIBLE_CORES");
+  const char* value = std::getenv("NEURON_RT_PIN");
+  const std::string_view pin = value == nullptr ? "" : value;
+  if (pin.empty()) return visible != nullptr && *visible != 0;
+  if (pin == "0" || pin == "1") return pin == "1";
+  return fail(NRT_INVALID, "NEURON_RT_PIN=`{}` is not 0 or 1", pin);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Cores>> Cores::from_environment() {
+  NEURONC_ASSIGN(std::unique_ptr<Cores> cores, visible_cores());
+  NEURONC_ASSIGN(const bool is_pinned, wants_pins());
+  if (is_pinned) cores->pin(Topology::read());
+  return cores;
+}
+
+void Cores::pin(const Topology& topology) {
+  topology_ = topology;
+  const bool has_nodes = topology.num_nodes() > 1;
+  for (const std::unique_ptr<Core>& core : cores_) {
+    const Processor* processor = topology.of_core(core->id_);
+    core->processor_ = processor == nullptr ? -1 : processor->id;
+    core->node_ = processor != nullptr && has_nodes ? processor->node : -1;
+  }
+}
+
+std::shared_ptr<Cores> Cores::remade() const {
+  auto cores = std::make_shared<Cores>(ids());
+  cores->pin(topology_);
+  return cores;
+}
+
 namespace {
 
+// `processor` -1: it runs anywhere.
 Result<Worker*> start_once(std::unique_ptr<Worker>& worker, const std::string& name, TurnLock& turn,
-                           Worker::BusyCounter count_busy) {
+                           int processor, Worker::BusyCounter count_busy) {
+  if (worker != nullptr) return worker.get();
   try {
-    if (worker == nullptr) worker = std::make_unique<Worker>(name, turn, std::move(count_busy));
+    worker = std::make_unique<Worker>(name, turn, std::move(count_busy));
+    if (processor >= 0) worker->pin(processor);
   } catch (const std::system_error& error) {
     return fail(NRT_RESOURCE, "cannot start the thread `{}`: {}", name, error.what());
   }
@@ -94,13 +134,13 @@ Result<Worker*> start_once(std::unique_ptr<Worker>& worker, const std::string& n
 
 Result<Worker*> Core::worker() {
   const std::lock_guard lock(mutex_);
-  return start_once(worker_, fmt::format("nrt core {}", id_), turn_,
+  return start_once(worker_, fmt::format("nrt core {}", id_), turn_, processor_,
                     [this](int64_t time_ns) { add_busy_ns(time_ns); });
 }
 
 Result<Worker*> Core::host_worker() {
   const std::lock_guard lock(mutex_);
-  return start_once(host_worker_, fmt::format("nrt host {}", id_), host_turn_, nullptr);
+  return start_once(host_worker_, fmt::format("nrt host {}", id_), host_turn_, -1, nullptr);
 }
 
 Cores::Cores(std::vector<uint32_t> ids) {

@@ -15,6 +15,7 @@
 #include "runtime/publication.h"
 #include "runtime/status.h"
 #include "runtime/sync.h"
+#include "runtime/topology.h"
 #include "runtime/worker.h"
 
 namespace neuronc::runtime {
@@ -35,6 +36,8 @@ class Core {
   explicit Core(uint32_t id) : id_(id) {}
 
   uint32_t id() const { return id_; }
+  // The NUMA node that the worker stays on; -1: it may run anywhere.
+  int node() const { return node_; }
   TurnLock& turn() { return turn_; }
   // Time in which the core ran, for neuron-top.
   void add_busy_ns(int64_t time_ns) {
@@ -51,6 +54,8 @@ class Core {
 
   uint32_t id_;
   uint32_t num_models_ = 0;
+  int processor_ = -1;  // that the worker stays on
+  int node_ = -1;
   std::atomic<uint64_t> own_busy_ns_{0};  // where nothing is published
   std::atomic<std::atomic<uint64_t>*> busy_ns_{&own_busy_ns_};
   TurnLock turn_;
@@ -62,9 +67,17 @@ class Core {
 
 class Cores {
  public:
-  // Reads NEURON_RT_VISIBLE_CORES or NEURON_RT_NUM_CORES; without them all cores are visible.
+  // Reads NEURON_RT_VISIBLE_CORES or NEURON_RT_NUM_CORES; without them all cores are visible. Workers
+  // stay on processors with NEURON_RT_PIN=1, and without it where the visible cores are named: other
+  // processes then have others.
   static Result<std::unique_ptr<Cores>> from_environment();
   explicit Cores(std::vector<uint32_t> ids);
+
+  // Keeps the workers, none of which runs yet, on the processors that stand for their cores, as far as
+  // there are any.
+  void pin(const Topology& topology);
+  // The same cores without models, for the child of a fork.
+  std::shared_ptr<Cores> remade() const;
 
   uint32_t num_visible() const { return static_cast<uint32_t>(cores_.size()); }
 
@@ -88,6 +101,7 @@ class Cores {
   std::shared_ptr<Publication> publication_;
   std::unique_ptr<Completions> completions_;
   std::vector<std::unique_ptr<Core>> cores_;
+  Topology topology_;  // without processors: nothing is pinned
 };
 
 }  // namespace neuronc::runtime

@@ -14,6 +14,7 @@ namespace neuronc::runtime {
 struct NeffTarget {
   std::string isa;                    // the folder's name, "x86-64-v4-bf16"
   std::vector<std::string> features;  // by LLVM's names: "avx2", "avx512bf16", "amx-tile", ...
+  uint32_t num_groups = 1;            // of cores, that the model was compiled for
 };
 
 // The names of the features that this machine has; "x86-64-v2" and the further levels are among

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "ir/base/thread.h"
+
 namespace neuronc::runtime {
 namespace {
 
@@ -49,8 +51,9 @@ Result<std::unique_ptr<Executor>> Executor::create(const plan::Plan& plan, const
                                                    ExecutorOptions options) {
   std::unique_ptr<Executor> executor(new Executor(plan, std::move(options)));
   NEURONC_TRY(executor->allocate());
-  NEURONC_TRY(executor->make_runners(weights, resolver));
   NEURONC_TRY(executor->find_cores());
+  NEURONC_TRY(executor->place_weights(weights));
+  NEURONC_TRY(executor->make_runners(resolver));
   if (executor->options_.threading == Threading::per_lane) NEURONC_TRY(executor->find_workers());
   return executor;
 }
@@ -92,11 +95,24 @@ Result<Done> Executor::allocate() {
   return Done{};
 }
 
-Result<Done> Executor::make_runners(const std::byte* weights, const KernelResolver& resolver) {
+// Lanes on the calling thread run anywhere.
+Result<Done> Executor::place_weights(const std::byte* weights) {
+  std::vector<int> nodes(plan_.lanes.size(), -1);
+  for (size_t lane = 0; lane < nodes.size(); ++lane) {
+    const plan::Lane& description = plan_.lanes[lane];
+    const bool is_on_worker = options_.threading == Threading::per_lane;
+    if (!is_on_worker || description.kind != plan::LaneKind::core) continue;
+    nodes[lane] = options_.assigned[description.core]->node();
+  }
+  NEURONC_ASSIGN(weights_, NodeWeights::copy(plan_, weights, nodes));
+  return Done{};
+}
+
+Result<Done> Executor::make_runners(const KernelResolver& resolver) {
   for (size_t i = 0; i < plan_.lanes.size(); ++i) {
     const plan::Team* team = plan::team_of(plan_, i);
     std::byte* shared = team == nullptr ? nullptr : shared_[team - plan_.teams.data()].data();
-    const StaticMemory memory{arenas_[i].data(), shared, weights};
+    const StaticMemory memory{arenas_[i].data(), shared, weights_.of_lane(i)};
     NEURONC_ASSIGN(LaneProgram program, make_program(plan_, i, memory, resolver));
     runners_.push_back(std::make_unique<LaneRunner>(state_, i, std::move(program)));
   }
@@ -116,9 +132,16 @@ Result<Done> Executor::find_cores() {
 }
 
 Result<Done> Executor::find_workers() {
+  const uint32_t usable =
+      options_.num_processors > 0 ? options_.num_processors : num_usable_processors();
+  const uint32_t num_cores = plan::num_cores(plan_);
+  const uint32_t num_workers = std::min(usable, num_cores);
+  state_.lanes_share_workers = num_workers < num_cores;
   for (size_t lane = 0; lane < plan_.lanes.size(); ++lane) {
     const bool is_host = plan_.lanes[lane].kind == plan::LaneKind::host;
-    Core& core = *options_.assigned[is_host ? 0 : plan_.lanes[lane].core];
+    // Neighbours share, which also hand over to each other.
+    const uint32_t place = is_host ? 0 : plan_.lanes[lane].core * num_workers / num_cores;
+    Core& core = *options_.assigned[place];
     NEURONC_ASSIGN(Worker * worker, is_host ? core.host_worker() : core.worker());
     state_.workers.push_back(worker);
   }
@@ -132,7 +155,7 @@ Result<Done> Executor::find_workers() {
 }
 
 uint64_t Executor::memory_bytes() const {
-  uint64_t sum = arena_bytes_;
+  uint64_t sum = arena_bytes_ + weights_.copied_bytes();
   for (const plan::Team& team : plan_.teams) sum += team.shared_bytes;
   for (const plan::Channel& channel : plan_.channels) {
     sum += aligned(channel.slot_bytes) * channel.depth;

@@ -13,6 +13,7 @@
 
 #include "runtime/cores.h"
 #include "runtime/lane_runner.h"
+#include "runtime/node_weights.h"
 
 namespace neuronc::runtime {
 
@@ -30,6 +31,9 @@ struct ExecutorOptions {
   // them it makes some for itself.
   Cores* cores = nullptr;
   std::vector<Core*> assigned;
+  // With fewer processors than cores, cores' lanes share workers, which run them in turns: what a lane
+  // waits for is then never kept from running. 0: those that the process may use.
+  uint32_t num_processors = 0;
   // Counts requests for neuron-top; outlives the executor. Null: nobody does.
   UsageModel* usage = nullptr;
   uint32_t group = 0;  // among the model's groups of cores, for its profile
@@ -109,7 +113,8 @@ class Executor {
 
   Executor(const plan::Plan& plan, ExecutorOptions options);
   Result<Done> allocate();
-  Result<Done> make_runners(const std::byte* weights, const KernelResolver& resolver);
+  Result<Done> place_weights(const std::byte* weights);
+  Result<Done> make_runners(const KernelResolver& resolver);
   Result<Done> find_cores();
   Result<Done> find_workers();
   Result<Done> run_here(const RequestIo& io);
@@ -155,6 +160,7 @@ class Executor {
   std::atomic<uint32_t> num_requests_{0};
   std::unique_ptr<Cores> own_cores_;
   uint64_t arena_bytes_ = 0;
+  NodeWeights weights_;
   std::atomic<bool> is_profiled_{false};
   std::mutex profile_mutex_;
   std::shared_ptr<Profile> profile_;

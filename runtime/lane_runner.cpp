@@ -182,7 +182,7 @@ bool LaneRunner::is_slot_free(const ChannelState& channel) const {
 }
 
 // The lanes of a team reach their barriers within the imbalance of their shares, so waiting begins
-// here; a lane that waits longer gives way like at a channel.
+// here; a lane that waits longer, or whose worker has others to run, gives way like at a channel.
 bool LaneRunner::pass_barrier(uint32_t index) {
   const plan::Team& team = model_.plan->teams[index];
   TeamState& state = *model_.teams[index];
@@ -200,7 +200,8 @@ bool LaneRunner::pass_barrier(uint32_t index) {
     if (!state.arrivals.has_reached(target)) return false;
     state.num_sleepers.fetch_sub(1, std::memory_order_relaxed);
     is_sleeper_ = false;
-  } else if (!spin_until(state.arrivals, target, kTeamSpinNs)) {
+  } else if (model_.lanes_share_workers ? !state.arrivals.has_reached(target)
+                                        : !spin_until(state.arrivals, target, kTeamSpinNs)) {
     // Whoever arrives last sees the sleeper, or the sleeper sees that it has arrived.
     state.num_sleepers.fetch_add(1, std::memory_order_seq_cst);
     is_sleeper_ = true;

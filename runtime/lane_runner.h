@@ -79,6 +79,7 @@ struct ModelState {
   // By lane: whom to signal when something may have happened that it waits for; empty where one
   // thread runs all lanes.
   std::vector<Worker*> workers;
+  bool lanes_share_workers = false;  // then no lane may keep its worker from the others
 
   void signal(size_t lane) const {
     if (!workers.empty()) workers[lane]->signal();

@@ -34,8 +34,8 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const NeffImage> imag
   }
   NEURONC_TRY(model->load_code());
   const uint32_t per_group = std::max<uint32_t>(needed, 1);
-  const uint32_t num_groups =
-      num_cores > 0 ? static_cast<uint32_t>(num_cores) / per_group : uint32_t{1};
+  const uint32_t num_groups = num_cores > 0 ? static_cast<uint32_t>(num_cores) / per_group
+                                            : model->default_groups(start_core, per_group);
   NEURONC_ASSIGN(model->assigned_, cores.assign(start_core, num_groups * per_group));
   if (is_set("NEURON_RT_CHECK")) {
     NEURONC_ASSIGN(model->checker_,
@@ -46,6 +46,17 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const NeffImage> imag
   }
   model->published_.describe(model->info());
   return model;
+}
+
+// As many as the model was compiled for, or as there is room for.
+uint32_t Model::default_groups(int32_t start_core, uint32_t per_group) const {
+  uint32_t wanted = 1;
+  for (const NeffTarget& target : image_->targets()) {
+    if (target.isa == isa_) wanted = target.num_groups;
+  }
+  const auto start = static_cast<uint32_t>(std::max(start_core, 0));
+  const uint32_t room = cores_.num_visible() > start ? cores_.num_visible() - start : 0;
+  return std::clamp(room / per_group, uint32_t{1}, wanted);
 }
 
 Result<Done> Model::add_group(size_t first, uint32_t count) {

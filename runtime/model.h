@@ -43,6 +43,7 @@ class Model {
   Model(std::shared_ptr<const NeffImage> image, Cores& cores)
       : image_(std::move(image)), cores_(cores), published_(cores.publication()) {}
   Result<Done> load_code();
+  uint32_t default_groups(int32_t start_core, uint32_t per_group) const;
   Result<Done> add_group(size_t first, uint32_t needed);
 
   std::shared_ptr<const NeffImage> image_;

@@ -18,7 +18,13 @@ class TargetEvents : public nlohmann::json_sax<Json> {
   bool null() override { return true; }
   bool boolean(bool) override { return true; }
   bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_unsigned(number_unsigned_t number) override {
+    constexpr number_unsigned_t kMostGroups = 1024;
+    if (is_in_target(3) && key_ == "groups" && number > 0) {
+      targets.back().num_groups = static_cast<uint32_t>(std::min(number, kMostGroups));
+    }
+    return true;
+  }
   bool number_float(number_float_t, const string_t&) override { return true; }
   bool binary(binary_t&) override { return true; }
   bool string(string_t& text) override {

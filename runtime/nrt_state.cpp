@@ -51,7 +51,7 @@ void after_fork_in_child() {
   state.models.clear();
   if (state.cores != nullptr) {
     if (const auto publication = state.cores->publication_after_fork()) publication->abandon();
-    auto cores = std::make_shared<Cores>(state.cores->ids());
+    auto cores = state.cores->remade();
     new std::shared_ptr<Cores>(std::exchange(state.cores, std::move(cores)));
   }
   Awake::forget_all();

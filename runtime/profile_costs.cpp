@@ -25,6 +25,7 @@ std::string text_at(const Json& json, const char* key) {
 
 // What the hardware model says of everything but kernels.
 struct Rates {
+  double streamed_bytes_per_ns = 0;
   double launch_ns = 0;
   double hand_off_ns = 0;
   double barrier_ns = 0;
@@ -45,7 +46,11 @@ double touched_bytes(const plan::BufferRef& ref) {
 // tiles than there are cores, for none of this kernel.
 class KernelRows {
  public:
-  KernelRows(const Json& kernels, std::string_view isa, uint32_t core) {
+  KernelRows(const Json& kernels, const Json& cores, std::string_view isa, uint32_t core) {
+    if (cores.is_array() && core < cores.size()) {
+      const double weights = number_at(cores[core], "weight_bytes");
+      if (weights > 0) streamed_share_ = number_at(cores[core], "streamed_bytes") / weights;
+    }
     if (!kernels.is_array()) return;
     for (const Json& row : kernels) {
       if (text_at(row, "isa") != isa) continue;
@@ -55,6 +60,9 @@ class KernelRows {
       rows_[text_at(row, "symbol")].push_back(&row);
     }
   }
+
+  // Of the core's weights, what is read from memory for each request.
+  double streamed_share() const { return streamed_share_; }
 
   const Json* next(const std::string& symbol) {
     const auto it = rows_.find(symbol);
@@ -66,16 +74,18 @@ class KernelRows {
  private:
   std::map<std::string, std::vector<const Json*>> rows_;
   std::map<std::string, size_t> num_used_;
+  double streamed_share_ = 0;
 };
 
 class CostReader {
  public:
-  // `kernels` outlives the reader.
-  CostReader(const plan::Plan& plan, std::string_view isa, const Json& kernels, const Rates& rates)
-      : plan_(plan), isa_(isa), kernels_(kernels), rates_(rates) {}
+  // `kernels` and `cores` outlive the reader.
+  CostReader(const plan::Plan& plan, std::string_view isa, const Json& kernels, const Json& cores,
+             const Rates& rates)
+      : plan_(plan), isa_(isa), kernels_(kernels), cores_(cores), rates_(rates) {}
 
   std::vector<StepCost> read(const plan::Lane& lane) const {
-    KernelRows rows(kernels_, isa_, lane.core);
+    KernelRows rows(kernels_, cores_, isa_, lane.core);
     std::vector<StepCost> costs;
     for (const plan::Step& step : lane.blocks[0].steps) {
       StepCost cost;
@@ -112,7 +122,15 @@ class CostReader {
     cost.flops = number_at(*predicted, "flops") * share;
     const double time_ns = number_at(*predicted, "time_ns");
     const double launch_ns = std::min(rates_.launch_ns, time_ns);
-    if (time_ns > 0) cost.predicted_ns = launch_ns + (time_ns - launch_ns) * share;
+    if (time_ns <= 0) return;
+    cost.predicted_ns = launch_ns + (time_ns - launch_ns) * share;
+    // Weights that do not stay on chip are read while the kernel computes.
+    if (rates_.streamed_bytes_per_ns > 0) {
+      const double streamed_bytes =
+          number_at(*predicted, "weight_bytes") * share * rows.streamed_share();
+      cost.predicted_ns =
+          std::max(cost.predicted_ns, launch_ns + streamed_bytes / rates_.streamed_bytes_per_ns);
+    }
   }
   void describe(const plan::Acquire& step, KernelRows& /*rows*/, StepCost& cost) const {
     cost.label = channel_label("acquire", step.channel);
@@ -163,6 +181,7 @@ class CostReader {
   const plan::Plan& plan_;
   std::string_view isa_;
   const Json& kernels_;
+  const Json& cores_;
   const Rates& rates_;
 };
 
@@ -279,11 +298,14 @@ ProfileCosts profile_costs(const plan::Plan& plan, std::string_view isa, std::st
   result.predicted_period_ns = number_at(partition, "period_ns");
   result.cores_per_stage =
       std::max<int64_t>(1, static_cast<int64_t>(number_at(partition, "cores_per_stage")));
-  const Rates rates{number_at(partition, "launch_ns"), number_at(partition, "hand_off_ns"),
+  const Rates rates{number_at(partition, "dram_bytes_per_s_per_core") * 1e-9,
+                    number_at(partition, "launch_ns"), number_at(partition, "hand_off_ns"),
                     number_at(partition, "barrier_ns"),
                     number_at(partition, "on_chip_bytes_per_s") * 1e-9};
   const Json kernels = root.value("kernels", Json::array());
-  const CostReader reader(plan, isa, kernels, rates);
+  const Json cores =
+      partition.is_object() ? partition.value("cores", Json::array()) : Json::array();
+  const CostReader reader(plan, isa, kernels, cores, rates);
   for (const plan::Lane& lane : plan.lanes) result.lanes.push_back(reader.read(lane));
   result.timeline = Simulation(plan, result.lanes, rates).run();
   result.predicted_latency_ns = latency_ns(result.timeline);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "runtime/sync.h"
+#include "runtime/topology.h"
 
 namespace neuronc::runtime {
 
@@ -48,6 +49,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  // Keeps the thread on one processor.
+  void pin(int processor) { pin_thread(thread_, processor); }
   // Hands over a task that is idle; tasks start in the order of their coming.
   void push(WorkerTask& task);
   // Something that a task of this worker waits for may have happened.

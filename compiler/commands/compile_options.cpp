@@ -48,7 +48,6 @@ class Finisher {
 
   Expected<void> run() {
     const size_t num_errors = diagnostics_.num_errors();
-    read_pipeline_cores();
     read_words();
     read_cores();
     read_bindings();
@@ -67,16 +66,8 @@ class Finisher {
     diagnostics_.report(diag::not_yet_supported_option, {}, option, why);
   }
 
-  void read_pipeline_cores() {
-    if (arguments_.pipeline_cores.empty()) return;
-    arguments_.num_neuroncores = arguments_.pipeline_cores;
-    if (arguments_.partition.empty()) arguments_.partition = "pipeline";
-  }
-
   void read_words() {
-    options_.partition = arguments_.partition == "pipeline" ? PartitionStrategy::pipeline
-                         : arguments_.partition == "tensor" ? PartitionStrategy::tensor
-                                                            : PartitionStrategy::automatic;
+    options_.partition = partition_of(arguments_);
     options_.optimize_for =
         arguments_.optimize_for == "throughput" ? OptimizeFor::throughput : OptimizeFor::latency;
     read_fp32_cast();
@@ -132,17 +123,28 @@ class Finisher {
     }
   }
 
+  static PartitionStrategy partition_of(const CompileArguments& arguments) {
+    const std::string& word = arguments.partition;
+    if (word.empty() && !arguments.pipeline_cores.empty()) return PartitionStrategy::pipeline;
+    return word == "pipeline" ? PartitionStrategy::pipeline
+           : word == "tensor" ? PartitionStrategy::tensor
+           : word == "data"   ? PartitionStrategy::data
+                              : PartitionStrategy::automatic;
+  }
+
   void read_cores() {
-    if (arguments_.num_neuroncores == "auto") {
+    const bool is_habit = !arguments_.pipeline_cores.empty();
+    const std::string& text = is_habit ? arguments_.pipeline_cores : arguments_.num_neuroncores;
+    if (text == "auto") {
       options_.num_neuroncores = 0;
       return;
     }
-    const auto count = parse_count(arguments_.num_neuroncores);
+    const auto count = parse_count(text);
     if (count && *count > 0) {
       options_.num_neuroncores = *count;
     } else {
-      usage(fmt::format("--num-neuroncores takes a positive number or `auto`, not `{}`",
-                        arguments_.num_neuroncores));
+      usage(fmt::format("{} takes a positive number or `auto`, not `{}`",
+                        is_habit ? "--neuroncore-pipeline-cores" : "--num-neuroncores", text));
     }
   }
 

@@ -119,7 +119,7 @@ class Declarer {
 
   void code() {
     word(kCode, "--partition", a_.partition, "how the model is split",
-         {"auto", "pipeline", "tensor"});
+         {"auto", "pipeline", "tensor", "data"});
     word(kCode, "--optimize-for", a_.optimize_for, "what splitting aims at",
          {"latency", "throughput"});
     option(kCode, "--hardware-model", a_.options.hardware_model, "inf1, host, or a file");

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -115,6 +116,32 @@ double hand_off_ns() {
   return seconds / kTrips / 2 * 1e9;
 }
 
+// The sleeper notes when it woke; the other waits long enough for it to sleep before it signals.
+double wake_ns() {
+  constexpr uint32_t kTrips = 40;
+  WakeWord word;
+  Counter awake;
+  std::atomic<int64_t> woke_ns{0};
+  std::vector<double> times;
+  std::thread sleeper([&] {
+    for (uint32_t i = 0; i < kTrips; ++i) {
+      while (word.now() == i) word.wait(i);
+      woke_ns = runtime::now_ns();
+      awake.advance();
+    }
+  });
+  for (uint32_t i = 0; i < kTrips; ++i) {
+    std::this_thread::sleep_for(std::chrono::microseconds(300));
+    const int64_t begin_ns = runtime::now_ns();
+    word.signal();
+    while (!runtime::spin_until(awake, i + 1)) std::this_thread::yield();
+    times.push_back(static_cast<double>(woke_ns - begin_ns));
+  }
+  sleeper.join();
+  std::nth_element(times.begin(), times.begin() + kTrips / 2, times.end());
+  return times[kTrips / 2];
+}
+
 double barrier_ns() {
   constexpr uint64_t kMeetings = 5000;
   Counter arrivals;
@@ -180,13 +207,28 @@ double launch_ns() {
   return seconds / kCalls * 1e9;
 }
 
+// As the kernel describes it, "32768K"; the C library's figures are wrong on some processors. 0: unknown.
+double cache_bytes(int level) {
+  for (int index = 0; index < 8; ++index) {
+    const std::string folder = fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/", index);
+    std::ifstream level_file(folder + "level"), type_file(folder + "type"),
+        size_file(folder + "size");
+    int found = 0;
+    std::string type;
+    double kibibytes = 0;
+    if (!(level_file >> found) || found != level) continue;
+    if (!(type_file >> type) || type == "Instruction" || !(size_file >> kibibytes)) continue;
+    return kibibytes * 1024;
+  }
+  return 0;
+}
+
 // The second-level cache, and a share of the third; guests may not be told what there is.
 double on_chip_bytes(uint32_t num_processors) {
   constexpr double kAssumed = 1 << 20;
-  const long second = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  const long third = sysconf(_SC_LEVEL3_CACHE_SIZE);
-  const double own = second > 0 ? static_cast<double>(second) : kAssumed;
-  const double share = third > 0 ? static_cast<double>(third) / std::max(num_processors, 8U) : 0;
+  const double second = cache_bytes(2);
+  const double own = second > 0 ? second : kAssumed;
+  const double share = cache_bytes(3) / std::max(num_processors, 8U);
   return own + share;
 }
 
@@ -202,8 +244,10 @@ Calibration calibrate() {
   c.dram_bytes =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   c.dram_bytes_per_s = dram_bytes_per_s(c.num_processors);
+  c.dram_bytes_per_s_per_core = dram_bytes_per_s(1);
   c.link_bytes_per_s = link_bytes_per_s();
   c.hand_off_ns = hand_off_ns();
+  c.wake_ns = wake_ns();
   c.barrier_ns = barrier_ns();
   c.launch_ns = launch_ns();
   return c;
@@ -239,10 +283,13 @@ std::string to_hardware_model(const Calibration& c, const std::string& name) {
   add("on_chip_bytes_per_s", c.on_chip_bytes_per_s);
   add("dram_bytes_per_chip", c.dram_bytes);
   add("dram_bytes_per_s_per_chip", c.dram_bytes_per_s);
+  add("dram_bytes_per_s_per_core", std::min(c.dram_bytes_per_s_per_core, c.dram_bytes_per_s));
+  add("on_chip_is_cache", 1);
   add("link_bytes_per_s", c.link_bytes_per_s);
   add("hand_off_ns", c.hand_off_ns);
   add("barrier_ns", c.barrier_ns);
   add("launch_ns", c.launch_ns);
+  add("wake_ns", std::max(c.wake_ns, c.hand_off_ns));
   return text;
 }
 
@@ -257,10 +304,12 @@ std::string to_text(const Calibration& c) {
   text += fmt::format("elementwise {:>8.1f} GFLOP/s\n", c.vector_flops_per_s * 1e-9);
   text += fmt::format("on chip     {:>8.1f} GB/s, {:.1f} MiB a core\n",
                       c.on_chip_bytes_per_s * 1e-9, c.on_chip_bytes_per_core / kMebibyte);
-  text += fmt::format("memory      {:>8.1f} GB/s, {:.1f} GiB\n", c.dram_bytes_per_s * 1e-9,
-                      c.dram_bytes / kMebibyte / 1024);
+  text += fmt::format("memory      {:>8.1f} GB/s, {:.1f} GiB, {:.1f} GB/s a core\n",
+                      c.dram_bytes_per_s * 1e-9, c.dram_bytes / kMebibyte / 1024,
+                      c.dram_bytes_per_s_per_core * 1e-9);
   text += fmt::format("core to core{:>8.1f} GB/s\n", c.link_bytes_per_s * 1e-9);
   text += fmt::format("hand-over   {:>8.0f} ns\n", c.hand_off_ns);
+  text += fmt::format("wake-up     {:>8.0f} ns\n", c.wake_ns);
   text += fmt::format("barrier     {:>8.0f} ns\n", c.barrier_ns);
   text += fmt::format("launch      {:>8.0f} ns\n", c.launch_ns);
   return text;

@@ -25,8 +25,10 @@ struct Calibration {
   double on_chip_bytes_per_s = 0;
   double dram_bytes = 0;
   double dram_bytes_per_s = 0;  // all processors together
+  double dram_bytes_per_s_per_core = 0;
   double link_bytes_per_s = 0;
   double hand_off_ns = 0;  // from a thread's signal to the other's waking, both on their processors
+  double wake_ns = 0;      // the same to a thread that has gone to sleep
   double barrier_ns = 0;   // of a meeting of two threads
   double launch_ns = 0;
   uint32_t num_processors = 1;

@@ -156,7 +156,6 @@ UsageRates rates_between(const UsageSample& before, const UsageSample& now) {
     for (const auto& [core, busy_ns] : process.busy_ns) {
       const auto found = old.busy_ns.find(core);
       const uint64_t old_ns = found == old.busy_ns.end() ? 0 : found->second;
-      if (!is_same) continue;
       rates.busy[file][core] = std::min(per_second(old_ns, busy_ns, rates.seconds) * 1e-9, 1.0);
     }
     for (const auto& [place, model] : process.models) {

@@ -61,7 +61,7 @@ def check_running():
         assert model["mean_latency_ms"] > 0 and model["weight_bytes"] > 0, model
         cores = report["neuroncore_counters"]["neuroncores_in_use"]
         shares = [core["neuroncore_utilization"] for core in cores.values()]
-        assert len(shares) == 2 and all(0 <= share <= 100 for share in shares) and max(shares) > 1, cores
+        assert len(shares) == 2 and all(0 <= share <= 100 for share in shares) and max(shares) > 0, cores
         assert report["memory_used"]["neuron_runtime_used_bytes"]["host"] > 0
         text = top("-d", "0.1")
         assert f"{bench.pid} neuron-bench" in text and "glyphs" in text and "NC0" in text, text

@@ -120,10 +120,12 @@ void choose_panel_runs(Plan& plan) {
   const int64_t panels = (plan.columns + plan.tile.columns() - 1) / plan.tile.columns();
   plan.panels_per_tile = panels;
   const int64_t num_blocks = plan.num_tiles();
-  if (num_blocks >= kMinTiles) return;
+  // Each tile makes its slab anew.
+  const int64_t least = plan.uses_slab ? kMinTiles : kEvenTiles;
+  if (num_blocks >= least) return;
   int64_t most = panels;
   if (plan.uses_slab) most = std::max<int64_t>(plan.columns / kMinColumnsPerSlab, 1);
-  const int64_t runs = std::min({panels, most, (kMinTiles + num_blocks - 1) / num_blocks});
+  const int64_t runs = std::min({panels, most, (least + num_blocks - 1) / num_blocks});
   plan.panels_per_tile = (panels + runs - 1) / runs;
   plan.panel_runs = (panels + plan.panels_per_tile - 1) / plan.panels_per_tile;
 }

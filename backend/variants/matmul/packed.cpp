@@ -31,17 +31,27 @@ struct Plan {
   int64_t panel_runs = 1;
 };
 
-void choose_blocks(Plan& plan, const Machine& machine) {
+// Every block reads all of b: a last one of a few rows would cost nearly as much as a whole one.
+int64_t balanced_rows(int64_t rows, int64_t most, int64_t unit) {
+  if (rows <= most + most / 2) return rows;
+  const int64_t num_blocks = (rows + most - 1) / most;
+  const int64_t share = (rows + num_blocks - 1) / num_blocks;
+  return std::min((share + unit - 1) / unit * unit, rows);
+}
+
+void choose_blocks(Plan& plan, const Machine& machine, bool copies_rows) {
   const int64_t unit = plan.tile.rows;
   const int64_t panels = (plan.problem.n + plan.tile.columns() - 1) / plan.tile.columns();
   int64_t rows = std::max<int64_t>(
       block_bytes(machine) / (plan.problem.k * size_bytes(plan.step.a)), 4 * plan.tile.rows);
   rows = std::max(unit, rows / unit * unit);
-  plan.block_rows = std::min(rows, plan.rows);
+  plan.block_rows = balanced_rows(plan.rows, rows, unit);
   plan.num_blocks = (plan.rows + plan.block_rows - 1) / plan.block_rows;
   plan.panels_per_tile = panels;
-  if (plan.num_blocks >= kMinTiles) return;
-  plan.panel_runs = std::min(panels, (kMinTiles + plan.num_blocks - 1) / plan.num_blocks);
+  // Each tile brings its rows of a into order anew where they are computed.
+  const int64_t least = copies_rows ? kMinTiles : kEvenTiles;
+  if (plan.num_blocks >= least) return;
+  plan.panel_runs = std::min(panels, (least + plan.num_blocks - 1) / plan.num_blocks);
   plan.panels_per_tile = (panels + plan.panel_runs - 1) / plan.panel_runs;
   plan.panel_runs = (panels + plan.panels_per_tile - 1) / plan.panels_per_tile;
 }
@@ -62,7 +72,8 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
     return refuse("the right operand has batches");
   }
   plan.tile = choose_register_tile(context.machine, plan.step, plan.rows, problem.n);
-  choose_blocks(plan, context.machine);
+  const ValueId a = context.anchor_node().operands[0];
+  choose_blocks(plan, context.machine, static_cast<bool>(context.body.producer(a)));
   return plan;
 }
 

@@ -19,6 +19,8 @@ inline int64_t block_bytes(const Machine& machine) {
 }
 // Fewer tiles are not worth sharing among cores.
 inline constexpr int64_t kMinTiles = 8;
+// Where a further tile costs nothing but itself, so many: lanes then share unequal blocks evenly too.
+inline constexpr int64_t kEvenTiles = 2 * kMinTiles;
 
 struct BlockLoops {
   ProductStep step;

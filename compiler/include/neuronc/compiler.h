@@ -21,7 +21,8 @@
 
 namespace neuronc {
 
-enum class PartitionStrategy : uint8_t { automatic, pipeline, tensor };
+// `data`: the model for one core, which the runtime loads onto as many as there are to be.
+enum class PartitionStrategy : uint8_t { automatic, pipeline, tensor, data };
 enum class OptimizeFor : uint8_t { latency, throughput };
 enum class AutoCast : uint8_t { matmult, all, none };
 enum class AutoCastType : uint8_t { bf16, fp16 };

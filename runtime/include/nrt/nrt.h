@@ -179,6 +179,8 @@ typedef struct nrt_version {
  * every access checked; slow NEURON_RT_PERF_MAP=1           write /tmp/perf-PID.map
  *   NEURON_RT_LOG_LEVEL=error|warning|info|debug   to stderr
  *
+ *   NEURON_RT_PIN=0|1              keep each core's worker on a processor of its own; without it where
+ *                                  NEURON_RT_VISIBLE_CORES names the cores
  *   NEURON_RT_USAGE=0|FOLDER       show nothing to neuron-top, or there instead of /dev/shm
  *
  * After fork a child may use all of this: it has no models, and those of its parent are refused. */

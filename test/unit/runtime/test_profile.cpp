@@ -24,7 +24,8 @@ nrt::Model load(const std::vector<std::byte>& neff) {
   return std::move(*model);
 }
 
-void run_request(const nrt::Model& model) {
+// Called by several threads.
+bool run_request(const nrt::Model& model) {
   std::vector<nrt::TensorPtr> tensors;
   nrt_tensor_set_t *inputs = nullptr, *outputs = nullptr;
   nrt_allocate_tensor_set(&inputs);
@@ -38,7 +39,7 @@ void run_request(const nrt::Model& model) {
   };
   for (const nrt::TensorInfo& info : model.inputs()) add(inputs, info);
   for (const nrt::TensorInfo& info : model.outputs()) add(outputs, info);
-  CHECK(nrt_execute(model.handle(), inputs, outputs) == NRT_SUCCESS);
+  return nrt_execute(model.handle(), inputs, outputs) == NRT_SUCCESS;
 }
 
 Json read_json(const std::string& path) {
@@ -62,11 +63,11 @@ TEST_CASE("a profile holds the requests between start and stop, and no others", 
   const nrt::Model model = load(neff_of(parsed_plan(kOneCore)));
   const size_t num_steps = parsed_plan(kOneCore).lanes[0].blocks[0].steps.size();
   const std::string file = trace_file();
-  run_request(model);
+  CHECK(run_request(model));
   REQUIRE(nrt_profile_start(model.handle(), file.c_str()) == NRT_SUCCESS);
-  for (int i = 0; i < 3; ++i) run_request(model);
+  for (int i = 0; i < 3; ++i) CHECK(run_request(model));
   REQUIRE(nrt_profile_stop(file.c_str()) == NRT_SUCCESS);
-  run_request(model);
+  CHECK(run_request(model));
   const Json trace = read_json(file);
   CHECK(trace["profile"]["requests"] == 3);
   CHECK(count_events(trace, "b", 1) == 3);
@@ -83,12 +84,13 @@ TEST_CASE("profiles start and stop while requests run", "[profile]") {
   std::vector<std::thread> clients;
   for (int i = 0; i < 3; ++i) {
     clients.emplace_back([&] {
-      while (!is_stopping) run_request(model);
+      while (!is_stopping && run_request(model)) {
+      }
     });
   }
   for (int i = 0; i < 20; ++i) {
     REQUIRE(nrt_profile_start(model.handle(), file.c_str()) == NRT_SUCCESS);
-    run_request(model);
+    CHECK(run_request(model));
     REQUIRE(nrt_profile_stop(file.c_str()) == NRT_SUCCESS);
     const Json trace = read_json(file);
     // Of requests that were still on their way nothing is told.

@@ -88,6 +88,20 @@ TEST_CASE("shares of a kernel have their part of its time, and barriers wait for
   CHECK(costs.timeline[1].back().end_ns == 2400);
 }
 
+TEST_CASE("weights that are read from memory take as long as that does", "[profile]") {
+  const plan::Plan plan = parsed_plan(kOneCore);
+  const ProfileCosts costs = runtime::profile_costs(plan, "x", R"({
+    "partition": {"launch_ns": 10, "dram_bytes_per_s_per_core": 2e9,
+                  "cores": [{"weight_bytes": 100, "streamed_bytes": 50}]},
+    "kernels": [
+      {"isa": "x", "symbol": "check", "core": 0,
+       "predicted": {"time_ns": 500, "weight_bytes": 400}},
+      {"isa": "x", "symbol": "add_scalar", "core": 0,
+       "predicted": {"time_ns": 60, "weight_bytes": 400}}]})");
+  CHECK(costs.lanes[0][0].predicted_ns == 500);
+  CHECK(costs.lanes[0][1].predicted_ns == 10 + 400 * 0.5 / 2);
+}
+
 TEST_CASE("metadata that says nothing predicts nothing", "[profile]") {
   const plan::Plan plan = parsed_plan(kFourCores);
   for (const std::string_view json :
