@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <thread>
 
 #include "runtime/executor.h"
@@ -47,17 +48,33 @@ std::vector<int> affinity_of(pid_t thread) {
   return processors;
 }
 
-// The threads of this process of that name.
-std::vector<pid_t> threads_named(const std::string& name) {
-  std::vector<pid_t> threads;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream file(entry.path() / "comm");
-    std::string found;
-    std::getline(file, found);
-    if (found == name) threads.push_back(std::stoi(entry.path().filename()));
+// The workers of cores that have come since this was made: other tests' may live as long as the process.
+class NewWorkers {
+ public:
+  NewWorkers() : old_(all()) {}
+
+  std::vector<pid_t> of_core(uint32_t core) const {
+    std::vector<pid_t> threads;
+    for (const auto& [thread, name] : all()) {
+      if (name == "nrt core " + std::to_string(core) && !old_.contains(thread)) {
+        threads.push_back(thread);
+      }
+    }
+    return threads;
   }
-  return threads;
-}
+
+ private:
+  static std::map<pid_t, std::string> all() {
+    std::map<pid_t, std::string> threads;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) {
+      std::ifstream file(entry.path() / "comm");
+      std::getline(file, threads[std::stoi(entry.path().filename())]);
+    }
+    return threads;
+  }
+
+  std::map<pid_t, std::string> old_;
+};
 
 // Whether the plan kFourCores gives what it should; called by several threads.
 bool runs_four_cores(runtime::Executor& executor) {
@@ -117,16 +134,17 @@ TEST_CASE("workers stay on the processors of their cores, and others go where th
           "[topology]") {
   const Topology topology = Topology::read();
   const auto num_processors = static_cast<uint32_t>(topology.processors.size());
+  const NewWorkers workers;
   runtime::Cores cores({0, num_processors});
   cores.pin(topology);
   const auto assigned = cores.assign(0, 2);
   REQUIRE(assigned);
   REQUIRE((*assigned)[0]->worker());
   REQUIRE((*assigned)[1]->worker());
-  const std::vector<pid_t> first = threads_named("nrt core 0");
+  const std::vector<pid_t> first = workers.of_core(0);
   REQUIRE(first.size() == 1);
   CHECK(affinity_of(first[0]) == std::vector<int>{topology.processors[0].id});
-  const std::vector<pid_t> second = threads_named("nrt core " + std::to_string(num_processors));
+  const std::vector<pid_t> second = workers.of_core(num_processors);
   REQUIRE(second.size() == 1);
   CHECK(affinity_of(second[0]) == affinity_of(0));
   cores.release(*assigned);
@@ -134,11 +152,12 @@ TEST_CASE("workers stay on the processors of their cores, and others go where th
 
 TEST_CASE("NEURON_RT_PIN and named cores decide whether workers stay", "[topology]") {
   const auto is_pinned = [] {
+    const NewWorkers workers;
     auto cores = runtime::Cores::from_environment();
     REQUIRE(cores);
     const auto assigned = (*cores)->assign(0, 1);
     REQUIRE((*assigned)[0]->worker());
-    const std::vector<pid_t> threads = threads_named("nrt core 0");
+    const std::vector<pid_t> threads = workers.of_core(0);
     REQUIRE(threads.size() == 1);
     const bool result = affinity_of(threads[0]).size() == 1;
     (*cores)->release(*assigned);
@@ -162,6 +181,7 @@ TEST_CASE("NEURON_RT_PIN and named cores decide whether workers stay", "[topolog
 TEST_CASE("with fewer processors than cores lanes share workers, in turns", "[topology]") {
   const plan::Plan plan = parsed_plan(kFourCores);
   for (const uint32_t num_processors : {1U, 2U, 3U, 4U, 9U}) {
+    const NewWorkers workers;
     runtime::Cores cores({0, 1, 2, 3});
     runtime::ExecutorOptions options;
     options.cores = &cores;
@@ -172,9 +192,7 @@ TEST_CASE("with fewer processors than cores lanes share workers, in turns", "[to
     auto executor = runtime::Executor::create(plan, one_bytes().data(), resolve, options);
     REQUIRE(executor);
     size_t num_threads = 0;
-    for (int core = 0; core < 4; ++core) {
-      num_threads += threads_named("nrt core " + std::to_string(core)).size();
-    }
+    for (uint32_t core = 0; core < 4; ++core) num_threads += workers.of_core(core).size();
     CHECK(num_threads == std::min<size_t>(num_processors, 4));
     std::vector<std::thread> clients;
     std::atomic<int> num_good{0};
