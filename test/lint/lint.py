@@ -115,7 +115,7 @@ def check_headers(path, lines, report):
 
 
 def check_text_tests(path, lines, report):
-    if path.parts[:2] == ("test", "lit") and path.suffix in {".nir", ".test"}:
+    if path.parts[:2] == ("test", "lit") and path.suffix in {".nir", ".nki", ".test"}:
         if "Inputs" not in path.parts and not (lines and re.match(r"(//|#) [A-Z]", lines[0])):
             report(path, 1, "the test does not open with the sentence that it protects")
 

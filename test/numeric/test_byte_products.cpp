@@ -77,10 +77,8 @@ TEST_CASE("a function of bytes is looked up in its table") {
     return " {table = [" + entries + "], to = " + to + "}";
   };
   check({
-      {"%x : u8[3,100] = 0..255",
-       "%y = byte_table(%x)" + table(squares, "u8") + " : u8[3,100]"},
-      {"%x : i8[2,77] = -128..127",
-       "%y = byte_table(%x)" + table(wrapped, "i8") + " : i8[2,77]"},
+      {"%x : u8[3,100] = 0..255", "%y = byte_table(%x)" + table(squares, "u8") + " : u8[3,100]"},
+      {"%x : i8[2,77] = -128..127", "%y = byte_table(%x)" + table(wrapped, "i8") + " : i8[2,77]"},
       {"%x : i8[5] = -128..127; %v : f32[7,5] = -9..9",
        "%u = byte_table(%x)" + table(squares, "u8") +
            " : u8[5]\n%f = cast(%u) {to = f32} : f32[5]\n%y = mul(%f, %v) : f32[7,5]",
