@@ -120,6 +120,9 @@ NRT_STATUS nrt_execute_async(nrt_model_t* model, const nrt_tensor_set_t* input_s
     if (!bound) return report(bound.error());
     in_use->model->published().show_tensor_bytes(tensor_bytes());
     Executor& executor = in_use->choose_executor();
+    // The completion may unload the model before `submit` has returned.
+    const ModelInUse stays(model);
+    if (!stays) return stays.status();
     std::shared_ptr<AsyncRequest> request(
         new AsyncRequest{std::move(in_use), std::move(*bound), completion, user_data});
     const auto done = executor.submit(

@@ -46,10 +46,14 @@ struct Handles {
   std::unordered_set<const void*> alive;
 };
 
-Handles& handles() {
-  static Handles* const kHandles = new Handles;  // outlives whatever frees tensors at exit
-  return *kHandles;
+// Never destroyed: it outlives whatever frees tensors at exit. Only a child replaces it, before it has
+// a second thread.
+Handles*& current_handles() {
+  static Handles* current = new Handles;
+  return current;
 }
+
+Handles& handles() { return *current_handles(); }
 
 bool check_handle(const void* handle, std::string_view what) {
   if (handle == nullptr) {
@@ -82,7 +86,11 @@ bool check_range(const nrt_tensor& tensor, size_t offset, size_t size) {
 void lock_handles() { handles().mutex.lock(); }
 void unlock_handles() { handles().mutex.unlock(); }
 // A readers' and writers' lock knows its writer by the thread's number, which the child has not.
-void unlock_handles_in_child() { new (&handles().mutex) std::shared_mutex; }
+void unlock_handles_in_child() {
+  Handles& of_parent = handles();
+  current_handles() = new Handles;
+  handles().alive = std::move(of_parent.alive);
+}
 
 uint64_t num_tensors() { return num_live_tensors; }
 

@@ -7,7 +7,7 @@
 #include "guest.h"
 
 static const char* model;
-static volatile int is_done;
+static int is_done;
 
 static neuronc_result* compile(void) {
   neuronc_result* result = neuronc_compile_file(model, NULL, 0);
@@ -46,7 +46,7 @@ static struct sigaction before[65];
 
 static void* watch_handlers(void* unused) {
   (void)unused;
-  for (long rounds = 0; !is_done || rounds < 2; ++rounds) {
+  for (long rounds = 0; !__atomic_load_n(&is_done, __ATOMIC_ACQUIRE) || rounds < 2; ++rounds) {
     for (int number = 1; number < 32; ++number) {
       struct sigaction now;
       sigaction(number, NULL, &now);
@@ -60,7 +60,7 @@ static void compile_beside(void* (*other)(void*)) {
   pthread_t thread;
   pthread_create(&thread, NULL, other, NULL);
   for (int i = 0; i < 5; ++i) neuronc_result_free(compile());
-  is_done = 1;
+  __atomic_store_n(&is_done, 1, __ATOMIC_RELEASE);
   pthread_join(thread, NULL);
 }
 
@@ -84,7 +84,7 @@ static void on_fault(int number, siginfo_t* info, void* context) {
 
 static void* keep_faulting(void* unused) {
   (void)unused;
-  while (!is_done) {
+  while (!__atomic_load_n(&is_done, __ATOMIC_ACQUIRE)) {
     mprotect(page, 4096, PROT_NONE);
     *(volatile char*)page = 1;
   }
@@ -141,7 +141,7 @@ static void look_at_thread(const char* name, unsigned long long blocked) {
 
 static void* watch_threads(void* unused) {
   (void)unused;
-  while (!is_done) each_thread(look_at_thread);
+  while (!__atomic_load_n(&is_done, __ATOMIC_ACQUIRE)) each_thread(look_at_thread);
   return NULL;
 }
 

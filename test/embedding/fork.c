@@ -51,12 +51,12 @@ static void run_in_grandchild(void) {
   CHECK(status_of(run_own) == 0, "the grandchild failed");
 }
 
-static volatile int is_done;
+static int is_done;
 
 static void* keep_running(void* unused) {
   Model mine = parents;
   make_tensors(&mine);
-  while (!is_done) run(&mine);
+  while (!__atomic_load_n(&is_done, __ATOMIC_ACQUIRE)) run(&mine);
   free_tensors(&mine);
   return unused;
 }
@@ -69,7 +69,7 @@ static void fork_while_running(void) {
     usleep(2000);
     CHECK(status_of(i % 2 == 0 ? use_parents : run_own) == 0, "child %d failed", i);
   }
-  is_done = 1;
+  __atomic_store_n(&is_done, 1, __ATOMIC_RELEASE);
   for (int i = 0; i < 2; ++i) pthread_join(threads[i], NULL);
 }
 

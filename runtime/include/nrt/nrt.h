@@ -295,7 +295,8 @@ NRT_API NRT_STATUS nrt_execute_timeout(nrt_model_t* model, const nrt_tensor_set_
 /* Starts a request and returns; `completion` is called on a thread of the runtime when it has
  * ended, unless this returns an error. The tensors stay until then, the sets need not. Requests of
  * a model run in the order of their start. NRT_QUEUE_FULL: too many are on their way. A completion
- * may call the runtime, other than nrt_close, and should be brief: the next ones wait for it. */
+ * may call the runtime, other than nrt_close, and should be brief: the next ones wait for it. That of
+ * a model's last request may unload the model. */
 NRT_API NRT_STATUS nrt_execute_async(nrt_model_t* model, const nrt_tensor_set_t* input_set,
                                      nrt_tensor_set_t* output_set, nrt_completion_t completion,
                                      void* user_data);
