@@ -8,8 +8,8 @@ namespace {
 #define NEURONC_DISSOLVE "inline-branches,unroll-loops,expand-attention,canonicalize,"
 
 // From recognised operators to cores. narrow-edges acts with --auto-cast all alone.
-#define NEURONC_TO_CORES                                                         \
-  "recognise,place,cast,expand-transforms,fixpoint<10>(fold-constants,simplify," \
+#define NEURONC_TO_CORES                                                                    \
+  "recognise,bound-rows,place,cast,expand-transforms,fixpoint<10>(fold-constants,simplify," \
   "merge-common,eliminate-dead),fuse,narrow-edges{mode=matmult},lay-out,partition"
 
 constexpr OptimizationLevel kLevels[] = {

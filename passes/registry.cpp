@@ -1,6 +1,7 @@
 // The table of passes.def, and the helpers every pass uses.
 #include <fmt/format.h>
 
+#include "passes/bound_rows.h"
 #include "passes/canonicalize.h"
 #include "passes/cast.h"
 #include "passes/eliminate_dead.h"

@@ -303,11 +303,53 @@ Tensor take(const Tensor& source, Shape shape, std::span<const int64_t> offsets,
   return result;
 }
 
+namespace {
+
+template <class T>
+void take_strided_as(const Tensor& source, const Shape& shape, const Shape& strides, int64_t base,
+                     Tensor& result) {
+  const T* from = reinterpret_cast<const T*>(source.data());
+  T* to = reinterpret_cast<T*>(result.mutable_data());
+  const bool is_scalar = shape.empty();
+  const int64_t length = is_scalar ? 1 : shape.back();
+  const int64_t step = is_scalar ? 0 : strides.back();
+  const auto outer = static_cast<std::ptrdiff_t>(is_scalar ? 0 : shape.size() - 1);
+  for_each_offset({shape.begin(), shape.begin() + outer},
+                  {strides.begin(), strides.begin() + outer}, base, [&](int64_t offset) {
+                    if (step == 1) {
+                      std::copy_n(from + offset, length, to);
+                    } else {
+                      for (int64_t i = 0; i < length; ++i) to[i] = from[offset + i * step];
+                    }
+                    to += length;
+                  });
+}
+
+}  // namespace
+
 Tensor take_strided(const Tensor& source, Shape shape, const Shape& strides, int64_t base) {
-  std::vector<int64_t> offsets;
-  offsets.reserve(static_cast<size_t>(num_elements(shape)));
-  for_each_offset(shape, strides, base, [&](int64_t offset) { offsets.push_back(offset); });
-  return take(source, std::move(shape), offsets);
+  if (source.dtype() == DType::string) {
+    std::vector<int64_t> offsets;
+    offsets.reserve(static_cast<size_t>(num_elements(shape)));
+    for_each_offset(shape, strides, base, [&](int64_t offset) { offsets.push_back(offset); });
+    return take(source, std::move(shape), offsets);
+  }
+  Tensor result = Tensor::zeros(source.dtype(), std::move(shape));
+  if (result.num_elements() == 0) return result;
+  switch (size_bytes(source.dtype())) {
+    case 1:
+      take_strided_as<uint8_t>(source, result.shape(), strides, base, result);
+      break;
+    case 2:
+      take_strided_as<uint16_t>(source, result.shape(), strides, base, result);
+      break;
+    case 4:
+      take_strided_as<uint32_t>(source, result.shape(), strides, base, result);
+      break;
+    default:
+      take_strided_as<uint64_t>(source, result.shape(), strides, base, result);
+  }
+  return result;
 }
 
 Tensor copy(const Tensor& source) {

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include "ir/ops/common.h"
 
@@ -57,6 +59,18 @@ Values evaluate_gather(const EvaluateInput& input) {
   NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), x.rank()));
   const AxisView view = axis_view(x.shape(), axis);
   NEURONC_ASSIGN(const std::vector<int64_t> indices, resolve_indices(input.tensor(1), view.extent));
+  if (x.dtype() != DType::string && view.inner > 1) {
+    Tensor result = Tensor::zeros(x.dtype(), type.shape());
+    const auto run = static_cast<size_t>(view.inner * size_bytes(x.dtype()));
+    std::byte* to = result.mutable_data();
+    for (int64_t outer = 0; outer < view.outer; ++outer) {
+      for (int64_t index : indices) {
+        std::memcpy(to, x.data() + static_cast<size_t>(outer * view.extent + index) * run, run);
+        to += run;
+      }
+    }
+    return one(std::move(result));
+  }
   std::vector<int64_t> offsets;
   offsets.reserve(static_cast<size_t>(type.num_elements()));
   for (int64_t outer = 0; outer < view.outer; ++outer) {
@@ -95,15 +109,13 @@ OrRefusal<std::vector<int64_t>> element_offsets(const Tensor& indices, const Sha
                                                 int64_t axis) {
   const auto at = static_cast<size_t>(axis);
   NEURONC_ASSIGN(const std::vector<int64_t> along, resolve_indices(indices, shape[at]));
-  const Shape strides = row_major_strides(shape);
+  Shape strides = row_major_strides(shape);
+  const int64_t stride = std::exchange(strides[at], 0);
   std::vector<int64_t> offsets(along.size());
   size_t i = 0;
-  for_each_index(indices.shape(), [&](const Shape& index) {
-    int64_t offset = along[i] * strides[at];
-    for (size_t a = 0; a < index.size(); ++a) {
-      if (a != at) offset += index[a] * strides[a];
-    }
-    offsets[i++] = offset;
+  for_each_offset(indices.shape(), strides, 0, [&](int64_t beside) {
+    offsets[i] = beside + along[i] * stride;
+    ++i;
   });
   return offsets;
 }
@@ -162,6 +174,33 @@ void update_element(Tensor& to, int64_t offset, const Tensor& updates, int64_t i
   to.set_i64(offset, reduced(reduction, old, update));
 }
 
+template <class T>
+void put_as(Tensor& to, std::span<const int64_t> offsets, const Tensor& updates) {
+  T* elements = reinterpret_cast<T*>(to.mutable_data());
+  const T* from = reinterpret_cast<const T*>(updates.data());
+  for (size_t i = 0; i < offsets.size(); ++i) elements[offsets[i]] = from[i];
+}
+
+// Updates in the order of `offsets`, so that the last one of an element stays.
+void update_elements(Tensor& to, std::span<const int64_t> offsets, const Tensor& updates,
+                     Reduction reduction) {
+  if (reduction == Reduction::none && to.dtype() != DType::string) {
+    switch (size_bytes(to.dtype())) {
+      case 1:
+        return put_as<uint8_t>(to, offsets, updates);
+      case 2:
+        return put_as<uint16_t>(to, offsets, updates);
+      case 4:
+        return put_as<uint32_t>(to, offsets, updates);
+      default:
+        return put_as<uint64_t>(to, offsets, updates);
+    }
+  }
+  for (size_t i = 0; i < offsets.size(); ++i) {
+    update_element(to, offsets[i], updates, static_cast<int64_t>(i), reduction);
+  }
+}
+
 Types infer_scatter_elements(const InferInput& input) {
   const Type& x = input.operands[0];
   NEURONC_TRY(reduction_of(input.op, x.dtype));
@@ -182,9 +221,7 @@ Values evaluate_scatter_elements(const EvaluateInput& input) {
   NEURONC_ASSIGN(const std::vector<int64_t> offsets,
                  element_offsets(input.tensor(1), x.shape(), axis));
   Tensor result = copy(x);
-  for (size_t i = 0; i < offsets.size(); ++i) {
-    update_element(result, offsets[i], input.tensor(2), static_cast<int64_t>(i), reduction);
-  }
+  update_elements(result, offsets, input.tensor(2), reduction);
   return one(std::move(result));
 }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "ir/ops/common.h"
 
@@ -171,8 +172,18 @@ Values evaluate_concat(const EvaluateInput& input) {
   for (const HostValue* operand : input.operands) {
     const Tensor& x = operand->tensor();
     const int64_t row = x.shape()[static_cast<size_t>(axis)] * view.inner;
-    for (int64_t i = 0; i < x.num_elements(); ++i) {
-      copy_element(result, i / row * view.extent * view.inner + begin + i % row, x, i);
+    if (x.dtype() == DType::string) {
+      for (int64_t i = 0; i < x.num_elements(); ++i) {
+        copy_element(result, i / row * view.extent * view.inner + begin + i % row, x, i);
+      }
+    } else if (x.num_elements() > 0) {
+      const auto size = static_cast<size_t>(size_bytes(x.dtype()));
+      const auto run = static_cast<size_t>(row) * size;
+      std::byte* to = result.mutable_data() + static_cast<size_t>(begin) * size;
+      for (int64_t outer = 0; outer < view.outer; ++outer) {
+        std::memcpy(to, x.data() + static_cast<size_t>(outer) * run, run);
+        to += static_cast<size_t>(view.extent * view.inner) * size;
+      }
     }
     begin += row;
   }

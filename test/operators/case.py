@@ -45,6 +45,7 @@ class Case:
     unused: tuple = ()  # outputs that are left out
     expected: list = None  # arrays; None: recorded ones
     before: tuple = ()  # nodes that stand before the operator's
+    reads: tuple = ()  # what the operator's node reads, of the inputs and of what stands before it
     half: str = ""  # the element type that stands for float32 in the model and its data
     recorded: str = ""  # under which name the values are recorded; empty: the case's own
 
@@ -142,7 +143,7 @@ def model_of(case, expected):
     while names and not names[-1]:
         names.pop()
     outputs = ["" if i in case.unused else f"y{i}" for i in range(case.num_outputs)]
-    node = helper.make_node(case.op, names, outputs, domain=case.domain, name="node")
+    node = helper.make_node(case.op, case.reads or names, outputs, domain=case.domain, name="node")
     for key, value in case.attributes.items():
         if isinstance(value, Typed) or (isinstance(value, np.ndarray)):
             node.attribute.append(helper.make_attribute(key, to_proto(value, key)))
@@ -153,7 +154,8 @@ def model_of(case, expected):
         graph_outputs = [ValueInfoProto(name=name) for name in given]
     else:
         graph_outputs = [
-            helper.make_tensor_value_info(name, type_number(value), shape_of(value))
+            # What stands before may give as many rows as its values say.
+            helper.make_tensor_value_info(name, type_number(value), None if case.reads else shape_of(value))
             for name, value in zip(given, expected)
         ]
     graph = helper.make_graph([*case.before, node], "case", graph_inputs, graph_outputs, initializers)

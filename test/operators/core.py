@@ -318,3 +318,28 @@ for k in (1, 5, 60, 200):
             num_outputs=2, expected=best(tied, k, largest))
         add(f"top_{k}_of_200_{largest}_static", "TopK", [tied, Const(np.array([k], np.int64))], {"largest": largest},
             opset=11, num_outputs=2, expected=best(tied, k, largest))
+
+# ---- rows whose number follows from data, through layers of a network
+
+
+def network_of_kept(name, scores, limit):
+    """Of the rows that score above a half, `limit` at most go through two layers."""
+    kept = np.flatnonzero(scores > 0.5)[:limit]
+    rows, w, b, v = random(130, 20, 6), random(131, 6, 40), random(132, 40), random(133, 40, 3)
+    before = (
+        helper.make_node("Greater", ["x0", "x1"], ["is_kept"]), helper.make_node("NonZero", ["is_kept"], ["where"]),
+        helper.make_node("Squeeze", ["where", "x2"], ["line"]),
+        helper.make_node("Slice", ["line", "x2", "x3", "x2"], ["kept"]), helper.make_node("Gather", ["x4", "kept"], ["t"]),
+        helper.make_node("Gemm", ["t", "x5", "x6"], ["u"]), helper.make_node("Relu", ["u"], ["r"]), helper.make_node("MatMul", ["r", "x7"], ["z"]))
+    zero = Const(np.array([0], np.int64))
+    inputs = [scores, Const(np.float32(0.5)), Const(np.array([0], np.int64)), Const(np.array([limit], np.int64)), rows,
+              Const(w), Const(b), Const(v)]
+    y = np.maximum(rows[kept].astype(np.float64) @ w + b, 0) @ v
+    weights = np.exp(y - y.max(-1, keepdims=True, initial=0))
+    add(f"kept_rows_{name}", "Softmax", inputs, {"axis": 1}, opset=13, before=before, reads=("z",),
+        expected=[(weights / weights.sum(-1, keepdims=True)).astype(f32)])
+
+
+for name, scores, limit in (("some", random(134, 20, low=0, high=1), 12), ("limited", random(134, 20, low=0.4, high=1), 5),
+                            ("none", random(134, 20, low=0, high=0.4), 12), ("all", random(134, 20, low=0.6, high=1), 20)):
+    network_of_kept(name, scores, limit)
