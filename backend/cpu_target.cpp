@@ -102,6 +102,13 @@ OrRefusal<void> CpuTarget::accepts_prologue(const Module& module, const Graph& g
   return refuse(std::move(reason.reason));
 }
 
+// The node stands in the graph still: the graph is the body that it would have.
+OrRefusal<void> CpuTarget::gains_by_joining(const Module& module, const Graph& graph,
+                                            NodeId id) const {
+  NEURONC_TRY(can_lower(module, graph, id));
+  return attention_gains({module, graph, id, graph, id, machine_});
+}
+
 VariantChoice CpuTarget::choose_variant(const Module& module, const Graph& graph,
                                         NodeId group) const {
   VariantChoice choice;
@@ -161,7 +168,9 @@ GroupCost CpuTarget::cost(const Module& module, const Graph& graph, NodeId group
   GroupCost cost = predict_cost(module, graph, group, machine.hardware);
   if (graph.node(group).op != Op::group) return cost;
   const GroupContext context = context_of(module, graph, group, machine);
-  if (!context.anchor || !context.anchor_node().has(Trait::matmul_like)) return cost;
+  if (!context.anchor) return cost;
+  const Node& anchor = context.anchor_node();
+  if (!anchor.has(Trait::matmul_like) && anchor.op != Op::attention) return cost;
   const BestVariant best = best_variant(context);
   const DType dtype = context.body.type(context.anchor_node().operands[0]).dtype;
   const double default_rate = machine.hardware.matmul_flops_per_s(dtype) * kDefaultEfficiency;

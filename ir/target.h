@@ -53,6 +53,11 @@ class Target {
   virtual OrRefusal<void> accepts_prologue(const Module& module, const Graph& graph, NodeId node,
                                            size_t operand_index) const = 0;
 
+  // At stage cast: whether `node`, which stands for several operators, is computed faster than
+  // they are.
+  virtual OrRefusal<void> gains_by_joining(const Module& module, const Graph& graph,
+                                           NodeId node) const = 0;
+
   // From stage fused: the best kernel variant of a group. Every group has at least "default".
   virtual VariantChoice choose_variant(const Module& module, const Graph& graph,
                                        NodeId group) const = 0;

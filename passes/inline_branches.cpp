@@ -48,7 +48,34 @@ OrRefusal<void> check_harmless(const Module& module, const Graph& graph, NodeId 
   return target.can_lower(module, graph, id);
 }
 
-OrRefusal<void> check_branches(const Rewriter& rewriter, NodeId id, const Target& target) {
+double flops_of(const Graph& body) {
+  double flops = 0;
+  for (NodeId id : body.nodes()) {
+    const Node& node = body.node(id);
+    std::vector<Type> operands, results;
+    for (ValueId operand : node.operands) {
+      operands.push_back(operand ? body.type(operand) : Type());
+    }
+    for (ValueId result : node.results) results.push_back(body.type(result));
+    flops += node.def().flops(node.view(), operands, results);
+  }
+  return flops;
+}
+
+// The host takes about a hundred times as long as a core. Both branches on the core are better than
+// the wanted one on the host, unless the cheaper one, which may be all that is ever wanted, is so
+// cheap that even the host is done with it sooner.
+OrRefusal<void> check_work(const Node& node, int64_t max_flops) {
+  constexpr double kHostFactor = 100;
+  const double a = flops_of(*node.bodies[0]), b = flops_of(*node.bodies[1]);
+  const double most = kHostFactor * std::min(a, b) + static_cast<double>(max_flops);
+  if (std::max(a, b) <= most) return {};
+  return refuse(
+      fmt::format("one takes {:.3g} operations, the other {:.3g}", std::max(a, b), std::min(a, b)));
+}
+
+OrRefusal<void> check_branches(const Rewriter& rewriter, NodeId id, const Target& target,
+                               int64_t max_flops) {
   const Node& node = rewriter.node(id);
   for (const auto& body : node.bodies) {
     for (NodeId inner : body->nodes()) {
@@ -66,7 +93,7 @@ OrRefusal<void> check_branches(const Rewriter& rewriter, NodeId id, const Target
   if (!condition.is_static() || condition.num_elements() != 1) {
     return refuse("the condition is not known to be one element");
   }
-  return {};
+  return check_work(node, max_flops);
 }
 
 std::vector<ValueId> captures_of(const Node& node) {
@@ -102,12 +129,12 @@ Changed select_between(Rewriter& rewriter, NodeId id) {
   return Changed::yes;
 }
 
-Changed inline_node(Rewriter& rewriter, NodeId id, const Target& target) {
+Changed inline_node(Rewriter& rewriter, NodeId id, const Target& target, int64_t max_flops) {
   const Tensor* condition = rewriter.constant(id, 0);
   if (condition != nullptr && condition->num_elements() == 1) {
     return take_branch(rewriter, id, condition->i64(0) != 0);
   }
-  const OrRefusal<void> fits = check_branches(rewriter, id, target);
+  const OrRefusal<void> fits = check_branches(rewriter, id, target, max_flops);
   if (fits) return select_between(rewriter, id);
   rewriter.remarks.missed(rewriter.label(id),
                           "the branches of `if_else` stay apart: " + fits.error().reason);
@@ -116,12 +143,14 @@ Changed inline_node(Rewriter& rewriter, NodeId id, const Target& target) {
 
 }  // namespace
 
-Expected<Changed> inline_branches(Module& module, const NoOptions&, PassContext& context) {
+Expected<Changed> inline_branches(Module& module, const InlineBranchesOptions& options,
+                                  PassContext& context) {
   Changed changed = Changed::no;
   for_each_graph(module, [&](Graph& graph) {
     Rewriter rewriter{module, graph, context.remarks};
     for (NodeId id : graph.nodes()) {
-      if (graph.node(id).op == Op::if_else) changed |= inline_node(rewriter, id, context.target);
+      if (graph.node(id).op == Op::if_else)
+        changed |= inline_node(rewriter, id, context.target, options.max_flops);
     }
   });
   return changed;

@@ -6,14 +6,23 @@
 //
 // A condition that is constant leaves one branch. Otherwise both are computed and the condition
 // selects, where neither can end the request, draws random numbers or changes shapes: operators of
-// the host, and those that take indices from data, keep the branches apart. Twice the work of a
-// branch at most, against the host's evaluator, which is slower by orders of magnitude.
+// the host, and those that take indices from data, keep the branches apart, and so does a branch of
+// much work beside one of next to none. All else is better than the host's evaluator.
 #pragma once
 
 #include "passes/pass.h"
 
 namespace neuronc {
 
-Expected<Changed> inline_branches(Module& module, const NoOptions& options, PassContext& context);
+struct InlineBranchesOptions {
+  int64_t max_flops = 10'000'000'000;
+  std::vector<PassOption> options() {
+    return {{"max-flops", &max_flops,
+             "of a branch that may not be wanted, beyond a hundred times the other's"}};
+  }
+};
+
+Expected<Changed> inline_branches(Module& module, const InlineBranchesOptions& options,
+                                  PassContext& context);
 
 }  // namespace neuronc

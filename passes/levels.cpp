@@ -10,7 +10,7 @@ namespace {
 // From recognised operators to cores. narrow-edges acts with --auto-cast all alone.
 #define NEURONC_TO_CORES                                                                    \
   "recognise,bound-rows,place,cast,expand-transforms,fixpoint<10>(fold-constants,simplify," \
-  "merge-common,eliminate-dead),fuse,narrow-edges{mode=matmult},lay-out,partition"
+  "merge-common,eliminate-dead),join-attention,fuse,narrow-edges{mode=matmult},lay-out,partition"
 
 constexpr OptimizationLevel kLevels[] = {
     {"O0", "only what the stages demand: static shapes, and one operator in a kernel",

@@ -40,6 +40,11 @@ OrRefusal<void> ReferenceTarget::accepts_prologue(const Module&, const Graph& gr
                             operand_index));
 }
 
+OrRefusal<void> ReferenceTarget::gains_by_joining(const Module& module, const Graph& graph,
+                                                  NodeId node) const {
+  return can_lower(module, graph, node);
+}
+
 VariantChoice ReferenceTarget::choose_variant(const Module&, const Graph&, NodeId) const {
   return {"default", {}};
 }

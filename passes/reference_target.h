@@ -14,6 +14,8 @@ class ReferenceTarget final : public Target {
   OrRefusal<void> can_inline(const Module& module, const Graph& graph, NodeId node) const override;
   OrRefusal<void> accepts_prologue(const Module& module, const Graph& graph, NodeId node,
                                    size_t operand_index) const override;
+  OrRefusal<void> gains_by_joining(const Module& module, const Graph& graph,
+                                   NodeId node) const override;
   VariantChoice choose_variant(const Module& module, const Graph& graph,
                                NodeId group) const override;
   DimOrder preferred_operand_order(const Module& module, const Graph& graph, NodeId group,

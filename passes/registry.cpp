@@ -10,6 +10,7 @@
 #include "passes/fold_constants.h"
 #include "passes/fuse.h"
 #include "passes/inline_branches.h"
+#include "passes/join_attention.h"
 #include "passes/join_quantized.h"
 #include "passes/lay_out.h"
 #include "passes/merge_common.h"

@@ -153,7 +153,7 @@ class Attention {
       score = b_.select(b_.ge(b_.index_value(key), count), hidden, score);
     }
     if (op.i64("is_causal") != 0) {
-      Register last = b_.index_value(query_ + Index(num_past_));
+      Register last = b_.index_value(query_ + Index(num_past_ + op.i64("causal_offset")));
       if (node_.has_operand(kNumKeys) && !node_.has_operand(kPastKey)) {
         last = b_.add(last, b_.sub(count, b_.i64(q_.length)));
       }
@@ -170,8 +170,10 @@ class Attention {
 
   void write_values(Register sum) {
     const Register is_empty = b_.eq(sum, number(0));
+    const bool is_nan = node_.view().i64("has_nan_rows") != 0;
+    const Register empty = number(is_nan ? std::numeric_limits<double>::quiet_NaN() : 0);
     const Register factor =
-        b_.select(is_empty, number(0), b_.div(number(1), b_.select(is_empty, number(1), sum)));
+        b_.select(is_empty, empty, b_.div(number(1), b_.select(is_empty, number(1), sum)));
     Heads y = q_;
     y.size = v_.size;
     const ValueId result = node_.results[0];

@@ -9,6 +9,7 @@
 namespace neuronc {
 
 std::span<const Variant* const> variants_of(Op op) {
+  static constexpr const Variant* kAttention[] = {&kAttentionBlocks};
   static constexpr const Variant* kConvOfBytes[] = {&kConvDirect};
   static constexpr const Variant* kMatmulOfBytes[] = {&kMatmulPacked, &kMatmulDynamic};
   static constexpr const Variant* kConv[] = {&kConvDepthwise, &kConvDirect, &kConvTaps};
@@ -19,6 +20,8 @@ std::span<const Variant* const> variants_of(Op op) {
   static constexpr const Variant* kSample[] = {&kSampleChannels};
   static constexpr const Variant* kTopK[] = {&kTopKTournament};
   switch (op) {
+    case Op::attention:
+      return kAttention;
     case Op::conv:
       return kConv;
     case Op::conv_integer:

@@ -83,6 +83,7 @@ std::vector<Candidate> candidates(const GroupContext& context, std::string_view 
 NodeId find_anchor(const Graph& body);
 
 // The variants, a family a file.
+extern const Variant kAttentionBlocks;
 extern const Variant kConvDirect;
 extern const Variant kConvDepthwise;
 extern const Variant kConvTaps;
@@ -94,6 +95,9 @@ extern const Variant kPoolSeparable;
 extern const Variant kRecurrentProducts;
 extern const Variant kSampleChannels;
 extern const Variant kTopKTournament;
+
+// Whether attention in one kernel is faster than its products and softmax apart.
+OrRefusal<void> attention_gains(const GroupContext& context);
 
 // Orders that conv-like variants share.
 DimOrder channels_last(size_t rank);

@@ -29,13 +29,11 @@ constexpr ResultSpec kAttentionResults[] = {{"y", kFloats, 'T'},
                                             {"present_value", kFloats, 'T', Arity::optional},
                                             {"scores", kFloats, 'T', Arity::optional}};
 constexpr AttributeSpec kAttentionAttributes[] = {
-    {"is_causal", AttributeKind::i64, "0"},
-    {"kv_num_heads", AttributeKind::i64, ""},
-    {"q_num_heads", AttributeKind::i64, ""},
-    {"qk_matmul_output_mode", AttributeKind::i64, "0"},
-    {"scale", AttributeKind::f64, ""},
-    {"softcap", AttributeKind::f64, "0"},
-    {"softmax_precision", AttributeKind::dtype, ""}};
+    {"causal_offset", AttributeKind::i64, "0"}, {"has_nan_rows", AttributeKind::i64, "0"},
+    {"is_causal", AttributeKind::i64, "0"},     {"kv_num_heads", AttributeKind::i64, ""},
+    {"q_num_heads", AttributeKind::i64, ""},    {"qk_matmul_output_mode", AttributeKind::i64, "0"},
+    {"result_type", AttributeKind::dtype, ""},  {"scale", AttributeKind::f64, ""},
+    {"softcap", AttributeKind::f64, "0"},       {"softmax_precision", AttributeKind::dtype, ""}};
 
 // Operand `i` as [batch, heads, length, size]; of rank 3 the heads stand in the last axis.
 OrRefusal<std::vector<Dim>> heads_of(const InferInput& input, size_t i, const char* attribute) {
@@ -56,7 +54,8 @@ OrRefusal<std::vector<Dim>> heads_of(const InferInput& input, size_t i, const ch
 }
 
 Types infer_attention(const InferInput& input) {
-  const DType dtype = input.operands[0].dtype;
+  const DType dtype =
+      input.op.has("result_type") ? input.op.dtype("result_type") : input.operands[0].dtype;
   for (size_t i = 0; i < 3; ++i) {
     if (!input.operands[i].is_ranked) {
       return std::vector<Type>(input.num_results, Type::unranked(dtype));
@@ -159,20 +158,22 @@ OrRefusal<std::vector<double>> score_bias(const EvaluateInput& input, const Shap
     const int64_t batch = i / (shape[1] * shape[2] * shape[3]);
     const int64_t count = input.has(6) ? input.tensor(6).i64(batch) : 0;
     // Without a past the queries are the last ones of the keys that are counted.
-    const int64_t before = input.has(6) && !input.has(4) ? count - shape[2] : num_past;
+    const int64_t before = (input.has(6) && !input.has(4) ? count - shape[2] : num_past) +
+                           input.op.i64("causal_offset");
     const bool is_hidden = (is_causal && key > query + before) || (input.has(6) && key >= count);
     if (is_hidden) bias[static_cast<size_t>(i)] = kMinusInf;
   }
   return bias;
 }
 
-// Softmax in place; a row without keys becomes 0.
-void normalise(std::span<double> row) {
+// Softmax in place; a row without keys becomes 0 or, as softmax has it, NaN.
+void normalise(std::span<double> row, bool has_nan_rows) {
   double top = kMinusInf;
   for (double x : row) top = std::fmax(top, x);
   double sum = 0;
   for (double& x : row) sum += x = top == kMinusInf ? 0 : math::exp(x - top);
-  for (double& x : row) x = sum == 0 ? 0 : x / sum;
+  const double empty = has_nan_rows ? std::numeric_limits<double>::quiet_NaN() : 0;
+  for (double& x : row) x = sum == 0 ? empty : x / sum;
 }
 
 Values evaluate_attention(const EvaluateInput& input) {
@@ -219,7 +220,7 @@ Values evaluate_attention(const EvaluateInput& input) {
     show(1);
     for (size_t j = 0; j < row.size(); ++j) row[j] += bias[static_cast<size_t>(i) * row.size() + j];
     show(2);
-    normalise(row);
+    normalise(row, input.op.i64("has_nan_rows") != 0);
     show(3);
     double* out = y.data() + (is_flat ? (b * q.length + l) * q.heads + h : i) * v.size;
     for (int64_t j = 0; j < k.length; ++j) {
@@ -314,7 +315,9 @@ Values evaluate_rotary(const EvaluateInput& input) {
 /// cap(s) = softcap * tanh(s / softcap), before the mask as ONNX corrected it in 2026. A bool mask
 /// hides where it is false; keys from num_keys[b] on are hidden; past keys and values stand before
 /// the new ones; `is_causal` hides keys behind the query's own, where the first query stands behind
-/// the past, or else behind the first num_keys[b] - L keys. `scores` shows the scores scaled (0),
+/// the past, or else behind the first num_keys[b] - L keys, and `causal_offset` (ours) keys further. A
+/// query that sees no key gives 0, with `has_nan_rows` (ours) NaN, as softmax does; `result_type` (ours)
+/// is the result's type where it is not the operands'. `scores` shows the scores scaled (0),
 /// capped (1), masked (2) or normalised (3). Shapes: query [B,H,L,D] or [B,L,H*D], key and value
 /// alike with their own heads, past [B,heads,P,size], mask broadcast to [B,H,L,keys], num_keys [B].
 /// Types: floats.   Source: ONNX Attention-24.

@@ -37,6 +37,42 @@ TEST_CASE("attention in every form") {
   });
 }
 
+TEST_CASE("attention in runs of keys and blocks of queries") {
+  const std::string narrow = "%q : bf16[1,2,33,18]; %k : bf16[1,2,70,18]; %v : bf16[1,2,70,20]";
+  check({
+      // Several runs: by long heads, and by the order of positions, with a rest.
+      {"%q : f32[1,1,6,200]; %k : f32[1,1,300,200]; %v : f32[1,1,300,300]",
+       "%y = attention(%q, %k, %v) {scale = 0.07} : f32[1,1,6,300]", 2e-5},
+      {"%q : f32[1,1,12,16]; %k : f32[1,1,600,16]; %v : f32[1,1,600,16]",
+       "%y = attention(%q, %k, %v) {is_causal = 1, causal_offset = 250} : f32[1,1,12,16]", 2e-5},
+      {"%q : f32[1,4,6,16]; %k : f32[1,2,520,16]; %v : f32[1,2,520,9]",
+       "%y = attention(%q, %k, %v) {is_causal = 1, causal_offset = 300} : f32[1,4,6,9]", 2e-5},
+      // Many queries of one head are shared among tiles; values of few numbers.
+      {"%q : f32[1,1,101,16]; %k : f32[1,1,43,16]; %v : f32[1,1,43,3]",
+       "%y = attention(%q, %k, %v) : f32[1,1,101,3]", 2e-5},
+      // Queries that see no key.
+      {"%q : f32[1,1,9,8]; %k : f32[1,1,40,8]; %v : f32[1,1,40,8]",
+       "%y = attention(%q, %k, %v) {is_causal = 1, causal_offset = -2} : f32[1,1,9,8]", 2e-5},
+      {"%q : f32[1,1,9,8]; %k : f32[1,1,40,8]; %v : f32[1,1,40,8]",
+       "%y = attention(%q, %k, %v) {is_causal = 1, causal_offset = -2, has_nan_rows = 1} : "
+       "f32[1,1,9,8]",
+       2e-5},
+      // Work on the queries and behind.
+      {"%q : f32[1,2,9,8]; %k : f32[1,2,40,8]; %v : f32[1,2,40,24]; %m : bool[40]",
+       "%c = constant {0.5} : f32[]\n%s = mul(%q, %c) : f32[1,2,9,8]\n"
+       "%a = attention(%s, %k, %v, %m) : f32[1,2,9,24]\n%y = relu(%a) : f32[1,2,9,24]",
+       2e-5},
+      // Weights are rounded to bf16: 2^-9 of each, and sums of them.
+      {narrow, "%y = attention(%q, %k, %v) {result_type = f32} : f32[1,2,33,20]", 1e-2},
+      {narrow + "; %m : f32[1,2,33,70]",
+       "%y = attention(%q, %k, %v, %m) {is_causal = 1, result_type = f32} : f32[1,2,33,20]", 1e-2},
+      {"%q : bf16[1,1,20,31]; %k : bf16[1,1,600,31]; %v : bf16[1,1,600,33]",
+       "%y = attention(%q, %k, %v) {is_causal = 1, causal_offset = 580, result_type = f32} : "
+       "f32[1,1,20,33]",
+       1e-2},
+  });
+}
+
 TEST_CASE("rotary_embedding turns pairs") {
   check({
       {"%x : f32[2,3,5,16]; %c : f32[2,5,8]; %s : f32[2,5,8]",

@@ -74,6 +74,12 @@ TEST_CASE("a convolution takes weights that come at run time") {
        "%y = conv(%x, %w, %b) {pads = [1, 1, 1, 1]} : f32[1,20,7,9]", 1e-5},
       {"%x : f32[2,16,30]; %w : f32[33,16,3]", "%y = conv(%x, %w) {strides = [2]} : f32[2,33,14]",
        1e-5},
+      // Channels that are neighbours in memory end before a register does, or with one.
+      {"%x : bf16[1,6,5,6]; %w : bf16[20,6,3,3]",
+       "%y = conv(%x, %w) {result_type = f32} : f32[1,20,3,4]", 1e-5},
+      {"%x : bf16[1,32,5,6]; %w : bf16[20,32,1,1]",
+       "%y = conv(%x, %w) {result_type = f32} : f32[1,20,5,6]", 1e-5},
+      {"%x : f32[1,32,5,6]; %w : f32[20,32,2,2]", "%y = conv(%x, %w) : f32[1,20,4,5]", 1e-5},
   });
 }
 

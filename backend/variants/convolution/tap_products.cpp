@@ -258,7 +258,8 @@ class PartEmitter {
                 0,
                 part_.problem.num_taps() * conv.channels,
                 part_.columns,
-                [this](Index k, Index column) { return weight_index(k, column); }};
+                [this](Index k, Index column) { return weight_index(k, column); },
+                conv.channels};
     panel_ = run_time_panel(e_, plan_.step, part_.tile, operand_);
     loops.begin_panel = [this](Index panel) {
       pack_at_run_time(e_, plan_.step, part_.tile, operand_, panel, panel_);

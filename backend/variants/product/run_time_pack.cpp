@@ -18,12 +18,13 @@ namespace {
 class Packer {
  public:
   Packer(GroupEmitter& emitter, const ProductStep& step, const RegisterTile& tile,
-         const RunTimeOperand& operand, Index panel, BufferId buffer)
+         const RunTimeOperand& operand, Index panel, BufferId buffer, Index to)
       : e_(emitter),
         b_(emitter.builder()),
         step_(step),
         operand_(operand),
         buffer_(buffer),
+        to_(to),
         lanes_(tile.lanes),
         first_(panel * tile.columns()),
         // The last, partial panel is emitted on its own with a constant index.
@@ -35,8 +36,9 @@ class Packer {
   void pack() {
     const auto memory = e_.memory_of(operand_.value);
     const int k_step = step_.k_step();
-    const bool is_k_consecutive = memory && k_step > 1 && packed_dtype(memory->dtype) == step_.b &&
-                                  memory->strides[operand_.k_dim] == 1;
+    const bool is_word =
+        memory && packed_dtype(memory->dtype) == step_.b && size_bytes(step_.b) * k_step == 4;
+    const bool is_k_consecutive = is_word && memory->strides[operand_.k_dim] == 1 && is_one_run();
     if (is_k_consecutive) return transpose_words(memory->buffer, memory->dtype);
     const int64_t whole = operand_.k / k_step;
     const auto tail = static_cast<int>(operand_.k % k_step);
@@ -47,12 +49,16 @@ class Packer {
   }
 
  private:
+  // Whether a register of k's never reaches from one run of neighbours into the next.
+  bool is_one_run() const { return operand_.k_extent == 0 || operand_.k_extent >= operand_.k; }
+
   int active_lanes(int v) const { return std::min(lanes_, active_ - v * lanes_); }
 
   void store_row(Index group, int v, Register row) {
     const int column = v * lanes_;
     b_.store(buffer_,
-             {Index(column / kPanelColumns), group, Index(column % kPanelColumns * step_.k_step())},
+             {to_ + Index(column / kPanelColumns), group,
+              Index(column % kPanelColumns * step_.k_step())},
              row);
   }
 
@@ -159,6 +165,7 @@ class Packer {
   const ProductStep& step_;
   const RunTimeOperand& operand_;
   BufferId buffer_;
+  Index to_;
   int lanes_;
   Index first_;
   int active_;
@@ -174,8 +181,8 @@ BufferId run_time_panel(GroupEmitter& emitter, const ProductStep& step, const Re
 }
 
 void pack_at_run_time(GroupEmitter& emitter, const ProductStep& step, const RegisterTile& tile,
-                      const RunTimeOperand& operand, Index panel, BufferId buffer) {
-  Packer(emitter, step, tile, operand, panel, buffer).pack();
+                      const RunTimeOperand& operand, Index panel, BufferId buffer, Index to) {
+  Packer(emitter, step, tile, operand, panel, buffer, to).pack();
 }
 
 }  // namespace neuronc

@@ -1,0 +1,390 @@
+// Implements join_attention.h: the expression is read backwards from the second product.
+#include "passes/join_attention.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "ir/target.h"
+#include "passes/match.h"
+#include "passes/rewrite.h"
+
+namespace neuronc {
+namespace {
+
+// Added to or put in place of a score, it leaves no weight to the key, whatever the score.
+constexpr double kHiding = -1e30;
+
+// What stands between the two products.
+struct Scores {
+  ValueId q, k, v;  // as the products read them
+  double scale = 1;
+  ValueId bias;  // added
+  ValueId seen;  // bool: scores where it is false are hidden
+  std::optional<int64_t> causal_offset;
+  bool hides_by_number = false;  // keys are hidden by a finite number
+  bool zeroes_rows = false;      // that see no key
+  ValueId rows_of;               // rows that this bias hides altogether become 0; none: NaN
+  std::vector<int64_t> shape;    // of the scores: [.., heads, queries, keys]
+};
+
+bool has_infinity(const Tensor& table) {
+  for (int64_t i = 0; i < table.num_elements(); ++i) {
+    if (std::isinf(table.f64(i))) return true;
+  }
+  return false;
+}
+
+class Joiner {
+ public:
+  Joiner(Rewriter& rewriter, NodeId root)
+      : r_(rewriter), match_(rewriter.module, rewriter.graph), root_(root) {}
+
+  // An empty reason: it is no attention at all.
+  OrRefusal<Scores> match();
+  OrRefusal<ValueId> make(const Scores& scores);
+
+ private:
+  NodeId producer(ValueId value, Op op) const {
+    const NodeId id = value ? r_.graph.producer(value) : NodeId();
+    return id && r_.node(id).op == op && r_.node(id).placement == Placement::core ? id : NodeId();
+  }
+  // The same, of a value that nothing else uses.
+  NodeId own(ValueId value, Op op) const {
+    return value && r_.has_one_use(value) ? producer(value, op) : NodeId();
+  }
+  ValueId operand(NodeId id, size_t i) const { return r_.node(id).operands[i]; }
+  std::vector<int64_t> shape(ValueId value) const { return r_.type(value).shape(); }
+
+  bool is_minus_infinity(ValueId value) const {
+    return match_.splat(value) == -std::numeric_limits<double>::infinity();
+  }
+
+  ValueId behind_hidden_rows(ValueId value, Scores& scores);
+  OrRefusal<void> read_scores(ValueId value, Scores& scores);
+  bool read_mask(NodeId where, Scores& scores, ValueId& next);
+  void read_bias(ValueId bias, Scores& scores);
+  std::optional<int64_t> causal_offset_of(ValueId seen) const;
+  std::optional<int64_t> causal_offset_of_table(ValueId bias) const;
+  OrRefusal<void> check(const Scores& scores) const;
+  ValueId reshape(ValueId x, const std::vector<int64_t>& to) {
+    if (shape(x) == to) return x;
+    return r_.make(root_, Op::reshape, {x, r_.make_constant(root_, Tensor::ints(to))});
+  }
+
+  Rewriter& r_;
+  Match match_;
+  NodeId root_;
+};
+
+// where(is_nan(weights), 0, weights), as PyTorch writes it, or where(the bias of the row shows a key,
+// weights, 0): the weights.
+ValueId Joiner::behind_hidden_rows(ValueId value, Scores& scores) {
+  const NodeId where = own(value, Op::where);
+  if (!where) return value;
+  const NodeId nan = own(operand(where, 0), Op::is_nan);
+  if (nan && operand(nan, 0) == operand(where, 2) && match_.is_splat(operand(where, 1), 0)) {
+    scores.zeroes_rows = true;
+    return operand(where, 2);
+  }
+  if (!match_.is_splat(operand(where, 2), 0)) return value;
+  const NodeId greater = producer(operand(where, 0), Op::greater);
+  if (!greater || !is_minus_infinity(operand(greater, 1))) return value;
+  const NodeId top = producer(operand(greater, 0), Op::reduce_max);
+  if (!top) return value;
+  const auto axes = reduced_axes(r_.module, r_.graph, top);
+  const int64_t rank = r_.type(operand(top, 0)).rank();
+  if (!axes || *axes != std::vector<int64_t>{rank - 1}) return value;
+  scores.rows_of = operand(top, 0);
+  return operand(where, 1);
+}
+
+// Keys below queries plus an offset: less(positions [1, keys], positions [queries, 1]).
+std::optional<int64_t> Joiner::causal_offset_of(ValueId seen) const {
+  const NodeId less = producer(seen, Op::less);
+  if (!less) return std::nullopt;
+  const Tensor* keys = r_.constant(less, 0);
+  const Tensor* ends = r_.constant(less, 1);
+  if (keys == nullptr || ends == nullptr || !is_integer(keys->dtype())) return std::nullopt;
+  const int64_t num_keys = keys->num_elements(), num_queries = ends->num_elements();
+  if (keys->shape() != std::vector<int64_t>{1, num_keys} ||
+      ends->shape() != std::vector<int64_t>{num_queries, 1}) {
+    return std::nullopt;
+  }
+  const int64_t first = ends->i64(0);
+  for (int64_t i = 0; i < num_keys; ++i) {
+    if (keys->i64(i) != i) return std::nullopt;
+  }
+  for (int64_t i = 0; i < num_queries; ++i) {
+    if (ends->i64(i) != first + i) return std::nullopt;
+  }
+  return first - 1;
+}
+
+// The same as a table of 0 and what hides, or of true and false.
+std::optional<int64_t> Joiner::causal_offset_of_table(ValueId bias) const {
+  const Tensor* table = r_.module.constant_of(r_.graph, bias);
+  if (table == nullptr || table->rank() < 2) return std::nullopt;
+  const int64_t num_keys = table->shape()[static_cast<size_t>(table->rank() - 1)];
+  const int64_t num_queries = table->shape()[static_cast<size_t>(table->rank() - 2)];
+  if (num_keys * num_queries != table->num_elements() || num_queries < 2) return std::nullopt;
+  const bool is_bool = table->dtype() == DType::boolean;
+  const auto is_seen = [&](int64_t i) { return is_bool ? table->f64(i) != 0 : table->f64(i) == 0; };
+  int64_t first = 0;  // keys that the first query sees
+  while (first < num_keys && is_seen(first)) ++first;
+  if (first == 0) return std::nullopt;
+  for (int64_t i = 0; i < table->num_elements(); ++i) {
+    const bool should_see = i % num_keys < first + i / num_keys;
+    if (is_seen(i) != should_see) return std::nullopt;
+    if (!should_see && !is_bool && table->f64(i) > kHiding) return std::nullopt;
+  }
+  return first - 1;
+}
+
+void Joiner::read_bias(ValueId bias, Scores& scores) {
+  std::optional<int64_t> offset = causal_offset_of_table(bias);
+  if (const NodeId where = producer(bias, Op::where); where && !offset) {
+    const bool hides =
+        match_.is_splat(operand(where, 1), 0) && is_minus_infinity(operand(where, 2));
+    if (hides) offset = causal_offset_of(operand(where, 0));
+    if (hides && !offset) offset = causal_offset_of_table(operand(where, 0));
+  }
+  if (offset && *offset >= 0) {
+    scores.causal_offset = offset;
+    const Tensor* table = r_.module.constant_of(r_.graph, bias);
+    scores.hides_by_number = table != nullptr && table->num_elements() > 0 && !has_infinity(*table);
+    return;
+  }
+  // A sum of a causal part and another.
+  if (const NodeId add = producer(bias, Op::add)) {
+    for (size_t i = 0; i < 2; ++i) {
+      Scores part;
+      const ValueId other = operand(add, 1 - i);
+      if (!operand(add, i) || r_.type(operand(add, i)).rank() < 2) continue;
+      read_bias(operand(add, i), part);
+      if (!part.causal_offset || part.bias) continue;
+      scores.causal_offset = part.causal_offset;
+      scores.hides_by_number = part.hides_by_number;
+      scores.bias = other;
+      return;
+    }
+  }
+  scores.bias = bias;
+}
+
+// where(seen, scores, what hides), or the other way round.
+bool Joiner::read_mask(NodeId where, Scores& scores, ValueId& next) {
+  const auto number = match_.splat(operand(where, 2));
+  if (!number || !(*number <= kHiding) || scores.seen || scores.causal_offset) return false;
+  next = operand(where, 1);
+  auto offset = causal_offset_of_table(operand(where, 0));
+  if (!offset) offset = causal_offset_of(operand(where, 0));
+  scores.hides_by_number = std::isfinite(*number);
+  if (offset && *offset >= 0) {
+    scores.causal_offset = offset;
+  } else {
+    scores.seen = operand(where, 0);
+  }
+  return true;
+}
+
+// Reads from the softmax's operand back to the first product: masks first, then factors.
+OrRefusal<void> Joiner::read_scores(ValueId value, Scores& scores) {
+  scores.shape = shape(value);
+  bool has_factor = false;
+  for (int step = 0; step < 12; ++step) {
+    if (!r_.has_one_use(value)) return refuse("its scores have other users");
+    const NodeId id = r_.graph.producer(value);
+    if (!id) return refuse("");
+    const Node& node = r_.node(id);
+    if (node.op == Op::matmul) {
+      scores.q = node.operands[0];
+      scores.k = node.operands[1];
+      if (scores.rows_of) return refuse("its hidden rows are those of another mask");
+      return {};
+    }
+    if (node.op == Op::reshape) {
+      value = node.operands[0];
+    } else if ((node.op == Op::mul || node.op == Op::div) && match_.splat(node.operands[1])) {
+      const double factor = *match_.splat(node.operands[1]);
+      scores.scale = node.op == Op::mul ? scores.scale * factor : scores.scale / factor;
+      has_factor = true;
+      value = node.operands[0];
+    } else if (node.op == Op::mul && match_.splat(node.operands[0])) {
+      scores.scale *= *match_.splat(node.operands[0]);
+      has_factor = true;
+      value = node.operands[1];
+    } else if (node.op == Op::add && !has_factor && !scores.bias) {
+      const bool is_left = shape(node.operands[0]) == shape(value) &&
+                           r_.has_one_use(node.operands[0]) && r_.graph.producer(node.operands[0]);
+      const ValueId bias = node.operands[is_left ? 1 : 0];
+      if (scores.rows_of && scores.rows_of != bias) {
+        return refuse("its hidden rows are those of another mask");
+      }
+      read_bias(bias, scores);
+      if (scores.rows_of) scores.zeroes_rows = true;
+      scores.rows_of = ValueId();
+      value = node.operands[is_left ? 0 : 1];
+    } else if (node.op == Op::where && !has_factor && !scores.rows_of) {
+      ValueId next;
+      if (!read_mask(id, scores, next)) return refuse("its mask is selected in another way");
+      value = next;
+    } else {
+      return refuse("");
+    }
+  }
+  return refuse("");
+}
+
+OrRefusal<void> Joiner::check(const Scores& s) const {
+  if (s.bias && s.seen) return refuse("it has two masks");
+  // Where a finite number hides all keys of a row, they all get the same weight.
+  if (s.hides_by_number && (s.bias || s.seen)) return refuse("a finite number hides keys");
+  if (!std::isfinite(s.scale)) return refuse("its scale is not finite");
+  const std::vector<int64_t> q = shape(s.q), k = shape(s.k), v = shape(s.v);
+  const size_t rank = q.size();
+  if ((rank != 3 && rank != 4) || k.size() != rank || v.size() != rank) {
+    return refuse("its operands are not of rank 3 or 4");
+  }
+  for (size_t d = 0; d + 2 < rank; ++d) {
+    // One key head may serve all query heads.
+    const bool is_shared = rank == 4 && d == 1 && k[d] == 1;
+    if (v[d] != k[d] || (q[d] != k[d] && !is_shared)) return refuse("a batch axis is broadcast");
+  }
+  if (v[rank - 2] != k[rank - 1]) return refuse("");
+  if (s.shape.size() != rank || s.shape.back() != k.back())
+    return refuse("its scores are reshaped");
+  if (s.shape[0] != q[0] && rank == 4) return refuse("its scores are reshaped");
+  const bool is_same = s.shape[rank - 2] == q[rank - 2] && s.shape[rank - 3] == q[rank - 3];
+  const bool is_grouped =
+      rank == 4 && s.shape[1] % k[1] == 0 && s.shape[1] / k[1] * s.shape[2] == q[2];
+  if (!is_same && !is_grouped) return refuse("its scores are reshaped");
+  const DType dtype = r_.type(s.q).dtype;
+  if (r_.type(s.k).dtype != dtype || r_.type(s.v).dtype != dtype) {
+    return refuse("its operands differ in type");
+  }
+  for (ValueId mask : {s.bias, s.seen}) {
+    if (!mask) continue;
+    if (r_.type(mask).rank() < 1) return refuse("its mask is a number");
+    if (r_.type(mask).rank() > static_cast<int64_t>(rank)) return refuse("its mask has more axes");
+    if (mask == s.bias && !is_float(r_.type(mask).dtype)) return refuse("its mask is not added");
+  }
+  return {};
+}
+
+OrRefusal<Scores> Joiner::match() {
+  Scores scores;
+  const Node& root = r_.node(root_);
+  if (root.placement != Placement::core || !r_.type(root.results[0]).is_static()) return refuse("");
+  ValueId weights = root.operands[0];
+  // The scores as rows of key heads, and rounded.
+  for (int i = 0; i < 2; ++i) {
+    if (const NodeId cast = own(weights, Op::cast)) weights = operand(cast, 0);
+    if (const NodeId moved = own(weights, Op::reshape)) weights = operand(moved, 0);
+  }
+  weights = behind_hidden_rows(weights, scores);
+  const NodeId softmax = producer(weights, Op::softmax);
+  const int64_t num_own = scores.zeroes_rows ? 2 : 1;
+  if (!softmax || static_cast<int64_t>(r_.graph.value(weights).num_uses()) != num_own) {
+    return refuse("");
+  }
+  const int64_t axis = r_.node(softmax).view().i64("axis");
+  const Type& type = r_.type(operand(softmax, 0));
+  if (!type.is_static() || type.dtype != DType::f32) return refuse("");
+  if (axis != -1 && axis != type.rank() - 1) return refuse("");
+  scores.v = root.operands[1];
+  NEURONC_TRY(read_scores(operand(softmax, 0), scores));
+  NEURONC_TRY(check(scores));
+  return scores;
+}
+
+OrRefusal<ValueId> Joiner::make(const Scores& s) {
+  const std::vector<int64_t> keys = shape(s.k), values = shape(s.v);
+  const size_t rank = keys.size();
+  const auto as_heads = [&](ValueId x, std::vector<int64_t> to) {
+    if (rank == 3) to.insert(to.begin(), 1);
+    return reshape(x, to);
+  };
+  std::vector<int64_t> queries = s.shape;
+  queries.back() = shape(s.q).back();
+  std::vector<int64_t> perm(rank);
+  for (size_t d = 0; d < rank; ++d) perm[d] = static_cast<int64_t>(d);
+  std::swap(perm[rank - 1], perm[rank - 2]);
+  const ValueId turned = r_.make(root_, Op::transpose, {s.k}, {{"perm", std::move(perm)}});
+  const ValueId q = as_heads(s.q, queries);
+  const ValueId k = as_heads(turned, shape(turned));
+  const ValueId v = as_heads(s.v, values);
+  std::vector<ValueId> operands{q, k, v};
+  // Of rank 3 the first axis is that of heads, in a mask too.
+  if (s.bias || s.seen) operands.push_back(s.bias ? s.bias : s.seen);
+  std::vector<NamedAttribute> attributes{{"scale", s.scale},
+                                         {"result_type", DType::f32},
+                                         {"has_nan_rows", int64_t{s.zeroes_rows ? 0 : 1}}};
+  if (s.causal_offset) {
+    attributes.push_back({"is_causal", int64_t{1}});
+    attributes.push_back({"causal_offset", *s.causal_offset});
+  }
+  const ValueId y = r_.make(root_, Op::attention, std::move(operands), std::move(attributes));
+  if (!y) return refuse("inference refuses it");
+  return y;
+}
+
+// Whether `id` may stand for attention, and for what else it is replaced.
+Changed join(Rewriter& rewriter, NodeId id, const Target& target) {
+  Joiner joiner(rewriter, id);
+  const auto missed = [&](const Refusal& refusal) {
+    if (!refusal.reason.empty()) {
+      rewriter.remarks.missed(rewriter.label(id),
+                              "attention stays three kernels: " + refusal.reason);
+    }
+    return Changed::no;
+  };
+  const OrRefusal<Scores> scores = joiner.match();
+  if (!scores) return missed(scores.error());
+  const OrRefusal<ValueId> made = joiner.make(*scores);
+  if (!made) return missed(made.error());
+  const NodeId attention = rewriter.graph.producer(*made);
+  const OrRefusal<void> gains = target.gains_by_joining(rewriter.module, rewriter.graph, attention);
+  if (!gains) {
+    rewriter.edit.erase_if_unused(attention);
+    return missed(gains.error());
+  }
+  const ValueId result = rewriter.node(id).results[0];
+  // Rows of key heads that become those of query heads are so already.
+  NodeId root = id;
+  if (rewriter.has_one_use(result) && !rewriter.graph.value(result).uses.empty()) {
+    const NodeId user = rewriter.graph.value(result).uses[0].node;
+    const Node& next = rewriter.node(user);
+    const bool is_back =
+        next.op == Op::reshape && rewriter.type(next.results[0]) == rewriter.type(*made);
+    if (is_back) root = user;
+  }
+  ValueId value = *made;
+  if (root == id && rewriter.type(value) != rewriter.type(result)) {
+    const std::vector<int64_t> shape = rewriter.type(result).shape();
+    value =
+        rewriter.make(id, Op::reshape, {value, rewriter.make_constant(id, Tensor::ints(shape))});
+  }
+  rewriter.replace(root, value);
+  rewriter.remarks.done(rewriter.label(attention), "two products and a softmax in one kernel");
+  return Changed::yes;
+}
+
+}  // namespace
+
+Expected<Changed> join_attention(Module& module, const NoOptions&, PassContext& context) {
+  Changed changed = Changed::no;
+  Rewriter rewriter{module, module.graph(), context.remarks};
+  std::vector<NodeId> products;
+  for (NodeId id : module.graph().nodes()) {
+    if (rewriter.node(id).op == Op::matmul) products.push_back(id);
+  }
+  for (NodeId id : products) {
+    if (!rewriter.node(id).is_erased) changed |= join(rewriter, id, context.target);
+  }
+  return changed;
+}
+
+}  // namespace neuronc
