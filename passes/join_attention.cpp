@@ -232,10 +232,10 @@ OrRefusal<void> Joiner::read_scores(ValueId value, Scores& scores) {
       if (!read_mask(id, scores, next)) return refuse("its mask is selected in another way");
       value = next;
     } else {
-      return refuse("");
+      return refuse(fmt::format("`{}` stands between its products", node.def().name));
     }
   }
-  return refuse("");
+  return refuse("more stands between its products than is looked at");
 }
 
 OrRefusal<void> Joiner::check(const Scores& s) const {
