@@ -290,6 +290,10 @@ Expected<void> check_options(const CompileOptions& options, Diagnostics& diagnos
   if (options.num_neuroncores < 0) {
     return usage(diagnostics, "--num-neuroncores must be a positive number or `auto`");
   }
+  if (options.partition == PartitionStrategy::data && options.num_neuroncores > kMaxCores) {
+    diagnostics.report(diag::bad_core_count, {}, options.num_neuroncores, kMaxCores);
+    return reported();
+  }
   if (options.num_jobs < 0 || options.num_jobs > 1024) {
     return usage(diagnostics, "--jobs takes a number from 1 to 1024");
   }
