@@ -213,16 +213,18 @@ void report_gain(const std::vector<Problem>& problems, const TuningTable& table,
                      fmt::format("{} ({:.1f} % less)", time_text(after_ns), gain));
 }
 
-TuningTable read_choices(const std::string& path, Diagnostics& diagnostics) {
+// Forgets a path at which no choices can be kept.
+TuningTable read_choices(std::string& path, Diagnostics& diagnostics) {
   if (path.empty()) return {};
+  const auto give_up = [&](std::string_view reason) {
+    diagnostics.report(diag::tuning_file_unusable, {}, path, reason);
+    path.clear();
+    return TuningTable();
+  };
   auto text = read_tuning_file(path);
-  if (!text) {
-    diagnostics.report(diag::tuning_file_unusable, {}, path, text.error().reason);
-    return {};
-  }
-  if (!text->is_tuning_file) {
-    diagnostics.report(diag::tuning_file_unusable, {}, path, "is a file of another kind");
-  } else if (text->num_bad_lines > 0) {
+  if (!text) return give_up(text.error().reason);
+  if (!text->is_tuning_file) return give_up("is a file of another kind");
+  if (text->num_bad_lines > 0) {
     diagnostics.report(diag::tuning_file_unusable, {}, path,
                        fmt::format("has {} lines that cannot be read", text->num_bad_lines));
   }
@@ -249,7 +251,7 @@ std::string tuning_path(const CompileOptions& options) {
 
 Expected<void> tune(Compilation& compilation, const CompileOptions& options,
                     Diagnostics& diagnostics, const MeasureFunction& measure_ways) {
-  const std::string path = tuning_path(options);
+  std::string path = tuning_path(options);
   TuningTable table = read_choices(path, diagnostics);
   std::vector<Tuner> tuners;
   tuners.reserve(compilation.machines.size());
