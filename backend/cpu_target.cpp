@@ -165,19 +165,22 @@ GroupCost CpuTarget::cost(const Module& module, const Graph& graph, NodeId group
                           const HardwareModel& hardware) const {
   Machine machine = machine_;
   machine.hardware = hardware.for_target(machine.isa.name);
-  GroupCost cost = predict_cost(module, graph, group, machine.hardware);
-  if (graph.node(group).op != Op::group) return cost;
+  if (graph.node(group).op != Op::group) {
+    return predict_cost(module, graph, group, machine.hardware);
+  }
   const GroupContext context = context_of(module, graph, group, machine);
-  if (!context.anchor) return cost;
+  KnownTime known;
+  if (const BestVariant best = best_variant(context); best.variant != nullptr) {
+    known = {context.anchor, std::max(best.time_ns - machine.hardware.launch_ns, 0.0)};
+  }
+  GroupCost cost = predict_cost(module, graph, group, machine.hardware, known);
+  if (!context.anchor || known.node) return cost;
   const Node& anchor = context.anchor_node();
   if (!anchor.has(Trait::matmul_like) && anchor.op != Op::attention) return cost;
-  const BestVariant best = best_variant(context);
-  const DType dtype = context.body.type(context.anchor_node().operands[0]).dtype;
+  const DType dtype = context.body.type(anchor.operands[0]).dtype;
   const double default_rate = machine.hardware.matmul_flops_per_s(dtype) * kDefaultEfficiency;
-  const double product_ns = best.variant != nullptr
-                                ? best.time_ns
-                                : machine.hardware.launch_ns + cost.flops / default_rate * 1e9;
-  cost.time_ns = std::max(cost.time_ns, product_ns);
+  cost.time_ns =
+      std::max(cost.time_ns, machine.hardware.launch_ns + cost.flops / default_rate * 1e9);
   return cost;
 }
 

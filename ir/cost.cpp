@@ -2,38 +2,65 @@
 #include "ir/cost.h"
 
 #include <algorithm>
+#include <limits>
 #include <unordered_set>
 
 namespace neuronc {
 namespace {
+
+// The vector rate of hardware models counts loads and stores as work. Elementwise arithmetic in a kernel
+// works on what is in registers; functions, which have more flops, do so in either case.
+constexpr double kRegisterRates = 3;
+constexpr double kMostArithmeticFlops = 4;
 
 // Flops of a node without its bodies, by the unit that does them.
 struct Work {
   double matmul_flops = 0;
   double matmul_ns = 0;
   double other_flops = 0;
+  double vector_flops = 0;  // those, as the vector rate counts them
+  double known_flops = 0;   // of a node whose time is known
+  double known_ns = 0;
 };
 
-void add_work(const Graph& graph, NodeId id, const HardwareModel* hardware, Work& work) {
-  const Node& node = graph.node(id);
+double flops_of(const Graph& graph, const Node& node) {
+  if (node.def().flops == nullptr) return 0;
   std::vector<Type> operands, results;
   for (ValueId operand : node.operands) {
     operands.push_back(operand ? graph.type(operand) : Type());
   }
   for (ValueId result : node.results) results.push_back(graph.type(result));
-  if (node.def().flops == nullptr) return;
-  const double flops = node.def().flops(node.view(), operands, results);
-  if (!node.has(Trait::matmul_like)) {
+  return node.def().flops(node.view(), operands, results);
+}
+
+bool is_arithmetic(const Graph& graph, const Node& node, double flops) {
+  if (!node.has(Trait::elementwise) || node.results.empty()) return false;
+  const Type& type = graph.type(node.results[0]);
+  return type.is_tensor() && type.is_static() &&
+         flops <= kMostArithmeticFlops * static_cast<double>(type.num_elements());
+}
+
+// Their flops are those of products.
+bool is_product(const Node& node) {
+  return node.has(Trait::matmul_like) || node.op == Op::attention;
+}
+
+void add_work(const Graph& graph, NodeId id, const HardwareModel* hardware, Work& work) {
+  const Node& node = graph.node(id);
+  const double flops = flops_of(graph, node);
+  if (!is_product(node)) {
     work.other_flops += flops;
+    work.vector_flops += flops / (is_arithmetic(graph, node, flops) ? kRegisterRates : 1);
     return;
   }
   work.matmul_flops += flops;
-  const DType dtype = operands.empty() ? DType::f32 : operands[0].dtype;
+  const DType dtype = node.operands.empty() ? DType::f32 : graph.type(node.operands[0]).dtype;
   if (hardware != nullptr) work.matmul_ns += flops / hardware->matmul_flops_per_s(dtype) * 1e9;
 }
 
-// The node itself, or all nodes of its bodies.
-Work work_of(const Graph& graph, NodeId id, const HardwareModel* hardware) {
+// The node itself, or all nodes of its bodies; of a node of its first body the time may be `known`.
+Work work_of(const Graph& graph, NodeId id, const HardwareModel* hardware,
+             const KnownTime& known = {}) {
   Work work;
   const Node& node = graph.node(id);
   if (node.bodies.empty()) {
@@ -45,6 +72,11 @@ Work work_of(const Graph& graph, NodeId id, const HardwareModel* hardware) {
   for (size_t i = 0; i < bodies.size(); ++i) {
     const Graph& body = *bodies[i];
     for (NodeId inner : body.nodes()) {
+      if (i == 0 && inner == known.node) {
+        work.known_ns = known.time_ns;
+        work.known_flops = flops_of(body, body.node(inner));
+        continue;
+      }
       if (body.node(inner).bodies.empty()) add_work(body, inner, hardware, work);
       for (const auto& nested : body.node(inner).bodies) bodies.push_back(nested.get());
     }
@@ -64,6 +96,21 @@ bool is_concat_in_place(const Graph& graph, const Node& node) {
   return std::all_of(node.operands.begin(), node.operands.end(), [&](ValueId operand) {
     return operand && graph.value(operand).storage.is_view() && root(graph, operand) == whole;
   });
+}
+
+// What `id` copies of an operand; infinite where it does more than to copy.
+double copied_bytes(const Graph& graph, NodeId id, ValueId operand) {
+  const Node& node = graph.node(id);
+  if (!node.has(Trait::moves_data) || node.operands.empty() || node.operands[0] != operand) {
+    return std::numeric_limits<double>::infinity();
+  }
+  double elements = 0;
+  for (ValueId result : node.results) {
+    const Type& type = graph.type(result);
+    if (!type.is_tensor() || !type.is_static()) return std::numeric_limits<double>::infinity();
+    elements += static_cast<double>(type.num_elements());
+  }
+  return elements * neuronc::size_bytes(graph.type(operand).dtype);
 }
 
 }  // namespace
@@ -89,25 +136,46 @@ double size_bytes(const Graph& graph, ValueId id) {
   return static_cast<double>(value.type.num_elements()) * neuronc::size_bytes(dtype);
 }
 
+double read_bytes(const Graph& graph, NodeId id, size_t operand_index) {
+  const Node& node = graph.node(id);
+  const ValueId operand = node.operands[operand_index];
+  const double all = size_bytes(graph, operand);
+  if (node.bodies.empty()) return std::min(all, copied_bytes(graph, id, operand));
+  if (node.op != Op::group) return all;
+  const Graph& body = *node.bodies[0];
+  const ValueId input = body.inputs()[operand_index];
+  double copied = 0;
+  for (NodeId user : body.nodes()) {
+    const std::vector<ValueId>& operands = body.node(user).operands;
+    if (std::find(operands.begin(), operands.end(), input) != operands.end()) {
+      copied += copied_bytes(body, user, input);
+    }
+  }
+  return std::min(all, copied);
+}
+
 GroupCost predict_cost(const Module& module, const Graph& graph, NodeId id,
-                       const HardwareModel& hardware) {
+                       const HardwareModel& hardware, const KnownTime& known) {
   GroupCost cost;
   if (is_free(graph, id)) return cost;
   const Node& node = graph.node(id);
-  const Work work = work_of(graph, id, &hardware);
-  cost.flops = work.matmul_flops + work.other_flops;
+  const Work work = work_of(graph, id, &hardware, known);
+  cost.flops = work.matmul_flops + work.other_flops + work.known_flops;
   std::unordered_set<ValueId> read;
-  for (ValueId operand : node.operands) {
+  for (size_t i = 0; i < node.operands.size(); ++i) {
+    const ValueId operand = node.operands[i];
     if (!operand || !read.insert(operand).second) continue;
-    const Tensor* constant = module.constant_of(graph, operand);
-    (constant != nullptr ? cost.weight_bytes : cost.bytes_read) +=
-        constant != nullptr ? static_cast<double>(constant->size_bytes())
-                            : size_bytes(graph, operand);
+    const bool is_constant = module.constant_of(graph, operand) != nullptr;
+    (is_constant ? cost.weight_bytes : cost.bytes_read) += read_bytes(graph, id, i);
   }
   for (ValueId result : node.results) cost.bytes_written += size_bytes(graph, result);
-  const double compute_ns = work.matmul_ns + work.other_flops / hardware.vector_flops_per_s * 1e9;
-  const double memory_ns = (cost.weight_bytes + cost.bytes_read + cost.bytes_written) /
-                           hardware.on_chip_bytes_per_s * 1e9;
+  const double compute_ns =
+      work.known_ns + work.matmul_ns + work.vector_flops / hardware.vector_flops_per_s * 1e9;
+  const double moved_bytes = cost.bytes_read + cost.bytes_written;
+  const double rate = moved_bytes > hardware.on_chip_bytes_per_core ? hardware.dram_bytes_per_s()
+                                                                    : hardware.on_chip_bytes_per_s;
+  const double memory_ns =
+      moved_bytes / rate * 1e9 + cost.weight_bytes / hardware.on_chip_bytes_per_s * 1e9;
   cost.time_ns = hardware.launch_ns + std::max(compute_ns, memory_ns);
   return cost;
 }

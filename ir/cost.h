@@ -4,6 +4,7 @@
 //   time = launch + max(matrix flops / matrix rate + other flops / vector rate,
 //                       bytes read and written / rate of the memory on chip)
 //
+// What a kernel reads and writes, weights apart, and cannot be on chip at once comes from memory.
 // Weights are taken to be on chip; what does not fit there is for the partitioner, which knows what
 // shares a core. From stage laid_out bytes are those of the storages, before it those of the types.
 // Unknown dims count as nothing.
@@ -19,9 +20,18 @@
 
 namespace neuronc {
 
+// A node of a group's body whose time is known: a kernel variant predicted it.
+struct KnownTime {
+  NodeId node;  // none: there is no such node
+  double time_ns = 0;
+};
+
 // The cost of a group, or of a single operator outside of one. Constants and views are free.
 GroupCost predict_cost(const Module& module, const Graph& graph, NodeId node,
-                       const HardwareModel& hardware);
+                       const HardwareModel& hardware, const KnownTime& known = {});
+
+// What `node` reads of an operand: no more of a table than the elements that it copies from it.
+double read_bytes(const Graph& graph, NodeId node, size_t operand_index);
 
 // Whether executing `node` does nothing: a constant, or results that are views.
 bool is_free(const Graph& graph, NodeId node);

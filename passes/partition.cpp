@@ -39,8 +39,7 @@ std::string bytes_text(double bytes) {
 Expected<void> check_memory(const Module& module, const PartitionProblem& problem,
                             const HardwareModel& hardware, int64_t num_cores,
                             Diagnostics& diagnostics) {
-  double weights = 0;
-  for (double bytes : problem.split.weight_bytes) weights += bytes;
+  const double weights = problem.stored_weight_bytes;
   const auto holds = [&hardware](int64_t cores) {
     return std::ceil(static_cast<double>(cores) / hardware.cores_per_chip) *
            hardware.dram_bytes_per_chip;

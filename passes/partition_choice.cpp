@@ -45,11 +45,13 @@ SplitProblem Chooser::problem_of_team(const TensorSplit& tensor, int64_t team) c
   SplitProblem split = problem_.split;
   const auto cores = static_cast<double>(team);
   split.on_chip_bytes *= cores;
-  split.memory_bytes_per_ns = hardware_.dram_bytes_per_s(cores) * 1e-9;
   split.cores_per_stage = team;
-  for (SplitUnit& unit : split.units) unit.compute_ns = 0;
+  for (SplitUnit& unit : split.units) unit.compute_ns = unit.stall_ns = 0;
   for (size_t i = 0; i < problem_.kernels.size(); ++i) {
-    split.units[problem_.unit_of_kernel[i]].compute_ns += tensor.times_ns[i];
+    SplitUnit& unit = split.units[problem_.unit_of_kernel[i]];
+    unit.compute_ns += tensor.times_ns[i];
+    unit.stall_ns += stall_ns(problem_.kernel_weight_bytes[i], tensor.times_ns[i],
+                              hardware_.dram_bytes_per_s(cores));
   }
   return split;
 }

@@ -25,7 +25,6 @@ class ProblemBuilder {
     SplitProblem& split = problem_.split;
     split.on_chip_bytes = hardware_.on_chip_bytes_per_core;
     split.is_cache = hardware_.on_chip_is_cache > 0;
-    split.memory_bytes_per_ns = hardware_.dram_bytes_per_s() * 1e-9;
     split.link_bytes_per_ns = hardware_.link_bytes_per_s * 1e-9;
     split.hand_off_ns = hardware_.hand_off_ns;
     split.cores_per_chip = static_cast<int64_t>(hardware_.cores_per_chip);
@@ -93,14 +92,18 @@ class ProblemBuilder {
     const Node& node = graph_.node(id);
     SplitUnit& work = problem_.split.units[unit];
     TensorUnit kernel;
-    kernel.time_ns = target_.cost(module_, graph_, id, hardware_).time_ns;
+    const GroupCost cost = target_.cost(module_, graph_, id, hardware_);
+    kernel.time_ns = cost.time_ns;
     if (tiles_ == Tiles::of_kernels) kernel.num_tiles = target_.num_tiles(module_, graph_, id);
     problem_.tensor_units.push_back(kernel);
+    problem_.kernel_weight_bytes.push_back(cost.weight_bytes);
     work.compute_ns += kernel.time_ns;
-    for (ValueId operand : node.operands) {
+    work.stall_ns += stall_ns(cost.weight_bytes, kernel.time_ns, hardware_.dram_bytes_per_s());
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      const ValueId operand = node.operands[i];
       if (!operand) continue;
       if (const ConstantId constant = graph_.constant_id(operand)) {
-        work.weights_used.push_back(weight(constant));
+        work.weights_used.push_back(weight(constant, read_bytes(graph_, id, i)));
       } else {
         use(unit, operand);
       }
@@ -108,13 +111,15 @@ class ProblemBuilder {
     for (ValueId result : node.results) new_value(result, unit);
   }
 
-  uint32_t weight(ConstantId constant) {
-    const auto [it, is_new] =
-        weight_.emplace(constant, static_cast<uint32_t>(problem_.split.weight_bytes.size()));
+  // What is kept on chip of it is the most that any kernel reads.
+  uint32_t weight(ConstantId constant, double bytes_read) {
+    std::vector<double>& bytes = problem_.split.weight_bytes;
+    const auto [it, is_new] = weight_.emplace(constant, static_cast<uint32_t>(bytes.size()));
     if (is_new) {
-      problem_.split.weight_bytes.push_back(
-          static_cast<double>(module_.constant(constant).size_bytes()));
+      problem_.stored_weight_bytes += static_cast<double>(module_.constant(constant).size_bytes());
+      bytes.push_back(0);
     }
+    bytes[it->second] = std::max(bytes[it->second], bytes_read);
     return it->second;
   }
 
@@ -148,6 +153,10 @@ class ProblemBuilder {
 };
 
 }  // namespace
+
+double stall_ns(double weight_bytes, double compute_ns, double memory_bytes_per_s) {
+  return std::max(0.0, weight_bytes / memory_bytes_per_s * 1e9 - compute_ns);
+}
 
 PartitionProblem make_partition_problem(const Module& module, const Target& target,
                                         const HardwareModel& hardware, Tiles tiles) {

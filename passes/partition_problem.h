@@ -21,8 +21,13 @@ struct PartitionProblem {
   std::vector<NodeId> kernels;           // in execution order
   std::vector<uint32_t> unit_of_kernel;  // several a unit in very large graphs
   std::vector<TensorUnit> tensor_units;  // of each kernel
-  std::vector<NodeId> free_nodes;        // views and concats in place, in execution order
+  std::vector<double> kernel_weight_bytes;
+  double stored_weight_bytes = 0;  // of all constants; requests may read less of a table
+  std::vector<NodeId> free_nodes;  // views and concats in place, in execution order
 };
+
+// What reading weights from memory takes longer than computing with them does.
+double stall_ns(double weight_bytes, double compute_ns, double memory_bytes_per_s);
 
 // Times are those that the target predicts for its variants on `hardware`. Tiles are those of the
 // kernels, if several cores are to share them; otherwise one each.

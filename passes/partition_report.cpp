@@ -28,6 +28,7 @@ class CoreAccounts {
     }
     weights_.resize(reports_.size());
     received_.resize(reports_.size());
+    stalls_ns_.resize(reports_.size());
   }
 
   std::vector<CoreReport> finish(const HardwareModel& hardware) && {
@@ -51,8 +52,8 @@ class CoreAccounts {
     const size_t stage = core / static_cast<size_t>(split_.cores_per_stage);
     const bool is_from_other = split_.crosses_chips(stage);
     const bool is_to_other = split_.crosses_chips(stage + 1);
-    return report.streamed_bytes * static_cast<double>(split_.cores_per_stage) /
-               split_.memory_bytes_per_ns +
+    return (report.weight_bytes > 0 ? stalls_ns_[core] * report.streamed_bytes / report.weight_bytes
+                                    : 0) +
            report.received_bytes /
                (is_from_other ? split_.chip_link_bytes_per_ns : split_.link_bytes_per_ns) +
            report.sent_bytes /
@@ -65,6 +66,7 @@ class CoreAccounts {
     const double share = 1.0 / cores.count;
     for (size_t c = first(cores); c < first(cores) + static_cast<size_t>(cores.count); ++c) {
       reports_[c].compute_ns += unit.compute_ns;
+      stalls_ns_[c] += unit.stall_ns;
       for (uint32_t w : unit.weights_used) {
         if (!weights_[c].insert(w).second) continue;
         reports_[c].weight_bytes += split_.weight_bytes[w] * share;
@@ -83,6 +85,7 @@ class CoreAccounts {
   const SplitProblem& split_;
   std::vector<CoreRange> cores_of_unit_;
   std::vector<CoreReport> reports_;
+  std::vector<double> stalls_ns_;  // of each core, if it kept none of its weights
   // What each core has counted already; each value and weight counts once a core.
   std::vector<std::unordered_set<uint32_t>> weights_, received_;
   std::unordered_set<uint32_t> sent_;

@@ -13,7 +13,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 double stage_time_ns(const SplitProblem& problem, const StageCost& cost, size_t stage) {
   const bool is_from_other = problem.crosses_chips(stage);
   const bool is_to_other = problem.crosses_chips(stage + 1);
-  return cost.compute_ns + cost.streamed_bytes / problem.memory_bytes_per_ns +
+  return cost.work_ns() +
          cost.received_bytes /
              (is_from_other ? problem.chip_link_bytes_per_ns : problem.link_bytes_per_ns) +
          cost.sent_bytes /
@@ -45,6 +45,7 @@ class GrowingStage {
   const StageCost& add(size_t u) {
     const SplitUnit& unit = problem_.units[u];
     cost_.compute_ns += unit.compute_ns;
+    cost_.stall_ns += unit.stall_ns;
     for (uint32_t w : unit.weights_used) {
       if (weight_at_[w] == stamp_) continue;
       weight_at_[w] = stamp_;
@@ -75,9 +76,7 @@ class GrowingStage {
   const std::vector<int64_t>& last_use() const { return last_use_; }
 
   // What only grows as the stage does.
-  double least_ns() const {
-    return cost_.compute_ns + cost_.streamed_bytes / problem_.memory_bytes_per_ns;
-  }
+  double least_ns() const { return cost_.work_ns(); }
 
  private:
   const SplitProblem& problem_;
@@ -101,23 +100,21 @@ std::vector<double> prefix_times(const SplitProblem& problem,
   std::vector<double> times{0};
   std::vector<bool> has_weight(problem.weight_bytes.size(), false);
   std::vector<double> dying(n + 1, 0);  // bytes whose last use is in the unit
-  double compute = 0, weights = 0, sent = 0;
+  StageCost cost;
   for (size_t u = 0; u < n; ++u) {
-    compute += problem.units[u].compute_ns;
+    cost.compute_ns += problem.units[u].compute_ns;
+    cost.stall_ns += problem.units[u].stall_ns;
     for (uint32_t w : problem.units[u].weights_used) {
-      if (!has_weight[w]) weights += problem.weight_bytes[w];
+      if (!has_weight[w]) cost.weight_bytes += problem.weight_bytes[w];
       has_weight[w] = true;
     }
     for (uint32_t v : problem.units[u].values_made) {
       if (last_use[v] <= static_cast<int64_t>(u)) continue;
-      sent += problem.values[v].size_bytes;
+      cost.sent_bytes += problem.values[v].size_bytes;
       dying[static_cast<size_t>(last_use[v])] += problem.values[v].size_bytes;
     }
-    sent -= dying[u];
-    StageCost cost;
-    cost.compute_ns = compute;
-    cost.streamed_bytes = problem.streamed_bytes(weights);
-    cost.sent_bytes = sent;
+    cost.sent_bytes -= dying[u];
+    cost.streamed_bytes = problem.streamed_bytes(cost.weight_bytes);
     times.push_back(stage_time_ns(problem, cost, 0));
   }
   return times;

@@ -1,11 +1,11 @@
 // Splits a chain of work into consecutive stages, one a core: the exact optimum, by dynamic
 // programming. Knows units, carriers and weights; nothing of graphs.
 //
-// The time of stage [i, j) is what its units compute, plus reading from memory the weights that do
-// not fit on chip, plus receiving and sending what crosses its borders:
-//   compute + (weights that are not kept on chip) / memory rate
+// The time of stage [i, j) is what its units compute, plus waiting for the weights that do not fit on
+// chip, plus receiving and sending what crosses its borders:
+//   compute + stalls * (weights that are not kept on chip) / weights
 //           + (received + sent bytes) / link rate + hand-off * (messages received)
-// where rate and hand-off between neighbouring stages are those between chips if the stages are on two;
+// Weights are read while their unit computes; it stalls for what that takes longer. Rate and hand-off between neighbouring stages are those between chips if the stages are on two;
 // what is received counts as coming from the stage before, what is sent as going to the one behind.
 // A request leaves the pipeline every max over stages; that is what the split makes least. Among
 // all such splits it takes the one that moves the fewest bytes, among these the earliest cuts.
@@ -25,6 +25,7 @@ struct CarriedValue {
 
 struct SplitUnit {
   double compute_ns = 0;
+  double stall_ns = 0;  // where none of its weights are on chip
   std::vector<uint32_t> values_made;
   std::vector<uint32_t> values_used;
   std::vector<uint32_t> weights_used;
@@ -36,7 +37,6 @@ struct SplitProblem {
   std::vector<double> weight_bytes;
   double on_chip_bytes = 0;
   bool is_cache = false;  // what does not fit as a whole is not kept at all
-  double memory_bytes_per_ns = 1;
   double link_bytes_per_ns = 1;
   double hand_off_ns = 0;
   // Between chips; stages have `cores_per_stage` cores each, from the first of a chip on.
@@ -59,6 +59,7 @@ struct SplitProblem {
 
 struct StageCost {
   double compute_ns = 0;
+  double stall_ns = 0;  // if none of the weights are kept
   double weight_bytes = 0;
   double streamed_bytes = 0;  // of the weights: what does not fit on chip
   double received_bytes = 0;
@@ -66,6 +67,10 @@ struct StageCost {
   int64_t num_received = 0;
   double time_ns = 0;
   double moved_bytes() const { return received_bytes + sent_bytes; }
+  // Computing, and waiting for the weights that are streamed.
+  double work_ns() const {
+    return compute_ns + (weight_bytes > 0 ? stall_ns * streamed_bytes / weight_bytes : 0);
+  }
 };
 
 // The cost of units [begin, end) as stage number `stage`.

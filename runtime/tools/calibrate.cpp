@@ -11,7 +11,10 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <random>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "ir/base/thread.h"
 #include "ir/plan/kernel_abi.h"
@@ -191,20 +194,38 @@ double link_bytes_per_s() {
   return static_cast<double>(kBytes) * kTimes / static_cast<double>(fewest_ns) * 1e9;
 }
 
-// A call through a pointer with a kernel's arguments, cold code and all else of a step left out.
-int32_t empty_kernel(const plan::KernelBuffer* buffers, int64_t begin, int64_t end) {
-  asm volatile("" : : "r"(buffers), "r"(begin), "r"(end) : "memory");
+// What a kernel runs through before and behind its loops: half a kibibyte that computes nothing.
+template <size_t kNumber>
+int32_t straight_kernel(const plan::KernelBuffer* buffers, int64_t begin, int64_t end) {
+  // The operand keeps two of them from being one.
+  asm volatile(".rept 64\n\t.byte 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0\n\t.endr"
+               :
+               : "r"(buffers[0].data), "r"(buffers[1].data), "r"(begin), "r"(end), "i"(kNumber)
+               : "memory");
   return plan::kKernelOk;
 }
 
+// By the time that a model comes back to a kernel, others have taken its place in the first-level
+// caches and in the tables of branches: as many kernels are called in turns as these do not hold.
 double launch_ns() {
-  constexpr int kCalls = 20000;
-  plan::KernelFunction volatile function = empty_kernel;
-  const plan::KernelBuffer buffers[4] = {};
+  constexpr size_t kKernels = 512;
+  constexpr int kTurns = 20;
+  struct Launch {
+    plan::KernelFunction function;
+    plan::KernelBuffer buffers[4];
+  };
+  std::vector<Launch> launches;
+  [&]<size_t... kNumbers>(std::index_sequence<kNumbers...>) {
+    (launches.push_back({straight_kernel<kNumbers>, {}}), ...);
+  }(std::make_index_sequence<kKernels>());
+  // Not the order in which they lie, which would be foreseen.
+  std::shuffle(launches.begin(), launches.end(), std::minstd_rand(1));
   const double seconds = fewest_seconds([&] {
-    for (int i = 0; i < kCalls; ++i) function(buffers, 0, i);
+    for (int turn = 0; turn < kTurns; ++turn) {
+      for (const Launch& launch : launches) sink += launch.function(launch.buffers, 0, turn);
+    }
   });
-  return seconds / kCalls * 1e9;
+  return seconds / (kTurns * static_cast<double>(kKernels)) * 1e9;
 }
 
 // As the kernel describes it, "32768K"; the C library's figures are wrong on some processors. 0: unknown.

@@ -14,7 +14,6 @@ SplitProblem random_problem(std::mt19937& random, size_t num_units) {
   SplitProblem problem;
   problem.units.resize(num_units);
   problem.on_chip_bytes = below(200);
-  problem.memory_bytes_per_ns = 1 + below(4);
   problem.link_bytes_per_ns = 1 + below(4);
   problem.hand_off_ns = below(30);
   problem.is_cache = below(2) == 0;
@@ -33,6 +32,7 @@ SplitProblem random_problem(std::mt19937& random, size_t num_units) {
   problem.units[0].values_used.push_back(0);
   for (size_t u = 0; u < num_units; ++u) {
     problem.units[u].compute_ns = below(100);
+    problem.units[u].stall_ns = below(80);
     const auto value = static_cast<uint32_t>(problem.values.size());
     problem.values.push_back({static_cast<double>(below(120)), static_cast<int64_t>(u)});
     problem.units[u].values_made.push_back(value);
@@ -100,7 +100,7 @@ TEST_CASE("splits of random chains are optimal") {
 
 TEST_CASE("equal units are split evenly, and the earlier cut wins ties") {
   SplitProblem problem;
-  problem.units.resize(8, {10, {}, {}, {}});
+  problem.units.resize(8, {10, 0, {}, {}, {}});
   const std::vector<double> periods = best_periods_ns(problem, 4);
   CHECK(periods == std::vector<double>{80, 40, 30, 20});
   CHECK(best_split(problem, 4, 20).begins == std::vector<size_t>{0, 2, 4, 6});
@@ -108,19 +108,20 @@ TEST_CASE("equal units are split evenly, and the earlier cut wins ties") {
 }
 
 TEST_CASE("weights that do not fit on chip are streamed, and a second core keeps them") {
+  // A unit stalls for 90 where all of its weights are read; of both, 80 in 200 are.
   SplitProblem problem;
-  problem.units = {{10, {}, {}, {0}}, {10, {}, {}, {1}}};
+  problem.units = {{10, 90, {}, {}, {0}}, {10, 90, {}, {}, {1}}};
   problem.weight_bytes = {100, 100};
   problem.on_chip_bytes = 120;
   const StageCost both = stage_cost(problem, 0, 2);
   CHECK(both.streamed_bytes == 80);
-  CHECK(both.time_ns == 100);
-  CHECK(best_periods_ns(problem, 2) == std::vector<double>{100, 10});
+  CHECK(both.time_ns == 92);
+  CHECK(best_periods_ns(problem, 2) == std::vector<double>{92, 10});
 }
 
 TEST_CASE("a cache keeps nothing of weights that do not fit, other memory what fits") {
   SplitProblem problem;
-  problem.units = {{10, {}, {}, {0, 1}}};
+  problem.units = {{10, 0, {}, {}, {0, 1}}};
   problem.weight_bytes = {100, 100};
   problem.on_chip_bytes = 120;
   problem.is_cache = true;
@@ -132,7 +133,8 @@ TEST_CASE("a cache keeps nothing of weights that do not fit, other memory what f
 TEST_CASE("what crosses from chip to chip takes longer, and cuts avoid it") {
   // Two cores a chip: the second cut of three stages is between chips. Unit 2 makes the large value.
   SplitProblem problem;
-  problem.units = {{10, {0}, {}, {}}, {10, {1}, {0}, {}}, {10, {2}, {1}, {}}, {10, {}, {2}, {}}};
+  problem.units = {
+      {10, 0, {0}, {}, {}}, {10, 0, {1}, {0}, {}}, {10, 0, {2}, {1}, {}}, {10, 0, {}, {2}, {}}};
   problem.values = {{10, 0}, {10, 1}, {100, 2}};
   problem.link_bytes_per_ns = 10;
   problem.hand_off_ns = 1;
