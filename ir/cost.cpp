@@ -8,10 +8,14 @@
 namespace neuronc {
 namespace {
 
-// The vector rate of hardware models counts loads and stores as work. Elementwise arithmetic in a kernel
-// works on what is in registers; functions, which have more flops, do so in either case.
+// The vector rate of hardware models counts loads and stores as work; elementwise work in a kernel is
+// done in registers.
 constexpr double kRegisterRates = 3;
-constexpr double kMostArithmeticFlops = 4;
+
+// An element that is read or written across the order of the results, one at a time; a reorder moves
+// squares of them.
+constexpr double kFlopsPerStridedElement = 8;
+constexpr double kFlopsPerReorderedElement = 2;
 
 // Flops of a node without its bodies, by the unit that does them.
 struct Work {
@@ -33,13 +37,6 @@ double flops_of(const Graph& graph, const Node& node) {
   return node.def().flops(node.view(), operands, results);
 }
 
-bool is_arithmetic(const Graph& graph, const Node& node, double flops) {
-  if (!node.has(Trait::elementwise) || node.results.empty()) return false;
-  const Type& type = graph.type(node.results[0]);
-  return type.is_tensor() && type.is_static() &&
-         flops <= kMostArithmeticFlops * static_cast<double>(type.num_elements());
-}
-
 // Their flops are those of products.
 bool is_product(const Node& node) {
   return node.has(Trait::matmul_like) || node.op == Op::attention;
@@ -50,7 +47,7 @@ void add_work(const Graph& graph, NodeId id, const HardwareModel* hardware, Work
   const double flops = flops_of(graph, node);
   if (!is_product(node)) {
     work.other_flops += flops;
-    work.vector_flops += flops / (is_arithmetic(graph, node, flops) ? kRegisterRates : 1);
+    work.vector_flops += flops / (node.has(Trait::elementwise) ? kRegisterRates : 1);
     return;
   }
   work.matmul_flops += flops;
@@ -113,6 +110,61 @@ double copied_bytes(const Graph& graph, NodeId id, ValueId operand) {
   return elements * neuronc::size_bytes(graph.type(operand).dtype);
 }
 
+// The elements of `value` if those along `dim` do not lie side by side.
+double strided_elements(const Graph& graph, ValueId value, int64_t dim) {
+  const Storage& storage = graph.value(value).storage;
+  const std::vector<int64_t> shape = graph.type(value).shape();
+  const auto d = static_cast<size_t>(dim);
+  if (!storage || d >= shape.size() || shape[d] <= 1 || storage.strides[d] == 1) return 0;
+  return static_cast<double>(num_elements(shape));
+}
+
+// The dim of `input`, a value of the body, along which `user` reads it for results along `inner`;
+// -1 where it does not compute results of this shape element by element or row by row.
+int64_t dim_read(const Graph& body, const Node& user, ValueId input,
+                 const std::vector<int64_t>& shape, int64_t inner) {
+  const auto& operands = user.operands;
+  if (std::find(operands.begin(), operands.end(), input) == operands.end()) return -1;
+  const Type& type = body.type(user.results[0]);
+  if (!type.is_static() || type.shape() != shape || is_product(user)) return -1;
+  if (user.op == Op::transpose) return user.view().ints("perm")[static_cast<size_t>(inner)];
+  const std::vector<int64_t> read = body.type(input).shape();
+  const bool is_aligned = user.has(Trait::elementwise) ? read.size() == shape.size()
+                                                       : read == shape && operands[0] == input;
+  return is_aligned ? inner : -1;
+}
+
+// Of what a reorder or a group reads and writes, the elements that lie across the order of its first
+// result.
+double strided_elements(const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  if ((node.op != Op::reorder && node.op != Op::group) || node.results.empty()) return 0;
+  const Type& type = graph.type(node.results[0]);
+  const Storage& storage = graph.value(node.results[0]).storage;
+  if (!storage || !type.is_static() || type.rank() == 0) return 0;
+  const std::vector<int64_t> shape = type.shape();
+  const int64_t inner = storage.order(shape).back();
+  if (node.op == Op::reorder) return strided_elements(graph, node.operands[0], inner);
+  double elements = 0;
+  for (ValueId result : node.results) {
+    if (graph.type(result).is_static() && graph.type(result).shape() == shape) {
+      elements += strided_elements(graph, result, inner);
+    }
+  }
+  const Graph& body = *node.bodies[0];
+  for (size_t i = 0; i < node.operands.size(); ++i) {
+    const ValueId input = body.inputs()[i];
+    if (!body.type(input).is_static()) continue;
+    for (NodeId user : body.nodes()) {
+      const int64_t dim = dim_read(body, body.node(user), input, shape, inner);
+      if (dim < 0) continue;
+      elements += strided_elements(graph, node.operands[i], dim);
+      break;
+    }
+  }
+  return elements;
+}
+
 }  // namespace
 
 bool is_free(const Graph& graph, NodeId id) {
@@ -169,8 +221,11 @@ GroupCost predict_cost(const Module& module, const Graph& graph, NodeId id,
     (is_constant ? cost.weight_bytes : cost.bytes_read) += read_bytes(graph, id, i);
   }
   for (ValueId result : node.results) cost.bytes_written += size_bytes(graph, result);
+  const double flops_per_strided =
+      node.op == Op::reorder ? kFlopsPerReorderedElement : kFlopsPerStridedElement;
+  const double vector_flops = work.vector_flops + flops_per_strided * strided_elements(graph, id);
   const double compute_ns =
-      work.known_ns + work.matmul_ns + work.vector_flops / hardware.vector_flops_per_s * 1e9;
+      work.known_ns + work.matmul_ns + vector_flops / hardware.vector_flops_per_s * 1e9;
   const double moved_bytes = cost.bytes_read + cost.bytes_written;
   const double rate = moved_bytes > hardware.on_chip_bytes_per_core ? hardware.dram_bytes_per_s()
                                                                     : hardware.on_chip_bytes_per_s;

@@ -13,6 +13,8 @@ namespace {
 
 // The work of one transcendental function, in flops: an estimate for placement and reports.
 constexpr int kMathFlops = 16;
+// The error function is two expansions, one for each part of its domain.
+constexpr int kErfFlops = 56;
 
 constexpr AttributeSpec kAlpha1[] = {{"alpha", AttributeKind::f64, "1"}};
 constexpr AttributeSpec kLeakyAttributes[] = {{"alpha", AttributeKind::f64, "0.01"}};
@@ -64,8 +66,10 @@ MATH_ROW(sinh, "hyperbolic sine of x", "ONNX Sinh-22", math::sinh(x))
 MATH_ROW(tan, "tangent of x", "ONNX Tan-22", math::tan(x))
 
 // Activations without attributes: y = text.
-MATH_ROW(hard_swish, "x * min(max(x / 6 + 0.5, 0), 1)", "ONNX HardSwish-22",
-         x* std::fmin(std::fmax(x / 6 + 0.5, 0.0), 1.0))
+NEURONC_UNARY(hard_swish, "x * min(max(x / 6 + 0.5, 0), 1)", "ONNX HardSwish-22", kNoAttributes,
+              Trait::none, 4, NEURONC_FORMULA([](double x) {
+                return x * std::fmin(std::fmax(x / 6 + 0.5, 0.0), 1.0);
+              }))
 MATH_ROW(mish, "x * tanh(log(1 + exp(x)))", "ONNX Mish-22", x* math::tanh(math::softplus(x)))
 MATH_ROW(sigmoid, "1 / (1 + exp(-x))", "ONNX Sigmoid-13", math::sigmoid(x))
 MATH_ROW(softplus, "log(1 + exp(x))", "ONNX Softplus-22", math::softplus(x))
@@ -114,7 +118,7 @@ NEURONC_OP(gelu) = {"gelu",
                     Precision::elementwise,
                     infer_as_first,
                     evaluate_gelu,
-                    flops_per_result<kMathFlops + 4>};
+                    flops_per_result<kErfFlops + 4>};
 
 namespace {
 

@@ -96,7 +96,7 @@ NEURONC_OP(softmax) = {"softmax",
                        Precision::statistic,
                        infer_along_axis,
                        evaluate_softmax,
-                       flops_per_result<20>};
+                       flops_per_result<16>};
 
 /// y = x - max - log(sum of exp(x - max)), over the elements along `axis`.
 /// Shapes: y as x.   Types: floats.   Source: ONNX LogSoftmax-13.
@@ -110,7 +110,7 @@ NEURONC_OP(log_softmax) = {"log_softmax",
                            Precision::statistic,
                            infer_along_axis,
                            evaluate_log_softmax,
-                           flops_per_result<20>};
+                           flops_per_result<16>};
 
 /// y = 1 at the first greatest element along `axis`, 0 elsewhere.
 /// Shapes: y as x.   Types: floats.   Source: ONNX Hardmax-13.

@@ -62,20 +62,25 @@ double on_chip_bytes_per_s() {
          });
 }
 
-double dram_bytes_per_s(uint32_t num_threads) {
-  // Far more than the caches of most machines hold.
-  const size_t bytes = 256 * kMebibyte / num_threads;
+// What one of `num_threads` threads reads of as many bytes, all of them at once.
+double read_bytes_per_s(size_t bytes, uint32_t num_threads) {
   std::vector<std::unique_ptr<uint64_t[]>> memory;
   for (uint32_t i = 0; i < num_threads; ++i) memory.push_back(filled(bytes));
+  const size_t passes = std::max<size_t>(1, 256 * kMebibyte / bytes);
   const auto read_all = [&] {
     std::vector<std::thread> threads;
     for (const auto& words : memory) {
-      threads.emplace_back([&words, bytes] { sink += read_words(words.get(), bytes / 8); });
+      threads.emplace_back([&words, bytes, passes] {
+        for (size_t i = 0; i < passes; ++i) sink += read_words(words.get(), bytes / 8);
+      });
     }
     for (std::thread& thread : threads) thread.join();
   };
-  return static_cast<double>(bytes) * num_threads / fewest_seconds(read_all);
+  return static_cast<double>(bytes * passes) / fewest_seconds(read_all);
 }
+
+// Far more than the caches of most machines hold.
+constexpr size_t kUncachedBytes = 256 * kMebibyte;
 
 // Two threads; `other` runs beside `run`, which is timed.
 double fewest_seconds_of_two(const std::function<void()>& run, const std::function<void()>& other) {
@@ -244,13 +249,16 @@ double cache_bytes(int level) {
   return 0;
 }
 
-// The second-level cache, and a share of the third; guests may not be told what there is.
-double on_chip_bytes(uint32_t num_processors) {
-  constexpr double kAssumed = 1 << 20;
+// As much as each processor reads over and over, all at once, at least half as fast as what is near it:
+// its caches, and a share of those of the chip. At least the second-level cache.
+double on_chip_bytes(uint32_t num_processors, double bytes_per_s) {
+  constexpr size_t kMostBytes = 64 * kMebibyte;
   const double second = cache_bytes(2);
-  const double own = second > 0 ? second : kAssumed;
-  const double share = cache_bytes(3) / std::max(num_processors, 8U);
-  return own + share;
+  auto bytes = static_cast<size_t>(second > 0 ? second : kMebibyte);
+  while (2 * bytes <= kMostBytes && read_bytes_per_s(2 * bytes, num_processors) > bytes_per_s / 2) {
+    bytes *= 2;
+  }
+  return static_cast<double>(bytes);
 }
 
 }  // namespace
@@ -260,12 +268,13 @@ Calibration calibrate() {
   c.num_processors = num_usable_processors();
   c.targets = measure_rates();
   c.vector_flops_per_s = measure_vector_flops_per_s();
-  c.on_chip_bytes_per_core = on_chip_bytes(c.num_processors);
   c.on_chip_bytes_per_s = on_chip_bytes_per_s();
   c.dram_bytes =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  c.dram_bytes_per_s = dram_bytes_per_s(c.num_processors);
-  c.dram_bytes_per_s_per_core = dram_bytes_per_s(1);
+  c.dram_bytes_per_s =
+      c.num_processors * read_bytes_per_s(kUncachedBytes / c.num_processors, c.num_processors);
+  c.dram_bytes_per_s_per_core = read_bytes_per_s(kUncachedBytes, 1);
+  c.on_chip_bytes_per_core = on_chip_bytes(c.num_processors, c.on_chip_bytes_per_s);
   c.link_bytes_per_s = link_bytes_per_s();
   c.hand_off_ns = hand_off_ns();
   c.wake_ns = wake_ns();

@@ -18,7 +18,7 @@ constexpr int64_t kKeysUnit = 64;
 constexpr int64_t kCausalRun = 256;
 constexpr int64_t kMinRows = 4;
 // Of an exponential with its maximum and sum.
-constexpr double kFlopsPerScore = 24;
+constexpr double kFlopsPerScore = 16;
 
 AttentionHeads heads_of(const std::vector<int64_t>& shape, const OpView& op,
                         const char* attribute) {

@@ -25,8 +25,8 @@ constexpr int64_t kWeightBytes = 20 * 1024;  // of one chunk
 // Window columns are unrolled, and so are runs at borders.
 constexpr int64_t kMaxColumns = 64;
 constexpr int64_t kMaxUnrolled = 4096;
-// Of the vector rate of the hardware model, which counts loads and stores as work.
-constexpr double kVectorRates = 3;
+// A result that is stored, at the vector rate of the hardware model.
+constexpr double kFlopsPerStore = 2.5;
 
 struct Run {
   Index column;
@@ -62,7 +62,7 @@ OrRefusal<double> predict_ns(const GroupContext& context) {
   if (carrier_of(weights->dtype()) != DType::f32) return refuse("the weights are not f32");
   if (carrier_of(context.operand_dtype(0)) != DType::f32) return refuse("it is not f32");
   if (2 * conv.groups < context.machine.lanes(4)) return refuse("few channels");
-  double taps = 0;
+  double taps = 0, results = 0;
   for (const TapProblem& problem : conv.problems) {
     const TapAxis& width = problem.axes[2];
     const Interior interior = interior_of(width);
@@ -70,13 +70,18 @@ OrRefusal<double> predict_ns(const GroupContext& context) {
     if (width.taps > kMaxColumns || width.taps * border > kMaxUnrolled) {
       return refuse("its window is too wide");
     }
-    taps += static_cast<double>(problem.num_taps() * problem.axes[0].results *
-                                problem.axes[1].results * width.results) *
-            static_cast<double>(problem.phases.size());
+    const double pixels =
+        static_cast<double>(problem.axes[0].results * problem.axes[1].results * width.results) *
+        static_cast<double>(problem.phases.size());
+    results += pixels;
+    taps += pixels * static_cast<double>(problem.num_taps());
   }
-  const double flops = 2.0 * static_cast<double>(conv.n * conv.groups * conv.columns) * taps;
+  const auto channels = static_cast<double>(conv.n * conv.groups * conv.columns);
   const HardwareModel& hardware = context.machine.hardware;
-  return hardware.launch_ns + flops / (kVectorRates * hardware.vector_flops_per_s) * 1e9;
+  return hardware.launch_ns + channels *
+                                  (2 * taps / hardware.f32_flops_per_s +
+                                   kFlopsPerStore * results / hardware.vector_flops_per_s) *
+                                  1e9;
 }
 
 // f32 [multiplier, taps, channels] of one phase.
