@@ -37,6 +37,11 @@ void WakeWord::wake() {
 }
 
 bool WakeWord::spin(uint32_t seen) const {
+  // Between threads that run, the answer is there before it is worth while to be counted.
+  for (int i = 0; i < kSpinsPerLook; ++i) {
+    if (now() != seen) return true;
+    pause_cpu();
+  }
   const Awake awake;
   if (!Awake::may_spin()) return now() != seen;
   const Clock::time_point end = Clock::now() + std::chrono::nanoseconds(kSpinNs);

@@ -56,7 +56,8 @@ class WakeWord {
   void wake();
   bool spin(uint32_t seen) const;
 
-  std::atomic<uint32_t> word_{0};
+  // Both in one line of the cache, and nothing else: a signal is one transfer of it.
+  alignas(64) std::atomic<uint32_t> word_{0};
   std::atomic<bool> is_parked_{false};
 };
 
