@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <new>
-#include <optional>
 
 #include "compiler/commands/format.h"
 #include "compiler/commands/models.h"
@@ -54,53 +53,6 @@ void print_summary(const BatchOutcome& batch) {
   }
 }
 
-std::optional<OutputFormat> format_named(std::string_view name) {
-  constexpr std::pair<std::string_view, OutputFormat> kNames[] = {{"text", OutputFormat::text},
-                                                                  {"json", OutputFormat::json},
-                                                                  {"sarif", OutputFormat::sarif},
-                                                                  {"junit", OutputFormat::junit},
-                                                                  {"github", OutputFormat::github}};
-  for (const auto& [known, format] : kNames) {
-    if (known == name) return format;
-  }
-  return std::nullopt;
-}
-
-Expected<void> check_formats(const BatchArguments& arguments, Diagnostics& diagnostics) {
-  const auto usage = [&](std::string_view text) {
-    diagnostics.report(diag::usage_error, {}, text);
-    return reported();
-  };
-  int num_on_stdout = 0;
-  for (const std::string& word : arguments.formats) {
-    const size_t equals = word.find('=');
-    num_on_stdout += equals == std::string::npos ? 1 : 0;
-    if (num_on_stdout > 1) {
-      return usage("standard output takes one format; write others as --format FORMAT=FILE");
-    }
-    if (equals == std::string::npos) continue;
-    if (equals + 1 == word.size()) return usage(fmt::format("no file follows --format {}", word));
-    if (word.starts_with("text=")) return usage("text goes to the standard streams, not to a file");
-  }
-  return {};
-}
-
-// What is in files first: a document that could not be written changes the exit code.
-void write_documents(BatchOutcome& batch, const BatchArguments& arguments) {
-  Diagnostics diagnostics;
-  for (const std::string& word : arguments.formats) {
-    const size_t equals = word.find('=');
-    if (equals == std::string::npos) continue;
-    const OutputFormat format = *format_named(word.substr(0, equals));
-    static_cast<void>(write_file(word.substr(equals + 1), to_document(batch, format), diagnostics));
-  }
-  std::fputs(diagnostics.to_text().c_str(), stderr);
-  for (const Diagnostic& d : diagnostics.all()) batch.messages.push_back(to_message(d));
-  batch.exit_code = worst_exit_code(batch.exit_code, exit_code(diagnostics.worst()));
-  const std::string document = to_document(batch, format_of(arguments));
-  std::fwrite(document.data(), 1, document.size(), stdout);
-}
-
 // NEURONC_CACHE stands for --cache-dir; an empty one is none.
 void read_environment(CompileArguments& arguments) {
   const char* dir = std::getenv("NEURONC_CACHE");
@@ -114,7 +66,7 @@ Expected<std::vector<std::string>> prepare(BatchArguments& arguments, const Batc
   const bool is_good = finish(arguments.compile, diagnostics).has_value() &&
                        check_options(arguments.compile.options, diagnostics).has_value();
   NEURONC_TRY(check_limits(arguments.limits, diagnostics));
-  NEURONC_TRY(check_formats(arguments, diagnostics));
+  NEURONC_TRY(check_formats(arguments.formats, diagnostics));
   if (!is_good) return reported();
   NEURONC_ASSIGN(std::vector<std::string> models, find_models(arguments.names, diagnostics));
   if (models.size() > 1 && !arguments.compile.report.empty()) {
@@ -146,28 +98,11 @@ ModelOutcome run_model(const BatchArguments& arguments, const BatchSteps& steps,
 
 }  // namespace
 
-OutputFormat format_of(const BatchArguments& arguments) {
-  OutputFormat format = OutputFormat::text;
-  for (const std::string& word : arguments.formats) {
-    if (word.find('=') == std::string::npos) format = *format_named(word);
-  }
-  return format;
-}
-
 void declare_batch_options(CLI::App& app, BatchArguments& arguments, GateScope scope) {
   app.add_option("model", arguments.names,
                  "models (.onnx), folders of them, patterns; `-` is standard input")
       ->required();
-  app.add_option("--format", arguments.formats,
-                 "what stdout gets, or FORMAT=FILE; stderr gets text in any case")
-      ->allow_extra_args(false)
-      ->type_name("FORMAT:{text,json,sarif,junit,github}")
-      ->check([](const std::string& word) {
-        return format_named(word.substr(0, word.find('=')))
-                   ? ""
-                   : "the formats are text, json, sarif, junit and github, not `" + word + "`";
-      })
-      ->group("Common options");
+  declare_formats(app, arguments.formats);
   declare_compile_options(app, arguments.compile);
   declare_gates(app, arguments.limits, scope);
 }
@@ -188,10 +123,11 @@ int run_batch(BatchArguments& arguments, const BatchSteps& steps) {
     const ModelOutcome& outcome = batch.models.back();
     batch.exit_code = worst_exit_code(batch.exit_code, outcome.exit_code);
     print_text(outcome, arguments);
-    if (format_of(arguments) == OutputFormat::text) print_tables(outcome, models->size() > 1);
+    if (format_on_stdout(arguments.formats) == OutputFormat::text)
+      print_tables(outcome, models->size() > 1);
   }
   if (batch.models.size() > 1 && !arguments.compile.is_quiet) print_summary(batch);
-  write_documents(batch, arguments);
+  write_documents(batch, arguments.formats, to_document);
   return batch.exit_code;
 }
 

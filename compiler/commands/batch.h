@@ -10,15 +10,14 @@
 #include "compiler/commands/compile_options.h"
 #include "compiler/commands/gates.h"
 #include "compiler/commands/outcome.h"
+#include "compiler/commands/output_format.h"
 
 namespace neuronc {
-
-enum class OutputFormat : uint8_t { text, json, sarif, junit, github };
 
 struct BatchArguments {
   std::string command;  // "check"
   std::vector<std::string> names;
-  std::vector<std::string> formats;  // FORMAT, what stdout gets, or FORMAT=FILE
+  FormatWords formats;
   GateLimits limits;
   CompileArguments compile;
 };
@@ -39,8 +38,5 @@ struct BatchSteps {
 
 // Runs all models and prints: text as it comes, other formats at the end. Returns the exit code.
 int run_batch(BatchArguments& arguments, const BatchSteps& steps);
-
-// What stdout gets.
-OutputFormat format_of(const BatchArguments& arguments);
 
 }  // namespace neuronc

@@ -165,7 +165,8 @@ Expected<void> prepare(CompileJob& job, const std::vector<std::string>& models,
     diagnostics.report(diag::usage_error, {}, text);
     return reported();
   };
-  if (job.output == kStandardStream && format_of(job.arguments) != OutputFormat::text) {
+  if (job.output == kStandardStream &&
+      format_on_stdout(job.arguments.formats) != OutputFormat::text) {
     return usage("standard output takes the NEFF or a document, not both");
   }
   if (job.output == kStandardStream && isatty(STDOUT_FILENO) == 1) {

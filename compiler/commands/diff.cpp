@@ -7,9 +7,11 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <optional>
 
 #include "compiler/commands/compile_options.h"
 #include "compiler/commands/diff_report.h"
+#include "compiler/commands/format.h"
 #include "compiler/driver.h"
 #include "compiler/public_api.h"
 #include "runtime/neff_format.h"
@@ -21,6 +23,7 @@ struct DiffArguments {
   CompileArguments compile;
   std::string old_file, new_file;
   std::vector<std::string> limits;
+  FormatWords formats;
   bool is_json = false;
 };
 
@@ -100,27 +103,54 @@ Expected<std::vector<DiffLimit>> parse_limits(const std::vector<std::string>& te
   return limits;
 }
 
-Expected<void> diff(DiffArguments& arguments, Diagnostics& diagnostics) {
+// `report` is empty where the two could not be compared.
+Expected<void> diff(DiffArguments& arguments, std::optional<DiffReport>& report,
+                    Diagnostics& diagnostics) {
+  if (arguments.is_json) arguments.formats.push_back("json");
+  NEURONC_TRY(check_formats(arguments.formats, diagnostics));
   NEURONC_TRY(finish(arguments.compile, diagnostics));
   NEURONC_TRY(check_options(arguments.compile.options, diagnostics));
   NEURONC_ASSIGN(const auto limits, parse_limits(arguments.limits, diagnostics));
   const CompileOptions& options = arguments.compile.options;
   NEURONC_ASSIGN(NeffSummary old_summary, summary_of(arguments.old_file, options, diagnostics));
   NEURONC_ASSIGN(NeffSummary new_summary, summary_of(arguments.new_file, options, diagnostics));
-  DiffReport report = compare_summaries(old_summary, new_summary);
-  report.old_file = arguments.old_file;
-  report.new_file = arguments.new_file;
+  report = compare_summaries(old_summary, new_summary);
+  report->old_file = arguments.old_file;
+  report->new_file = arguments.new_file;
   for (const DiffLimit& limit : limits) {
-    const DiffGate gate = judge(report, limit);
-    report.gates.push_back(gate);
+    const DiffGate gate = judge(*report, limit);
+    report->gates.push_back(gate);
     if (gate.is_passed) continue;
     diagnostics.report(diag::gate_failed, Location{arguments.new_file}, "--fail-on " + limit.text,
                        gate.measured, gate.limit);
   }
-  const std::string text =
-      arguments.is_json ? to_json(report, exit_code(diagnostics.worst())) : to_text(report);
-  std::fputs(text.c_str(), stdout);
   return {};
+}
+
+// As other commands judge a model: the new one.
+BatchOutcome outcome_of(const DiffArguments& arguments, const std::optional<DiffReport>& report,
+                        const Diagnostics& diagnostics, bool is_done) {
+  BatchOutcome batch;
+  batch.command = "diff";
+  ModelOutcome& outcome = batch.models.emplace_back();
+  outcome.model = arguments.new_file;
+  add_messages(outcome, diagnostics, is_done);
+  batch.exit_code = outcome.exit_code;
+  if (!report) return batch;
+  for (const DiffGate& gate : report->gates) {
+    outcome.gates.push_back({gate.name, gate.measured, gate.limit, gate.is_passed});
+  }
+  return batch;
+}
+
+// JSON is what --json gives; what could not be compared has none, as it has no text.
+std::string document_of(const std::optional<DiffReport>& report, const BatchOutcome& batch,
+                        OutputFormat format) {
+  if (format != OutputFormat::text && format != OutputFormat::json) {
+    return to_document(batch, format);
+  }
+  if (!report) return "";
+  return format == OutputFormat::json ? to_json(*report, batch.exit_code) : to_text(*report);
 }
 
 }  // namespace
@@ -131,8 +161,10 @@ int run_diff(std::span<const std::string> args) {
   DiffArguments arguments;
   app.add_option("old", arguments.old_file, "a NEFF or a model")->required();
   app.add_option("new", arguments.new_file, "a NEFF or a model")->required();
-  app.add_flag("--json", arguments.is_json, "print JSON (docs/schema/diff.v1.schema.json)")
+  app.add_flag("--json", arguments.is_json,
+               "print JSON (docs/schema/diff.v1.schema.json), as --format json does")
       ->group("Common options");
+  declare_formats(app, arguments.formats);
   declare_compile_options(app, arguments.compile);
   app.add_option("--fail-on", arguments.limits,
                  "FIGURE:+N or FIGURE:+N%, separated by commas: fail if it grew by more; figures "
@@ -143,10 +175,15 @@ int run_diff(std::span<const std::string> args) {
       ->group(std::string(kGateGroup));
   if (const auto code = parse_arguments(app, args)) return *code;
   Diagnostics diagnostics;
-  const bool is_done = diff(arguments, diagnostics).has_value();
+  std::optional<DiffReport> report;
+  const bool is_done = diff(arguments, report, diagnostics).has_value();
   std::fputs(diagnostics.to_text().c_str(), stderr);
-  if (!is_done && !diagnostics.has_errors()) return exit_code(ErrorClass::internal);
-  return exit_code(diagnostics.worst());
+  BatchOutcome batch = outcome_of(arguments, report, diagnostics, is_done);
+  write_documents(batch, arguments.formats,
+                  [&report](const BatchOutcome& judged, OutputFormat format) {
+                    return document_of(report, judged, format);
+                  });
+  return batch.exit_code;
 }
 
 }  // namespace neuronc

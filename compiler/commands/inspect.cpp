@@ -130,6 +130,10 @@ void print_summary(const InspectArguments& arguments, const InspectResult& inspe
   fmt::print("{:<9} {:.0f} operations on {} NeuronCores, {:.0f} on the host\n", "work",
              summary.num_operations - summary.num_host_operations, summary.num_neuroncores,
              summary.num_host_operations);
+  if (summary.num_groups > 1) {
+    fmt::print("{:<9} {}, loaded onto {} times as many NeuronCores or as many as there are\n",
+               "partition", summary.strategy, summary.num_groups);
+  }
   fmt::print("{:<9} {} ({} of weights)\n", "size", bytes_text(error ? 0 : size_bytes),
              bytes_text(summary.weight_bytes));
   if (summary.latency_us > 0) {

@@ -105,6 +105,8 @@ NeffSummary summarize(const InspectResult& inspected) {
   summary.latency_us = number_at(partition, "latency_ns") / 1000;
   summary.period_us = number_at(partition, "period_ns") / 1000;
   summary.hardware = text_at(partition, "hardware");
+  summary.strategy = text_at(partition, "strategy");
+  summary.num_groups = std::max<int64_t>(1, static_cast<int64_t>(number_at(partition, "groups")));
   if (const Json& options = at(at(json, "compiler"), "options"); options.is_object()) {
     for (const auto& [name, value] : options.items()) {
       summary.options[name] = value.is_string() ? value.get<std::string>() : value.dump();

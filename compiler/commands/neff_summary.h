@@ -35,6 +35,8 @@ struct NeffSummary {
   std::string uuid;
   std::string compiler;
   int64_t num_neuroncores = 0;
+  std::string strategy;    // of the partition: "tensor"
+  int64_t num_groups = 1;  // of that many cores each that the runtime loads it onto
   double neff_bytes = 0;
   double weight_bytes = 0;
   double num_operations = 0;  // after optimizations

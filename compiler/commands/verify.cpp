@@ -179,7 +179,7 @@ class Verifier {
       const std::string& name = signature_.outputs[i].name;
       const Comparison comparison = compare((*outputs)[i], references[i], tolerance);
       note(label, name, comparison);
-      if (format_of(arguments_) == OutputFormat::text) {
+      if (format_on_stdout(arguments_.formats) == OutputFormat::text) {
         fmt::print("{}{}: {}: {}{}: {}\n", arguments_.names.size() > 1 ? model_ + ": " : "", label,
                    name, figures(comparison), non_finite_text((*outputs)[i], references[i]),
                    comparison.is_passed ? "passed" : "FAILED");

@@ -221,6 +221,25 @@ def test_diff_is_of_its_schema(models, tmp_path):
     assert b"figures are size" in run("diff", old, new, "--fail-on", "beauty:+1", code=2).stderr
 
 
+def test_diff_gates_are_documents_of_ci_services(models, tmp_path):
+    old, new = tmp_path / "old.neff", tmp_path / "new.neff"
+    run("compile", models / "good.onnx", "-o", old, "--target-cpu", "x86-64-v3", code=0)
+    run("compile", models / "host.onnx", "-o", new, "--target-cpu", "x86-64-v3", code=0)
+    limits = ("--fail-on", "size:+500%,host-ops:+0")
+    both = run("diff", old, new, *limits, "--format", "junit", "--format", f"sarif={tmp_path / 'd.sarif'}", code=5)
+    suite = next(ElementTree.fromstring(both.stdout).iter("testsuite"))
+    assert suite.get("tests") == "1" and suite.get("failures") == "1"
+    assert "host-ops" in "".join(suite.itertext())
+    sarif = json.loads((tmp_path / "d.sarif").read_text())
+    validate(sarif, json.loads((ROOT / "test/ci/sarif.schema.json").read_text()))
+    assert [r["ruleId"] for r in sarif["runs"][0]["results"]] == ["NEU0904"]
+    assert run("diff", old, new, *limits, "--format", "github", code=5).stdout.startswith(b"::error file=")
+    assert run("diff", old, new, "--format", "json", code=0).stdout == run("diff", old, new, "--json", code=0).stdout
+    absent = run("diff", old, tmp_path / "absent.neff", "--format", "junit", code=1)
+    assert next(ElementTree.fromstring(absent.stdout).iter("testsuite")).get("failures") == "1"
+    run("diff", old, new, "--json", "--format", "junit", code=2)
+
+
 def test_compat_is_of_its_schema(models, tmp_path):
     neff = tmp_path / "v4.neff"
     run("compile", models / "good.onnx", "-o", neff, "--target-cpu", "x86-64-v4", code=0)
