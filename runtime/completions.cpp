@@ -7,20 +7,26 @@
 
 namespace neuronc::runtime {
 
-Completions::Completions() : thread_(start_thread("nrt completion", [this] { serve(); })) {}
+Completions::Completions()
+    : state_(std::make_shared<State>()),
+      thread_(start_thread("nrt completion", [state = state_] { state->serve(); })) {}
 
 Completions::~Completions() {
-  is_stopping_.store(true, std::memory_order_release);
-  word_.signal();
-  thread_.join();
+  state_->is_stopping.store(true, std::memory_order_release);
+  state_->word.signal();
+  if (thread_.get_id() == std::this_thread::get_id()) {
+    thread_.detach();
+  } else {
+    thread_.join();
+  }
 }
 
 void Completions::push(std::function<void()> action) {
   {
-    const std::lock_guard lock(mutex_);
-    actions_.push_back(std::move(action));
+    const std::lock_guard lock(state_->mutex);
+    state_->actions.push_back(std::move(action));
   }
-  word_.signal();
+  state_->word.signal();
 }
 
 namespace {
@@ -29,19 +35,19 @@ thread_local bool is_completion_thread = false;
 
 bool Completions::is_current_thread() { return is_completion_thread; }
 
-void Completions::serve() {
+void Completions::State::serve() {
   is_completion_thread = true;
   while (true) {
-    const uint32_t seen = word_.now();
-    std::deque<std::function<void()>> actions;
+    const uint32_t seen = word.now();
+    std::deque<std::function<void()>> taken;
     {
-      const std::lock_guard lock(mutex_);
-      actions.swap(actions_);
+      const std::lock_guard lock(mutex);
+      taken.swap(actions);
     }
-    for (const std::function<void()>& action : actions) action();
-    if (!actions.empty()) continue;
-    if (is_stopping_.load(std::memory_order_acquire)) return;
-    word_.wait(seen);
+    for (const std::function<void()>& action : taken) action();
+    if (!taken.empty()) continue;
+    if (is_stopping.load(std::memory_order_acquire)) return;
+    word.wait(seen);
   }
 }
 

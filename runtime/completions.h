@@ -5,6 +5,7 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -16,7 +17,7 @@ class Completions {
  public:
   // Throws std::system_error if there is no thread.
   Completions();
-  // Runs what is left.
+  // Runs what is left. On the thread itself, which may be the last to know of the cores, it ends then.
   ~Completions();
   Completions(const Completions&) = delete;
   Completions& operator=(const Completions&) = delete;
@@ -27,12 +28,16 @@ class Completions {
   void push(std::function<void()> action);
 
  private:
-  void serve();
+  struct State {
+    std::mutex mutex;
+    std::deque<std::function<void()>> actions;
+    WakeWord word;
+    std::atomic<bool> is_stopping{false};
 
-  std::mutex mutex_;
-  std::deque<std::function<void()>> actions_;
-  WakeWord word_;
-  std::atomic<bool> is_stopping_{false};
+    void serve();
+  };
+
+  std::shared_ptr<State> state_;
   std::thread thread_;
 };
 

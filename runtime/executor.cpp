@@ -282,39 +282,50 @@ WorkerTask::State Executor::LaneTask::rest() {
   return is_pushed.exchange(true, std::memory_order_acq_rel) ? State::idle : State::runnable;
 }
 
-Result<Executor::Place*> Executor::enter(const RequestIo& io, Completion completion,
-                                         IfFull if_full) {
-  // The place's last owner is waited for inside the lock: requests enter in order.
-  const std::lock_guard lock(submit_mutex_);
-  NEURONC_TRY(check_stuck());
-  Place& place = places_[next_sequence_ % kMaxInFlight];
-  while (true) {
-    const uint32_t seen = place.left.now();
-    if (!place.is_taken.load(std::memory_order_acquire)) break;
-    if (if_full == IfFull::refuse) {
-      return fail(NRT_QUEUE_FULL, "{} requests are on their way; wait for one to complete",
-                  kMaxInFlight);
-    }
-    place.left.wait(seen);
+// Lanes free a place, or who takes the result; never the thread of the completions, which may itself
+// want to enter.
+bool Executor::wait_for_place(std::unique_lock<std::mutex>& lock, const Deadline* deadline) {
+  if (is_next_place_free()) return true;
+  num_waiting_.fetch_add(1, std::memory_order_seq_cst);
+  const auto is_free = [this] { return is_next_place_free(); };
+  bool is_found = true;
+  if (deadline == nullptr) {
+    place_left_.wait(lock, is_free);
+  } else {
+    is_found = place_left_.wait_until(lock, *deadline, is_free);
   }
+  num_waiting_.fetch_sub(1, std::memory_order_relaxed);
+  return is_found;
+}
+
+Result<Executor::Place*> Executor::enter(const RequestIo& io, Completion completion,
+                                         const Deadline* deadline) {
+  std::unique_lock lock(submit_mutex_);
+  NEURONC_TRY(check_stuck());
   Worker* worker = nullptr;
   if (options_.threading == Threading::caller) {
     NEURONC_ASSIGN(worker, options_.assigned[0]->worker());
   }
+  if (!wait_for_place(lock, deadline)) {
+    return fail(NRT_TIMEOUT, "the deadline passed while {} requests before it were on their way",
+                kMaxInFlight);
+  }
+  Place& place = places_[next_sequence_ % kMaxInFlight];
   place.is_taken.store(true, std::memory_order_relaxed);
   place.is_done.store(false, std::memory_order_relaxed);
   place.num_finished_lanes.store(0, std::memory_order_relaxed);
   place.completion = std::move(completion);
   if (place.completion != nullptr) place.begin_ns = now_ns();
+  place.request.reset(io, worker != nullptr ? 0 : next_sequence_);
+  begin_profile(place.request);
+  ++next_sequence_;
+  if (num_waiting_.load(std::memory_order_relaxed) > 0 && is_next_place_free()) {
+    place_left_.notify_one();
+  }
   if (worker != nullptr) {
-    place.request.reset(io, 0);
-    begin_profile(place.request);
-    ++next_sequence_;
     worker->push(place);
     return &place;
   }
-  place.request.reset(io, next_sequence_++);
-  begin_profile(place.request);
   submitted_.advance();
   for (const std::unique_ptr<LaneTask>& task : tasks_) {
     if (!task->is_pushed.exchange(true, std::memory_order_acq_rel)) {
@@ -331,20 +342,29 @@ void Executor::finish(Place& place) {
     place.done.signal();
     return;
   }
+  // The place is free for others before the completion is called.
+  const Status status = place.request.has_failed() ? place.request.status : Status{};
+  const int64_t begin_ns = place.begin_ns;
+  const Completion completion = std::move(place.completion);
+  leave(place);
   Result<Completions*> completions = options_.cores->completions();
-  (*completions)->push([this, &place] {
-    const Completion completion = std::move(place.completion);
-    const Status status = place.request.has_failed() ? place.request.status : Status{};
-    count_end(place.begin_ns, status.code != NRT_SUCCESS);
-    leave(place);
+  (*completions)->push([this, begin_ns, completion, status] {
+    count_end(begin_ns, status.code != NRT_SUCCESS);
+    num_submitted_.fetch_sub(1, std::memory_order_relaxed);
     completion(status);
   });
 }
 
+// Who waits has counted itself before it looks at the place, and sees it free or is seen here. Places
+// may be left in another order than they were taken: each who enters passes the word on.
 void Executor::leave(Place& place) {
   place.completion = nullptr;
-  place.is_taken.store(false, std::memory_order_release);
-  place.left.signal();
+  place.is_taken.store(false, std::memory_order_seq_cst);
+  if (num_waiting_.load(std::memory_order_seq_cst) == 0) return;
+  {
+    const std::lock_guard lock(submit_mutex_);
+  }
+  place_left_.notify_one();
 }
 
 bool Executor::wait_until_done(Place& place, const Deadline* deadline) {
@@ -365,17 +385,20 @@ Result<Done> Executor::take_result(Place& place) {
 Result<Done> Executor::run(const RequestIo& io) {
   Counted counted(*this);
   if (options_.threading == Threading::caller) {
-    if (is_stuck()) NEURONC_TRY(check_stuck());
+    if (is_stuck()) {
+      const std::lock_guard lock(submit_mutex_);
+      NEURONC_TRY(check_stuck());
+    }
     return counted(run_here(io));
   }
-  NEURONC_ASSIGN(Place * place, enter(io, nullptr, IfFull::wait));
+  NEURONC_ASSIGN(Place * place, enter(io, nullptr));
   wait_until_done(*place, nullptr);
   return counted(take_result(*place));
 }
 
 Result<Done> Executor::run_until(const RequestIo& io, Deadline deadline) {
   Counted counted(*this);
-  NEURONC_ASSIGN(Place * place, enter(io, nullptr, IfFull::wait));
+  NEURONC_ASSIGN(Place * place, enter(io, nullptr, &deadline));
   if (wait_until_done(*place, &deadline)) return counted(take_result(*place));
   return counted(give_up(*place));
 }
@@ -383,10 +406,16 @@ Result<Done> Executor::run_until(const RequestIo& io, Deadline deadline) {
 Result<Done> Executor::submit(const RequestIo& io, Completion completion) {
   // Started here, where there is somebody to tell if it cannot be.
   NEURONC_TRY(options_.cores->completions());
+  if (num_submitted_.fetch_add(1, std::memory_order_relaxed) >= kMaxInFlight) {
+    num_submitted_.fetch_sub(1, std::memory_order_relaxed);
+    return fail(NRT_QUEUE_FULL, "{} requests are on their way; wait for one to complete",
+                kMaxInFlight);
+  }
   count_begin();
-  const auto entered = enter(io, std::move(completion), IfFull::refuse);
+  const auto entered = enter(io, std::move(completion));
   if (entered) return Done{};
   // It was never on its way.
+  num_submitted_.fetch_sub(1, std::memory_order_relaxed);
   num_requests_.fetch_sub(1, std::memory_order_relaxed);
   if (options_.usage != nullptr) {
     options_.usage->num_in_flight.fetch_sub(1, std::memory_order_relaxed);
@@ -408,7 +437,7 @@ Result<Done> Executor::give_up(Place& place) {
               describe_position(place));
 }
 
-// Under submit_mutex_, or on the way to a one-core model's turn.
+// Under submit_mutex_.
 Result<Done> Executor::check_stuck() {
   Place* place = stuck_.load(std::memory_order_acquire);
   if (place == nullptr) return Done{};
@@ -416,7 +445,10 @@ Result<Done> Executor::check_stuck() {
     return fail(NRT_EXEC_UNIT_UNRECOVERABLE, "an earlier request does not end: it is at {}",
                 describe_position(*place));
   }
-  if (stuck_.compare_exchange_strong(place, nullptr)) leave(*place);
+  if (stuck_.compare_exchange_strong(place, nullptr)) {
+    place->is_taken.store(false, std::memory_order_relaxed);
+    place_left_.notify_one();
+  }
   return Done{};
 }
 

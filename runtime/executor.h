@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -61,8 +62,8 @@ class Executor {
   // told to: `io` and what it points to must stay, and the model is of no use until it ends.
   Result<Done> run_until(const RequestIo& io, Deadline deadline);
 
-  // Starts a request; `io` stays until `completion` is called, on the thread of Cores::completions.
-  // Errors: NRT_QUEUE_FULL.
+  // Starts a request; `io` stays until `completion` is called, on the thread of Cores::completions. No
+  // lane and no other caller waits for that thread. Errors: NRT_QUEUE_FULL.
   Result<Done> submit(const RequestIo& io, Completion completion);
 
   // Whether a request does not end.
@@ -92,7 +93,6 @@ class Executor {
     std::atomic<bool> is_done{false};
     WakeWord done;  // its waiter is who runs the request
     std::atomic<bool> is_taken{false};
-    WakeWord left;  // its waiter holds submit_mutex_
     Completion completion;
     int64_t begin_ns = 0;  // of a request with a completion
 
@@ -122,9 +122,14 @@ class Executor {
   void begin_profile(Request& request);
   static void end_profile(Request& request);
 
-  enum class IfFull : uint8_t { wait, refuse };
-  // The place of the new request; null if none is free.
-  Result<Place*> enter(const RequestIo& io, Completion completion, IfFull if_full);
+  bool is_next_place_free() const {
+    return !places_[next_sequence_ % kMaxInFlight].is_taken.load(std::memory_order_seq_cst);
+  }
+  // Under submit_mutex_; false if the deadline came first.
+  bool wait_for_place(std::unique_lock<std::mutex>& lock, const Deadline* deadline);
+  // The place of the new request; waits for one. Errors: NRT_TIMEOUT.
+  Result<Place*> enter(const RequestIo& io, Completion completion,
+                       const Deadline* deadline = nullptr);
   void finish(Place& place);
   void leave(Place& place);
   static bool wait_until_done(Place& place, const Deadline* deadline);
@@ -177,7 +182,10 @@ class Executor {
   std::vector<uint8_t> is_lane_done_;
   uint64_t caller_sequence_ = 0;
 
+  std::atomic<uint64_t> num_submitted_{0};  // whose completions were not called yet
   std::mutex submit_mutex_;
+  std::atomic<uint32_t> num_waiting_{0};  // for a place
+  std::condition_variable place_left_;
   uint64_t next_sequence_ = 0;
   Counter submitted_;
   std::array<Place, kMaxInFlight> places_;

@@ -203,7 +203,11 @@ NRT_STATUS nrt_unload(nrt_model_t* model) {
       return report(NRT_EXEC_UNIT_UNRECOVERABLE,
                     "a request of the model does not end, and may still use its memory");
     }
-    if (remove_model(model)) unload(*handle);
+    if (Completions::is_current_thread()) {
+      unload_later(handle);  // waiting would keep the model's other completions from being called
+    } else if (remove_model(model)) {
+      unload(*handle);
+    }
     return NRT_SUCCESS;
   });
 }

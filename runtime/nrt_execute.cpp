@@ -42,6 +42,7 @@ NRT_STATUS execute(const nrt_model_t* handle, const nrt_tensor_set_t* input_set,
 // An asynchronous request and what keeps its model loaded.
 struct AsyncRequest {
   ModelInUse model;
+  HeldTensors tensors;
   BoundRequest request;
   nrt_completion_t completion;
   void* user_data;
@@ -56,7 +57,8 @@ struct AsyncRequest {
       if (code != NRT_SUCCESS) status = {code, reported_message()};
       if (!done) status = done.error();
     }
-    // The caller may unload the model from here.
+    // The caller may free tensors and unload the model from here.
+    tensors.release();
     {
       const ModelInUse released = std::move(model);
     }
@@ -100,6 +102,10 @@ NRT_STATUS nrt_execute_timeout(nrt_model_t* model, const nrt_tensor_set_t* input
                    auto done = in_use->choose_executor().run_until(request->io(), deadline);
                    if (!done && done.error().code == NRT_EXEC_UNIT_UNRECOVERABLE) {
                      request.release();  // the request that does not end still uses it
+                     auto tensors = std::make_unique<HeldTensors>();
+                     tensors->hold(input_set);
+                     tensors->hold(output_set);
+                     tensors.release();
                      return done;
                    }
                    bound = std::move(*request);
@@ -114,7 +120,8 @@ NRT_STATUS nrt_execute_async(nrt_model_t* model, const nrt_tensor_set_t* input_s
     if (completion == nullptr) return report(NRT_INVALID, "`completion` is null");
     ModelInUse in_use(model);
     if (!in_use) return in_use.status();
-    if (!check_tensors_of(input_set) || !check_tensors_of(output_set)) return NRT_INVALID_HANDLE;
+    HeldTensors tensors;
+    if (!tensors.hold(input_set) || !tensors.hold(output_set)) return NRT_INVALID_HANDLE;
     if (const NRT_STATUS status = check_file(*in_use); status != NRT_SUCCESS) return status;
     auto bound = BoundRequest::bind(in_use.plan(), *input_set, *output_set);
     if (!bound) return report(bound.error());
@@ -123,8 +130,8 @@ NRT_STATUS nrt_execute_async(nrt_model_t* model, const nrt_tensor_set_t* input_s
     // The completion may unload the model before `submit` has returned.
     const ModelInUse stays(model);
     if (!stays) return stays.status();
-    std::shared_ptr<AsyncRequest> request(
-        new AsyncRequest{std::move(in_use), std::move(*bound), completion, user_data});
+    std::shared_ptr<AsyncRequest> request(new AsyncRequest{
+        std::move(in_use), std::move(tensors), std::move(*bound), completion, user_data});
     const auto done = executor.submit(
         request->request.io(), [request](const Status& status) { request->complete(status); });
     return done ? NRT_SUCCESS : report(done.error());

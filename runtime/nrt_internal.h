@@ -11,6 +11,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runtime/include/nrt/nrt.h"
@@ -19,29 +20,56 @@
 
 namespace neuronc::runtime {
 
-// Counts the calls that use a model; unloading waits for them and lets no more in.
+// Counts the calls that use a model; unloading lets no more in, and waits for them or leaves the rest
+// to who is the last.
 class Usage {
  public:
-  // False if the model is being unloaded.
-  bool enter() {
-    if ((state_.fetch_add(1, std::memory_order_acq_rel) & kClosing) == 0) return true;
-    exit();
-    return false;
-  }
-  void exit() {
-    if (state_.fetch_sub(1, std::memory_order_acq_rel) == (kClosing | 1)) left_.signal();
+  // False if the model is being unloaded. Either way exit() is called in the end.
+  bool enter() { return (state_.fetch_add(1, std::memory_order_acq_rel) & kClosing) == 0; }
+  // True: the caller was the last, and frees the model.
+  bool exit() {
+    const uint32_t before = state_.fetch_sub(1, std::memory_order_acq_rel);
+    if (before == (kClosing | 1)) left_.signal();
+    return before == (kLeftToLast | 1) && claim();
   }
   void close() {
     state_.fetch_or(kClosing, std::memory_order_acq_rel);
-    while (true) {
-      const uint32_t seen = left_.now();
-      if (state_.load(std::memory_order_acquire) == kClosing) return;
-      left_.wait(seen);
-    }
+    wait_until([this] { return state_.load(std::memory_order_acquire) == kClosing; });
+  }
+  // True: nobody was there, and the caller frees the model.
+  bool close_without_waiting() {
+    state_.fetch_or(kLeftToLast, std::memory_order_acq_rel);
+    return claim();
+  }
+  // The model was freed by who was told to.
+  void show_gone() {
+    state_.fetch_or(kGone, std::memory_order_acq_rel);
+    left_.signal();
+  }
+  void wait_until_gone() {
+    wait_until([this] { return (state_.load(std::memory_order_acquire) & kGone) != 0; });
   }
 
  private:
   static constexpr uint32_t kClosing = uint32_t{1} << 31;
+  static constexpr uint32_t kLeftToLast = kClosing | uint32_t{1} << 30;
+  static constexpr uint32_t kClaimed = kLeftToLast | uint32_t{1} << 29;
+  static constexpr uint32_t kGone = uint32_t{1} << 28;
+
+  // Calls that come too late count for a moment, so several may think that they were the last.
+  bool claim() {
+    uint32_t expected = kLeftToLast;
+    return state_.compare_exchange_strong(expected, kClaimed, std::memory_order_acq_rel);
+  }
+  template <class Condition>
+  void wait_until(const Condition& condition) {
+    while (true) {
+      const uint32_t seen = left_.now();
+      if (condition()) return;
+      left_.wait(seen);
+    }
+  }
+
   std::atomic<uint32_t> state_{0};
   WakeWord left_;
 };
@@ -72,6 +100,7 @@ struct nrt_tensor {
   bool is_list = false;
   bool has_value = false;
   std::vector<nrt_tensor*> elements;
+  std::atomic<uint32_t> num_holders{1};  // its handle, and requests that go on without their caller
 };
 
 struct nrt_tensor_set {
@@ -103,18 +132,19 @@ std::shared_ptr<nrt_model> find_model(const nrt_model* handle, NRT_STATUS& statu
 std::vector<std::shared_ptr<nrt_model>> loaded_models();
 // Waits for those who use the model, and frees it.
 void unload(nrt_model& model);
+// The same without waiting: who uses the model last frees it. nrt_close waits for that.
+void unload_later(const std::shared_ptr<nrt_model>& model);
+void free_left_model(nrt_model& model);
 
 // A loaded model that stays loaded while this lives.
 class ModelInUse {
  public:
   explicit ModelInUse(const nrt_model* handle) : model_(find_model(handle, status_)) {
     if (model_ == nullptr || model_->usage.enter()) return;
-    model_ = nullptr;
+    leave();
     status_ = report(NRT_INVALID_HANDLE, "the model is not loaded");
   }
-  ~ModelInUse() {
-    if (model_ != nullptr) model_->usage.exit();
-  }
+  ~ModelInUse() { leave(); }
   ModelInUse(ModelInUse&& other) noexcept
       : status_(other.status_), model_(std::move(other.model_)) {}
   ModelInUse& operator=(ModelInUse&&) = delete;
@@ -126,6 +156,11 @@ class ModelInUse {
   const plan::Plan& plan() const { return model_->model->plan(); }
 
  private:
+  void leave() {
+    if (model_ != nullptr && model_->usage.exit()) free_left_model(*model_);
+    model_ = nullptr;
+  }
+
   NRT_STATUS status_ = NRT_SUCCESS;
   std::shared_ptr<nrt_model> model_;
 };
@@ -148,7 +183,6 @@ bool remove_handle(const void* handle);  // false: there is no such handle
 // Across a fork.
 void lock_handles();
 void unlock_handles();
-void unlock_handles_in_child();
 
 // Memory of tensors that the runtime allocated.
 uint64_t num_tensors();
@@ -159,6 +193,25 @@ uint64_t tensor_bytes();
 bool check_tensor(const nrt_tensor* tensor, std::string_view what = "tensor");
 bool check_set(const nrt_tensor_set* set);
 bool check_tensors_of(const nrt_tensor_set* set);
+
+// The tensors of a request that goes on when its caller has returned: they live as long as this, even if
+// their handles are freed.
+class HeldTensors {
+ public:
+  HeldTensors() = default;
+  ~HeldTensors() { release(); }
+  HeldTensors(HeldTensors&& other) noexcept : tensors_(std::exchange(other.tensors_, {})) {}
+  HeldTensors& operator=(HeldTensors&&) = delete;
+
+  // Adds those of a set; false as of check_tensors_of.
+  bool hold(const nrt_tensor_set* set);
+  void release();
+
+ private:
+  std::vector<nrt_tensor*> tensors_;
+};
+// Frees the tensor if its handle and all requests have let go of it.
+void let_go(nrt_tensor* tensor);
 
 // Makes the tensor a list without elements.
 void clear_list(nrt_tensor& list, bool has_value);

@@ -21,6 +21,8 @@ struct Api {
   ApiState state = ApiState::uninitialized;
   std::shared_ptr<Cores> cores;
   std::map<const nrt_model*, std::shared_ptr<nrt_model>> models;
+  std::map<const nrt_model*, std::shared_ptr<nrt_model>>
+      leaving;                                  // until their last request is done
   std::set<const nrt_model*> models_of_parent;  // after a fork: handles that mean nothing here
 };
 
@@ -44,11 +46,13 @@ void after_fork_in_parent() {
 }
 
 void after_fork_in_child() {
-  unlock_handles_in_child();
+  unlock_handles();
   Api& state = api();
   for (const auto& [handle, model] : state.models) state.models_of_parent.insert(handle);
   new std::map(std::move(state.models));
+  new std::map(std::move(state.leaving));
   state.models.clear();
+  state.leaving.clear();
   if (state.cores != nullptr) {
     if (const auto publication = state.cores->publication_after_fork()) publication->abandon();
     auto cores = state.cores->remade();
@@ -136,24 +140,18 @@ NRT_STATUS initialise() {
 
 void close() {
   std::map<const nrt_model*, std::shared_ptr<nrt_model>> models;
+  std::map<const nrt_model*, std::shared_ptr<nrt_model>> leaving;
   std::shared_ptr<Cores> cores;
   {
     const std::lock_guard lock(api().mutex);
     if (api().state != ApiState::ready) return;
     api().state = ApiState::closed;
     models.swap(api().models);
+    leaving.swap(api().leaving);
     cores.swap(api().cores);
   }
-  bool is_stuck = false;
-  for (const auto& [handle, model] : models) {
-    if (model->is_stuck()) {
-      is_stuck = true;
-      new std::shared_ptr<nrt_model>(model);  // its request may still write to it
-      continue;
-    }
-    unload(*model);
-  }
-  if (is_stuck) new std::shared_ptr<Cores>(cores);
+  for (const auto& [handle, model] : models) unload(*model);
+  for (const auto& [handle, model] : leaving) model->usage.wait_until_gone();
 }
 
 std::shared_ptr<Cores> current_cores() {
@@ -204,10 +202,43 @@ std::vector<std::shared_ptr<nrt_model>> loaded_models() {
   return models;
 }
 
-void unload(nrt_model& model) {
-  model.usage.close();
+namespace {
+
+// Nobody uses the model any more but a request that does not end, which may still write to it.
+void free_model(nrt_model& model) {
+  if (model.is_stuck()) {
+    (void)model.model.release();
+    new std::shared_ptr<Cores>(std::move(model.cores));
+    return;
+  }
   model.model.reset();
   model.cores.reset();
+}
+
+}  // namespace
+
+void unload(nrt_model& model) {
+  model.usage.close();
+  free_model(model);
+}
+
+void unload_later(const std::shared_ptr<nrt_model>& model) {
+  {
+    const std::lock_guard lock(api().mutex);
+    if (!api().models.contains(model.get())) return;  // another thread unloads it
+    api().leaving.emplace(model.get(), model);
+    api().models.erase(model.get());
+  }
+  if (model->usage.close_without_waiting()) free_left_model(*model);
+}
+
+void free_left_model(nrt_model& model) {
+  free_model(model);
+  {
+    const std::lock_guard lock(api().mutex);
+    api().leaving.erase(&model);
+  }
+  model.usage.show_gone();
 }
 
 }  // namespace neuronc::runtime

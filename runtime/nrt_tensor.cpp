@@ -2,7 +2,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
-#include <shared_mutex>
 #include <unordered_set>
 
 #include "runtime/nrt_internal.h"
@@ -41,28 +40,53 @@ bool allocate_tensor(nrt_tensor& tensor, size_t size_bytes) {
 
 namespace {
 
+// A plain lock, because a child of a fork can unlock it: one of readers and writers knows its writer by
+// the thread's number, which the child has not.
 struct Handles {
-  std::shared_mutex mutex;
+  std::mutex mutex;
   std::unordered_set<const void*> alive;
 };
 
-// Never destroyed: it outlives whatever frees tensors at exit. Only a child replaces it, before it has
-// a second thread.
-Handles*& current_handles() {
-  static Handles* current = new Handles;
-  return current;
+// Never destroyed: it outlives whatever frees tensors at exit.
+Handles& handles() {
+  static Handles* const kHandles = new Handles;
+  return *kHandles;
 }
 
-Handles& handles() { return *current_handles(); }
+void report_bad_handle(const void* handle, std::string_view what) {
+  report(NRT_INVALID_HANDLE,
+         fmt::format("the {} {}", what, handle == nullptr ? "is null" : "was destroyed"));
+}
 
 bool check_handle(const void* handle, std::string_view what) {
-  if (handle == nullptr) {
-    report(NRT_INVALID_HANDLE, fmt::format("the {} is null", what));
-    return false;
+  if (handle != nullptr) {
+    const std::lock_guard lock(handles().mutex);
+    if (handles().alive.contains(handle)) return true;
   }
-  const std::shared_lock lock(handles().mutex);
-  if (handles().alive.contains(handle)) return true;
-  report(NRT_INVALID_HANDLE, fmt::format("the {} was destroyed", what));
+  report_bad_handle(handle, what);
+  return false;
+}
+
+// Calls `visit` with each tensor of the set while no handle can be freed.
+template <class Visit>
+bool visit_tensors_of(const nrt_tensor_set* set, const Visit& visit) {
+  if (!check_set(set)) return false;
+  const std::string* bad_name = nullptr;
+  const nrt_tensor* bad = nullptr;
+  {
+    const std::lock_guard lock(handles().mutex);
+    for (const auto& [name, tensor] : set->tensors) {
+      if (tensor != nullptr && handles().alive.contains(tensor)) {
+        visit(tensor);
+        continue;
+      }
+      bad_name = &name;
+      bad = tensor;
+      break;
+    }
+  }
+  if (bad_name == nullptr) return true;
+  report_bad_handle(bad, fmt::format("tensor `{}` of the set", *bad_name));
   return false;
 }
 
@@ -85,22 +109,16 @@ bool check_range(const nrt_tensor& tensor, size_t offset, size_t size) {
 
 void lock_handles() { handles().mutex.lock(); }
 void unlock_handles() { handles().mutex.unlock(); }
-// A readers' and writers' lock knows its writer by the thread's number, which the child has not.
-void unlock_handles_in_child() {
-  Handles& of_parent = handles();
-  current_handles() = new Handles;
-  handles().alive = std::move(of_parent.alive);
-}
 
 uint64_t num_tensors() { return num_live_tensors; }
 
 void add_handle(const void* handle) {
-  const std::unique_lock lock(handles().mutex);
+  const std::lock_guard lock(handles().mutex);
   handles().alive.insert(handle);
 }
 
 bool remove_handle(const void* handle) {
-  const std::unique_lock lock(handles().mutex);
+  const std::lock_guard lock(handles().mutex);
   return handles().alive.erase(handle) > 0;
 }
 
@@ -111,11 +129,24 @@ bool check_tensor(const nrt_tensor* tensor, std::string_view what) {
 bool check_set(const nrt_tensor_set* set) { return check_handle(set, "tensor set"); }
 
 bool check_tensors_of(const nrt_tensor_set* set) {
-  if (!check_set(set)) return false;
-  for (const auto& [name, tensor] : set->tensors) {
-    if (!check_tensor(tensor, fmt::format("tensor `{}` of the set", name))) return false;
-  }
-  return true;
+  return visit_tensors_of(set, [](const nrt_tensor*) {});
+}
+
+bool HeldTensors::hold(const nrt_tensor_set* set) {
+  return visit_tensors_of(set, [this](nrt_tensor* tensor) {
+    tensors_.push_back(tensor);
+    tensor->num_holders.fetch_add(1, std::memory_order_relaxed);
+  });
+}
+
+void HeldTensors::release() {
+  for (nrt_tensor* tensor : std::exchange(tensors_, {})) let_go(tensor);
+}
+
+void let_go(nrt_tensor* tensor) {
+  if (tensor->num_holders.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  clear_list(*tensor, false);
+  delete tensor;
 }
 
 }  // namespace neuronc::runtime
@@ -188,8 +219,7 @@ void nrt_tensor_free(nrt_tensor_t** tensor) {
   if (tensor == nullptr) return;
   if (*tensor != nullptr && remove_handle(*tensor)) {
     --neuronc::runtime::num_live_tensors;
-    neuronc::runtime::clear_list(**tensor, false);
-    delete *tensor;
+    neuronc::runtime::let_go(*tensor);
   }
   *tensor = nullptr;
 }

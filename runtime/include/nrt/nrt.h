@@ -218,7 +218,8 @@ NRT_API NRT_STATUS nrt_load_file(const char* path, int32_t vnc, int32_t vnc_coun
  * NRT_HW_ERROR, NRT_UNSUPPORTED_NEFF_VERSION, NRT_INVALID: why not. */
 NRT_API NRT_STATUS nrt_check_neff(const char* path, const char* features, nrt_neff_compat_t* compat,
                                   size_t size);
-/* Waits for the model's requests. */
+/* Waits for the model's requests. Called by a completion it does not wait: requests that are on their
+ * way end and complete, and who leaves the model last frees it. */
 NRT_API NRT_STATUS nrt_unload(nrt_model_t* model);
 NRT_API NRT_STATUS nrt_get_model_nc_count(const nrt_model_t* model, uint32_t* count);
 NRT_API NRT_STATUS nrt_get_model_vnc_count(const nrt_model_t* model, uint32_t* count);
@@ -293,10 +294,11 @@ NRT_API NRT_STATUS nrt_execute_repeat(nrt_model_t* model, const nrt_tensor_set_t
 NRT_API NRT_STATUS nrt_execute_timeout(nrt_model_t* model, const nrt_tensor_set_t* input_set,
                                        nrt_tensor_set_t* output_set, uint64_t timeout_ns);
 /* Starts a request and returns; `completion` is called on a thread of the runtime when it has
- * ended, unless this returns an error. The tensors stay until then, the sets need not. Requests of
- * a model run in the order of their start. NRT_QUEUE_FULL: too many are on their way. A completion
- * may call the runtime, other than nrt_close, and should be brief: the next ones wait for it. That of
- * a model's last request may unload the model. */
+ * ended, unless this returns an error. Buffers that were attached stay until then; tensors and sets
+ * may be freed before. Requests of a model run in the order of their start. NRT_QUEUE_FULL: 32 of the
+ * model were started and their completions not called yet. A completion may call the runtime, load,
+ * run, unload and start the next request, and should be brief: the next ones wait for it. nrt_close is
+ * refused there (nrt_get_last_message), as it would wait for itself. */
 NRT_API NRT_STATUS nrt_execute_async(nrt_model_t* model, const nrt_tensor_set_t* input_set,
                                      nrt_tensor_set_t* output_set, nrt_completion_t completion,
                                      void* user_data);
