@@ -180,11 +180,18 @@ Expected<Module> read_module_file(const std::string& path, Diagnostics& diagnost
 
 Expected<void> write_module_file(const Module& module, const std::string& path,
                                  Diagnostics& diagnostics) {
+  // The sidecar is not written for a module that cannot be.
+  const std::string text = to_text(module);
+  OutputFile file(path);
+  bool is_good = file.append(std::as_bytes(std::span(text)));
   const std::vector<ConstantId> constants = sidecar_constants(module);
-  if (!constants.empty()) {
+  if (is_good && !constants.empty()) {
     NEURONC_TRY(write_file(path + "c", constants_to_bytes(module, constants), diagnostics));
   }
-  return write_file(path, to_text(module), diagnostics);
+  is_good = is_good && file.commit();
+  if (is_good) return {};
+  diagnostics.report(diag::cannot_write_file, {}, path, file.error());
+  return reported();
 }
 
 }  // namespace neuronc

@@ -50,6 +50,10 @@ extern "C" {
 NRT_STATUS nrt_profile_start(nrt_model_t* model, const char* filename) {
   return guarded([&]() -> NRT_STATUS {
     if (filename == nullptr || *filename == 0) return report(NRT_INVALID, "`filename` is empty");
+    const std::string error = neuronc::why_no_output_file(filename);
+    if (!error.empty()) {
+      return report(NRT_RESOURCE, fmt::format("cannot write `{}`: {}", filename, error));
+    }
     const ModelInUse in_use(model);
     if (!in_use) return in_use.status();
     return start(*in_use, filename);
@@ -69,7 +73,7 @@ NRT_STATUS nrt_profile_stop(const char* filename) {
       const std::string error =
           neuronc::write_output_file(filename, std::as_bytes(std::span(trace)));
       if (error.empty()) return NRT_SUCCESS;
-      return report(NRT_FAILURE, fmt::format("{}: {}", filename, error));
+      return report(NRT_RESOURCE, fmt::format("cannot write `{}`: {}", filename, error));
     }
     return report(NRT_INVALID, fmt::format("no loaded model is being profiled for `{}`", filename));
   });

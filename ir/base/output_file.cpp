@@ -168,6 +168,11 @@ bool is_same_file(const std::string& a, const std::string& b) {
          absolute(a) == absolute(b);
 }
 
+std::string why_no_output_file(const std::string& path) {
+  OutputFile file(path);
+  return file.append({}) ? std::string() : file.error();
+}
+
 std::string write_output_file(const std::string& path, std::span<const std::byte> bytes) {
   OutputFile file(path);
   const bool is_good = file.append(bytes) && file.commit();

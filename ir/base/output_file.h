@@ -47,6 +47,10 @@ class OutputFile {
 // Whether both paths lead to one file, or would once they are written.
 bool is_same_file(const std::string& a, const std::string& b);
 
+// What keeps a file from being written there, as far as it shows before anything is written: the
+// system's message, or an empty text.
+std::string why_no_output_file(const std::string& path);
+
 // All of it at once. Returns the system's message, or an empty text.
 std::string write_output_file(const std::string& path, std::span<const std::byte> bytes);
 

@@ -145,13 +145,17 @@ Outcome<int> run(const Arguments& args) {
 
 // The model is named after its file: reports show the name.
 Outcome<int> run_calibration(const Arguments& args) {
+  if (!args.output.empty()) {  // before the machine is measured for minutes
+    const std::string error = why_no_output_file(args.output);
+    if (!error.empty()) return tool_error(kExitError, "cannot write `{}`: {}", args.output, error);
+  }
   const Calibration calibration = calibrate();
   fmt::print("{}", to_text(calibration));
   if (args.output.empty()) return kExitDone;
   const std::string name = std::filesystem::path(args.output).stem().string();
   const std::string text = to_hardware_model(calibration, name.empty() ? "measured" : name);
   const std::string error = write_output_file(args.output, std::as_bytes(std::span(text)));
-  if (!error.empty()) return tool_error(kExitError, "{}: {}", args.output, error);
+  if (!error.empty()) return tool_error(kExitError, "cannot write `{}`: {}", args.output, error);
   return kExitDone;
 }
 

@@ -34,7 +34,7 @@ void add_options(CLI::App& app, Arguments& args) {
       ->check(CLI::IsMember({"run", "view"}));
   app.add_option("file", args.file, "The NEFF, or the trace that `run` wrote")->required();
   app.add_option("-o,--output", args.output,
-                 "Of `run` the trace, JSON for Perfetto; of `view` an HTML page");
+                 "Of `run`, which needs it, the trace, JSON for Perfetto; of `view` an HTML page");
   app.add_option("--requests", args.num_requests, "How many requests to measure")
       ->check(CLI::Range(1, 100000));
   app.add_option("--inflight", args.inflight, "Requests on their way at once")
@@ -74,12 +74,14 @@ Outcome<void> send_requests(const nrt::Model& model, const std::vector<HostTenso
 }
 
 ToolError runtime_error(NRT_STATUS status) {
-  return {exit_code(status),
-          fmt::format("{} ({})", nrt_get_last_message(), nrt_get_status_as_str(status))};
+  return {exit_code(status), nrt_get_last_message()};
 }
 
 Outcome<int> run(const Arguments& args) {
   if (args.output.empty()) return tool_error(kExitUsage, "`run` needs -o FILE.json");
+  // Before there is something to lose.
+  const std::string error = why_no_output_file(args.output);
+  if (!error.empty()) return tool_error(kExitError, "cannot write `{}`: {}", args.output, error);
   const auto model = open_model(args.file, args.num_cores);
   if (!model) return tl::unexpected(model.error());
   const auto inputs = bench_inputs(*model, args.inputs, args.seed);
@@ -114,7 +116,7 @@ Outcome<int> view(const Arguments& args) {
   const auto page = profile_page(args.file);
   if (!page) return tl::unexpected(page.error());
   const std::string error = write_output_file(args.output, std::as_bytes(std::span(*page)));
-  if (!error.empty()) return tool_error(kExitError, "{}: {}", args.output, error);
+  if (!error.empty()) return tool_error(kExitError, "cannot write `{}`: {}", args.output, error);
   return kExitDone;
 }
 

@@ -1,4 +1,5 @@
 // Profiles of the C API: what is recorded, and what becomes of one when its model goes.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -119,8 +120,14 @@ TEST_CASE("what is wrong with a profile is a status", "[profile]") {
   // The model is gone, and its profile with it.
   CHECK(nrt_profile_stop(file.c_str()) == NRT_INVALID);
   const nrt::Model model = load(neff_of(parsed_plan(kOneCore)));
-  REQUIRE(nrt_profile_start(model.handle(), "/no/such/folder") == NRT_SUCCESS);
-  CHECK(nrt_profile_stop("/no/such/folder") == NRT_FAILURE);
+  CHECK(nrt_profile_start(model.handle(), "/no/such/folder") == NRT_RESOURCE);
+  // The folder goes while the profile is made.
+  const std::string folder = file + ".folder";
+  const std::string inside = folder + "/trace.json";
+  REQUIRE(mkdir(folder.c_str(), 0700) == 0);
+  REQUIRE(nrt_profile_start(model.handle(), inside.c_str()) == NRT_SUCCESS);
+  REQUIRE(rmdir(folder.c_str()) == 0);
+  CHECK(nrt_profile_stop(inside.c_str()) == NRT_RESOURCE);
   CHECK(nrt_profile_start(model.handle(), file.c_str()) == NRT_SUCCESS);
 }
 
