@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds neuronc and runs its tests; ends with ctest's summary.
 #   test/run.sh             every test, release preset
-#   test/run.sh asan|tsan   the unit tests, those of container and runtime among them, under a sanitizer
+#   test/run.sh asan|tsan   the unit tests and the programs of test/embedding under a sanitizer
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,7 @@ targets=()
 select=()
 case "$preset" in
   release) configure=(-DNEURONC_WERROR=ON -DNEURONC_TESTS=ON) ;;
-  asan | tsan) targets=(--target unit_tests); select=(--tests-regex '^unit_') ;;
+  asan | tsan) targets=(--target unit_tests guests); select=(--tests-regex '^(unit|guest)_') ;;
   *) echo "usage: test/run.sh [release|asan|tsan]" >&2; exit 2 ;;
 esac
 
