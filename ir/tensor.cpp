@@ -1,6 +1,8 @@
 // Implements tensor.h.
 #include "ir/tensor.h"
 
+#include <sys/mman.h>
+
 #include <cstring>
 #include <new>
 
@@ -9,9 +11,21 @@
 namespace neuronc {
 namespace {
 
+// From here on a buffer is mapped by itself: its pages come zeroed, and huge ones make few faults.
+constexpr size_t kMappedBytes = size_t{4} << 20;
+
+std::shared_ptr<std::byte> map_zeroed(size_t size) {
+  void* mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  // A wish, granted or not.
+  (void)::madvise(mapped, size, MADV_HUGEPAGE);
+  return {static_cast<std::byte*>(mapped), [size](std::byte* p) { ::munmap(p, size); }};
+}
+
 // Tensor buffers are cache-line aligned, so that they may be handed to kernels and written to
 // artifacts as they are.
 std::shared_ptr<std::byte> allocate_zeroed(size_t size) {
+  if (size >= kMappedBytes) return map_zeroed(size);
   constexpr std::align_val_t kAlign{64};
   auto* bytes = static_cast<std::byte*>(::operator new(size == 0 ? 1 : size, kAlign));
   std::memset(bytes, 0, size);

@@ -1,5 +1,7 @@
 // Lowerings of roi_align and max_roi_pool. Where a region lies is data: coordinates are f64, as in
 // the evaluator, so that both sample the same points; indices made of them are checked.
+#include "backend/lower/regions.h"
+
 #include <limits>
 
 #include "backend/lower/lanes.h"
@@ -81,52 +83,71 @@ Register is_near(Builder& b, Register point, int64_t extent) {
   return b.bit_and(b.ge(point, b.f64(-1)), b.le(point, b.f64(static_cast<double>(extent))));
 }
 
-// The four neighbours of a point: added to the sum and compared with the best.
-Values sample(GroupEmitter& e, const Node& node, Index batch, Index channel, Register y, Register x,
-              std::span<const Register> carried) {
+// The operand's elements at a place, for the channels of `run`.
+Register f64_of_run(GroupEmitter& e, const Node& node, Index batch, const LaneIndex& run, Index row,
+                    Index column) {
+  LaneIndex from = run;
+  from.dims = {batch, run.dims[1], row, column};
+  return e.builder().convert(e.pull(node.operands[0], from), DType::f64);
+}
+
+Values splats(Builder& b, std::span<const LaneIndex> runs, double x) {
+  Values values;
+  for (const LaneIndex& run : runs) values.push_back(b.f64(x, run.lanes));
+  return values;
+}
+
+// The four neighbours of a point are added to the sums, or compared with the best, of every run.
+Values sample(GroupEmitter& e, const Node& node, Index batch, std::span<const LaneIndex> runs,
+              Register y, Register x, std::span<const Register> carried) {
   Builder& b = e.builder();
   const std::vector<int64_t> shape = e.shape(node.operands[0]);
+  const bool is_max = node.view().string("mode") == "max";
   const Register is_inside = b.bit_and(is_near(b, y, shape[2]), is_near(b, x, shape[3]));
   const Pair rows = pair_of(b, y, is_inside, shape[2]);
   const Pair columns = pair_of(b, x, is_inside, shape[3]);
-  Register sum = carried[0], best = carried[1];
+  Values values(carried.begin(), carried.end());
   for (int k = 0; k < 4; ++k) {
     const Register weight = b.mul(rows.weight[k / 2], columns.weight[k % 2]);
-    const Register value =
-        f64_of(e, node.operands[0], {batch, channel, rows.index[k / 2], columns.index[k % 2]});
-    const Register term = b.select(is_inside, b.mul(weight, value), b.f64(0));
-    sum = b.add(sum, term);
-    best = greater_of(b, best, term);
+    for (size_t i = 0; i < runs.size(); ++i) {
+      const int lanes = runs[i].lanes;
+      const Register value =
+          f64_of_run(e, node, batch, runs[i], rows.index[k / 2], columns.index[k % 2]);
+      const Register term = b.select(b.splat(is_inside, lanes),
+                                     b.mul(b.splat(weight, lanes), value), b.f64(0, lanes));
+      values[i] = is_max ? greater_of(b, values[i], term) : b.add(values[i], term);
+    }
   }
-  return {sum, best};
+  return values;
 }
 
-Register emit_roi_align(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+RegionBin roi_align_bin(GroupEmitter& e, const Node& node, Index region, Index row, Index column) {
   Builder& b = e.builder();
   const DType dtype = e.type(node.results[0]).dtype;
   const std::vector<int64_t> x = e.shape(node.operands[0]), y = e.shape(node.results[0]);
-  if (num_elements(x) == 0) return b.zero({carrier_of(dtype), at.lanes});
-  return by_lanes(e, at, carrier_of(dtype), [&](const LaneIndex& one) {
-    const Index region = one.dims[0], channel = one.dims[1];
-    const auto corner = [&](int k) { return f64_of(e, node.operands[1], {region, Index(k)}); };
-    const Register index = e.pull(node.operands[2], LaneIndex::scalar({region}));
-    const Index batch = b.check_index(index, x[0]);
-    const Bins columns = bins_of(b, node.view(), corner(0), corner(2), y[3]);
-    const Bins rows = bins_of(b, node.view(), corner(1), corner(3), y[2]);
-    const Values initial{b.f64(0), b.f64(-kInfinity)};
-    const Values result =
-        e.loop({0, rows.num_samples, 1}, initial, [&](Index i, std::span<const Register> outer) {
-          return e.loop({0, columns.num_samples, 1}, Values(outer.begin(), outer.end()),
-                        [&](Index j, std::span<const Register> carried) {
-                          return sample(e, node, batch, channel, point_of(b, rows, one.dims[2], i),
-                                        point_of(b, columns, one.dims[3], j), carried);
-                        });
-        });
-    if (node.view().string("mode") == "max") return from_f64(b, result[1], dtype);
-    const Register count =
-        b.mul(b.index_value(rows.num_samples), b.index_value(columns.num_samples));
-    return from_f64(b, b.div(result[0], b.convert(count, DType::f64)), dtype);
-  });
+  const auto corner = [&](int k) { return f64_of(e, node.operands[1], {region, Index(k)}); };
+  const Index batch = b.check_index(e.pull(node.operands[2], LaneIndex::scalar({region})), x[0]);
+  const Bins columns = bins_of(b, node.view(), corner(0), corner(2), y[3]);
+  const Bins rows = bins_of(b, node.view(), corner(1), corner(3), y[2]);
+  return [=, &e, &b, &node](std::span<const LaneIndex> runs) {
+    const bool is_max = node.view().string("mode") == "max";
+    Values values =
+        e.loop({0, rows.num_samples, 1}, splats(b, runs, is_max ? -kInfinity : 0),
+               [&](Index i, std::span<const Register> outer) {
+                 return e.loop({0, columns.num_samples, 1}, Values(outer.begin(), outer.end()),
+                               [&](Index j, std::span<const Register> carried) {
+                                 return sample(e, node, batch, runs, point_of(b, rows, row, i),
+                                               point_of(b, columns, column, j), carried);
+                               });
+               });
+    const Register count = b.convert(
+        b.mul(b.index_value(rows.num_samples), b.index_value(columns.num_samples)), DType::f64);
+    for (size_t i = 0; i < runs.size(); ++i) {
+      if (!is_max) values[i] = b.div(values[i], b.splat(count, runs[i].lanes));
+      values[i] = from_f64(b, values[i], dtype);
+    }
+    return values;
+  };
 }
 
 // ---- max_roi_pool
@@ -160,42 +181,62 @@ Cover cover_of(Builder& b, Register first, Register last, Index bin, int64_t num
   return {from, to, b.ge(b.index_value(from), b.index_value(to))};
 }
 
-Register emit_max_roi_pool(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+RegionBin max_roi_pool_bin(GroupEmitter& e, const Node& node, Index region, Index row,
+                           Index column) {
   Builder& b = e.builder();
   const DType dtype = e.type(node.results[0]).dtype;
   const std::vector<int64_t> x = e.shape(node.operands[0]), y = e.shape(node.results[0]);
   const Register scale = b.f64(node.view().f64("spatial_scale"));
-  return by_lanes(e, at, carrier_of(dtype), [&](const LaneIndex& one) {
-    const auto number = [&](int k) { return f64_of(e, node.operands[1], {one.dims[0], Index(k)}); };
-    const Register given = number(0);
-    const Register is_batch =
-        b.bit_and(b.ge(given, b.f64(0)), b.lt(given, b.f64(static_cast<double>(x[0]))));
-    const Index batch =
-        b.check_index(b.convert(b.select(is_batch, given, b.f64(-1)), DType::i64), x[0]);
-    const Cover rows =
-        cover_of(b, b.mul(number(2), scale), b.mul(number(4), scale), one.dims[2], y[2], x[2]);
-    const Cover columns =
-        cover_of(b, b.mul(number(1), scale), b.mul(number(3), scale), one.dims[3], y[3], x[3]);
-    const Values initial{b.f64(-kInfinity)};
-    const Register best =
-        e.loop({rows.begin, rows.end, 1}, initial, [&](Index i, std::span<const Register> outer) {
-          return e.loop({columns.begin, columns.end, 1}, Values(outer.begin(), outer.end()),
-                        [&](Index j, std::span<const Register> carried) {
-                          const Register value =
-                              f64_of(e, node.operands[0], {batch, one.dims[1], i, j});
-                          return Values{greater_of(b, carried[0], value)};
-                        });
-        })[0];
+  const auto number = [&](int k) { return f64_of(e, node.operands[1], {region, Index(k)}); };
+  const Register given = number(0);
+  const Register is_batch =
+      b.bit_and(b.ge(given, b.f64(0)), b.lt(given, b.f64(static_cast<double>(x[0]))));
+  const Index batch =
+      b.check_index(b.convert(b.select(is_batch, given, b.f64(-1)), DType::i64), x[0]);
+  const Cover rows = cover_of(b, b.mul(number(2), scale), b.mul(number(4), scale), row, y[2], x[2]);
+  const Cover columns =
+      cover_of(b, b.mul(number(1), scale), b.mul(number(3), scale), column, y[3], x[3]);
+  return [=, &e, &b, &node](std::span<const LaneIndex> runs) {
+    Values best =
+        e.loop({rows.begin, rows.end, 1}, splats(b, runs, -kInfinity),
+               [&](Index i, std::span<const Register> outer) {
+                 return e.loop({columns.begin, columns.end, 1}, Values(outer.begin(), outer.end()),
+                               [&](Index j, std::span<const Register> carried) {
+                                 Values values(carried.begin(), carried.end());
+                                 for (size_t k = 0; k < runs.size(); ++k) {
+                                   const Register value = f64_of_run(e, node, batch, runs[k], i, j);
+                                   values[k] = greater_of(b, values[k], value);
+                                 }
+                                 return values;
+                               });
+               });
     const Register is_empty = b.bit_or(rows.is_empty, columns.is_empty);
-    return from_f64(b, b.select(is_empty, b.f64(0), best), dtype);
+    for (size_t k = 0; k < runs.size(); ++k) {
+      const int lanes = runs[k].lanes;
+      best[k] = from_f64(b, b.select(b.splat(is_empty, lanes), b.f64(0, lanes), best[k]), dtype);
+    }
+    return best;
+  };
+}
+
+Register emit_region(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  const DType carrier = carrier_of(e.type(node.results[0]).dtype);
+  if (num_elements(e.shape(node.operands[0])) == 0) return e.builder().zero({carrier, at.lanes});
+  return by_lanes(e, at, carrier, [&](const LaneIndex& one) {
+    return region_bin(e, node, one.dims[0], one.dims[2], one.dims[3])(std::span(&one, 1))[0];
   });
 }
 
 }  // namespace
 
+RegionBin region_bin(GroupEmitter& e, const Node& node, Index region, Index row, Index column) {
+  const auto bin = node.op == Op::roi_align ? roi_align_bin : max_roi_pool_bin;
+  return bin(e, node, std::move(region), std::move(row), std::move(column));
+}
+
 void add_region_lowerings(LoweringTable& t) {
-  row(t, Op::roi_align) = {emit_roi_align};
-  row(t, Op::max_roi_pool) = {emit_max_roi_pool};
+  row(t, Op::roi_align) = {emit_region};
+  row(t, Op::max_roi_pool) = {emit_region};
 }
 
 }  // namespace neuronc

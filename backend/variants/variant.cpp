@@ -17,6 +17,7 @@ std::span<const Variant* const> variants_of(Op op) {
   static constexpr const Variant* kMatmul[] = {&kMatmulPacked, &kMatmulDynamic, &kMatmulDots};
   static constexpr const Variant* kPool[] = {&kPoolSeparable};
   static constexpr const Variant* kRecurrent[] = {&kRecurrentProducts};
+  static constexpr const Variant* kRegion[] = {&kRegionChannels};
   static constexpr const Variant* kSample[] = {&kSampleChannels};
   static constexpr const Variant* kTopK[] = {&kTopKTournament};
   switch (op) {
@@ -40,6 +41,9 @@ std::span<const Variant* const> variants_of(Op op) {
     case Op::lstm:
     case Op::rnn:
       return kRecurrent;
+    case Op::max_roi_pool:
+    case Op::roi_align:
+      return kRegion;
     case Op::grid_sample:
       return kSample;
     case Op::top_k:

@@ -93,6 +93,7 @@ extern const Variant kMatmulDots;
 extern const Variant kMatmulDynamic;
 extern const Variant kPoolSeparable;
 extern const Variant kRecurrentProducts;
+extern const Variant kRegionChannels;
 extern const Variant kSampleChannels;
 extern const Variant kTopKTournament;
 

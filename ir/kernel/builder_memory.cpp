@@ -179,18 +179,10 @@ Value Builder::matrix_dot(Value acc, Value a, Value b) {
   return emit(std::move(op), acc.type);
 }
 
-// Nearest even on the bits: adding 0x7fff plus the lowest kept bit carries exactly when the value
-// rounds up. A NaN is kept as it is but for the bits that bf16 has no room for, and made quiet.
+// As a conversion there and back, so that what stores the rounded value as bf16 rounds nothing again.
 Value Builder::round_to_bf16(Value f32_value) {
   NEURONC_CHECK(f32_value.type.dtype == DType::f32);
-  const ValueType u32{DType::u32, f32_value.type.lanes};
-  const Value bits = bitcast(f32_value, u32);
-  const Value lowest = bit_and(lshr(bits, 16), constant_bits(u32, 1));
-  const Value sum = add(add(bits, constant_bits(u32, 0x7fff)), lowest);
-  const Value is_nan = ne(f32_value, f32_value);
-  const Value quiet = bit_or(bits, constant_bits(u32, 0x00400000));
-  const Value kept = bit_and(select(is_nan, quiet, sum), constant_bits(u32, 0xffff0000));
-  return bitcast(kept, f32_value.type);
+  return convert(convert(f32_value, DType::bf16), DType::f32);
 }
 
 Value Builder::bf16_low_to_f32(Value u32) {

@@ -24,6 +24,11 @@ inline constexpr double kExpm1F64[] = {
     0x1.6c16c16c1446fp-10, 0x1.a01a01afeeff3p-13, 0x1.a01a01b0b1dfcp-16, 0x1.71ddf838448dfp-19,
     0x1.27e4c5a600459p-22, 0x1.af5ef2cbf9932p-26, 0x1.1f95618e5a6d6p-29};
 
+// The same with the error relative to exp(r).
+inline constexpr float kExpHalfF32[] = {0x1.fffffc0000000p-2f, 0x1.5554920000000p-3f,
+                                        0x1.5558ae0000000p-5f, 0x1.1239820000000p-7f,
+                                        0x1.6a4f620000000p-10f};
+
 // log(1+f) = f - f^2/2 + f^3 * P(f), f in [sqrt(1/2)-1, sqrt(2)-1]
 inline constexpr float kLogF32[] = {
     0x1.55554a0000000p-2f, -0x1.0002200000000p-2f, 0x1.99a5960000000p-3f, -0x1.5478840000000p-3f,

@@ -59,10 +59,19 @@ class Functions {
     return p.select(p.eq(x, p.c(0)), x, result);
   }
 
+  // s / (s + s * exp(-x)): with a small power of two for s neither end of the range overflows, and
+  // results that are denormal come out of the division.
   V sigmoid(V x) {
-    const V e = exp(p.neg(p.abs(x)));
-    const V numerator = p.select(p.lt(x, p.c(0)), e, p.c(1));
-    return p.div(numerator, p.add(p.c(1), e));
+    const V limited = p.max_num(p.c(kIsF32 ? -104.5 : -746.5), p.min_num(p.c(kIsF32 ? 30 : 60), x));
+    constexpr int kShift = kIsF32 ? 64 : 128;
+    constexpr double kMagic = (kIsF32 ? 0x1.8p23 : 0x1.8p52) + kBias - kShift;
+    const V t = p.fma(limited, p.c(-kLog2e), p.c(kMagic));
+    const V n = p.sub(t, p.c(kMagic));
+    const V r = p.fma(n, p.c(-kLn2Low), p.fma(n, p.c(-kLn2High), p.neg(limited)));
+    const V m = p.fma(p.mul(r, r), polynomial(kExpHalfF32, kExpm1F64, r), r);
+    const V power = p.real(p.shl(p.bits(t), kMantissaBits));
+    const V s = p.c(kIsF32 ? 0x1p-64 : 0x1p-128);
+    return p.div(s, p.add(s, p.fma(power, m, power)));
   }
 
   V softplus(V x) {

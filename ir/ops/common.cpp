@@ -318,11 +318,31 @@ void take_strided_as(const Tensor& source, const Shape& shape, const Shape& stri
                   {strides.begin(), strides.begin() + outer}, base, [&](int64_t offset) {
                     if (step == 1) {
                       std::copy_n(from + offset, length, to);
+                    } else if (step == 0) {
+                      std::fill_n(to, length, from[offset]);
                     } else {
                       for (int64_t i = 0; i < length; ++i) to[i] = from[offset + i * step];
                     }
                     to += length;
                   });
+}
+
+// The same elements in the same order with fewer, longer dims: those that one stride runs through
+// are one.
+void merge_dims(Shape& shape, Shape& strides) {
+  Shape merged_shape, merged_strides;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (shape[d] == 1) continue;
+    if (!merged_shape.empty() && merged_strides.back() == strides[d] * shape[d]) {
+      merged_shape.back() *= shape[d];
+      merged_strides.back() = strides[d];
+    } else {
+      merged_shape.push_back(shape[d]);
+      merged_strides.push_back(strides[d]);
+    }
+  }
+  shape = std::move(merged_shape);
+  strides = std::move(merged_strides);
 }
 
 }  // namespace
@@ -336,18 +356,20 @@ Tensor take_strided(const Tensor& source, Shape shape, const Shape& strides, int
   }
   Tensor result = Tensor::zeros(source.dtype(), std::move(shape));
   if (result.num_elements() == 0) return result;
+  Shape dims = result.shape(), steps = strides;
+  merge_dims(dims, steps);
   switch (size_bytes(source.dtype())) {
     case 1:
-      take_strided_as<uint8_t>(source, result.shape(), strides, base, result);
+      take_strided_as<uint8_t>(source, dims, steps, base, result);
       break;
     case 2:
-      take_strided_as<uint16_t>(source, result.shape(), strides, base, result);
+      take_strided_as<uint16_t>(source, dims, steps, base, result);
       break;
     case 4:
-      take_strided_as<uint32_t>(source, result.shape(), strides, base, result);
+      take_strided_as<uint32_t>(source, dims, steps, base, result);
       break;
     default:
-      take_strided_as<uint64_t>(source, result.shape(), strides, base, result);
+      take_strided_as<uint64_t>(source, dims, steps, base, result);
   }
   return result;
 }

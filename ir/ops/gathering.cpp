@@ -29,15 +29,17 @@ constexpr AttributeSpec kScatterElementsAttributes[] = {
 constexpr AttributeSpec kScatterNdAttributes[] = {{"reduction", AttributeKind::string, "\"none\""}};
 
 // Indices into an axis of `extent` elements, made non-negative.
-OrRefusal<std::vector<int64_t>> resolve_indices(const Tensor& indices, int64_t extent) {
-  std::vector<int64_t> resolved = ints(indices);
-  for (int64_t& index : resolved) {
+OrRefusal<std::vector<int64_t>> resolved_indices(std::vector<int64_t> indices, int64_t extent) {
+  for (int64_t& index : indices) {
     if (index < -extent || index >= extent) {
       return refuse(fmt::format("index {} lies outside an axis of {} elements", index, extent));
     }
     if (index < 0) index += extent;
   }
-  return resolved;
+  return indices;
+}
+OrRefusal<std::vector<int64_t>> resolve_indices(const Tensor& indices, int64_t extent) {
+  return resolved_indices(ints(indices), extent);
 }
 
 // ---- gather
@@ -213,11 +215,48 @@ Types infer_scatter_elements(const InferInput& input) {
   return std::vector<Type>{x};
 }
 
+// `x` whose rows are replaced by those of `updates`, one behind another.
+Tensor with_rows(const Tensor& x, std::span<const int64_t> rows, const Tensor& updates) {
+  Tensor result = copy(x);
+  if (rows.empty()) return result;
+  const auto size = static_cast<size_t>(updates.size_bytes()) / rows.size();
+  const std::byte* from = updates.data();
+  for (int64_t row : rows) {
+    std::memcpy(result.mutable_data() + static_cast<size_t>(row) * size, from, size);
+    from += size;
+  }
+  return result;
+}
+
+// Indices that name whole slices of an axis 0, as `index_put` with an expanded index writes them:
+// the slice of each run of equal indices; none where runs differ within a slice.
+std::optional<std::vector<int64_t>> whole_slices(const Tensor& indices, const Shape& shape) {
+  if (indices.dtype() != DType::i64 || indices.rank() < 2) return std::nullopt;
+  if (!std::equal(shape.begin() + 1, shape.end(), indices.shape().begin() + 1)) return std::nullopt;
+  const int64_t inner = indices.num_elements() / std::max<int64_t>(indices.shape()[0], 1);
+  if (inner == 0) return std::nullopt;
+  const std::span<const int64_t> all = indices.as<int64_t>();
+  std::vector<int64_t> slices;
+  for (size_t i = 0; i < all.size(); i += static_cast<size_t>(inner)) {
+    const auto run = all.subspan(i, static_cast<size_t>(inner));
+    const bool is_one = std::all_of(run.begin(), run.end(), [&](int64_t x) { return x == run[0]; });
+    if (!is_one) return std::nullopt;
+    slices.push_back(run[0]);
+  }
+  return slices;
+}
+
 Values evaluate_scatter_elements(const EvaluateInput& input) {
   NEURONC_TRY(actual_type(input));
   const Tensor& x = input.tensor(0);
   NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), x.rank()));
   NEURONC_ASSIGN(const Reduction reduction, reduction_of(input.op, x.dtype()));
+  if (axis == 0 && reduction == Reduction::none && x.dtype() != DType::string) {
+    if (const auto slices = whole_slices(input.tensor(1), x.shape())) {
+      NEURONC_ASSIGN(const std::vector<int64_t> rows, resolved_indices(*slices, x.shape()[0]));
+      return one(with_rows(x, rows, input.tensor(2)));
+    }
+  }
   NEURONC_ASSIGN(const std::vector<int64_t> offsets,
                  element_offsets(input.tensor(1), x.shape(), axis));
   Tensor result = copy(x);

@@ -70,6 +70,11 @@ TEST_CASE("attention in runs of keys and blocks of queries") {
        "%y = attention(%q, %k, %v) {is_causal = 1, causal_offset = 580, result_type = f32} : "
        "f32[1,1,20,33]",
        1e-2},
+      // Copied queries of which the last tile has less than a matrix of rows.
+      {"%q : bf16[1,4,33,32]; %k : bf16[1,4,40,32]; %v : bf16[1,4,40,32]",
+       "%c = constant {0.5} : bf16[]\n%s = mul(%q, %c) : bf16[1,4,33,32]\n"
+       "%y = attention(%s, %k, %v) {result_type = f32} : f32[1,4,33,32]",
+       1e-2},
   });
 }
 

@@ -64,6 +64,17 @@ TEST_CASE("roi_align samples regions") {
       {"%x : bf16[1,2,5,5]; %r : bf16[3,4] = 0..5; %b : i64[3] = 0..0",
        "%y = roi_align(%x, %r, %b) {output_height = 2, output_width = 2} : bf16[3,2,2,2]"},
   });
+  // Blocks of vectors of channels, a vector alone, a part of one.
+  for (const std::string mode : {"avg", "max"}) {
+    for (const std::string c : {"5", "16", "37", "64", "150"}) {
+      check({{"%x : f32[2," + c + ",6,5]; %r : f32[3,4] = -2..7; %b : i64[3] = 0..1",
+              "%y = roi_align(%x, %r, %b) {mode = \"" + mode +
+                  "\", output_height = 2, output_width = 3} : f32[3," + c + ",2,3]"}});
+    }
+  }
+  check({{"%x : f64[1,19,5,5]; %r : f64[2,4] = 0..5; %b : i64[2] = 0..0",
+          "%q = roi_align(%x, %r, %b) {output_height = 2, output_width = 2} : f64[2,19,2,2]\n"
+          "%y = relu(%q) : f64[2,19,2,2]"}});
 }
 
 TEST_CASE("max_roi_pool takes the greatest of each bin") {
@@ -75,6 +86,9 @@ TEST_CASE("max_roi_pool takes the greatest of each bin") {
        "%y = max_roi_pool(%x, %q) {pooled_shape = [2, 3], spatial_scale = 0.7} : f32[6,3,2,3]"},
       {"%x : f64[13,2,5,5]; %r : f64[4,5] = 0..12",
        "%y = max_roi_pool(%x, %r) {pooled_shape = [2, 2], spatial_scale = 0.3} : f64[4,2,2,2]"},
+      {"%x : f32[2,37,9,11]; %r : f32[6,5] = 0..1",
+       "%s = constant {1, 3, 2, 11, 9} : f32[5]\n%q = mul(%r, %s) : f32[6,5]\n"
+       "%y = max_roi_pool(%x, %q) {pooled_shape = [2, 3]} : f32[6,37,2,3]"},
   });
 }
 

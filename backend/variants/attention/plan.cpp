@@ -43,6 +43,14 @@ RegisterTile tile_of(const Machine& machine, const ProductStep& step, int64_t m,
   return tile;
 }
 
+void cut_rows(AttentionPlan& plan, int64_t block_rows, int64_t wanted_shares) {
+  plan.block_rows = std::min(block_rows, plan.rows);
+  const int64_t blocks = (plan.rows + plan.block_rows - 1) / plan.block_rows;
+  plan.shares = std::min(blocks, wanted_shares);
+  plan.tile_blocks = (blocks + plan.shares - 1) / plan.shares;
+  plan.shares = (blocks + plan.tile_blocks - 1) / plan.tile_blocks;
+}
+
 void choose_blocks(AttentionPlan& plan, bool is_causal) {
   const int64_t key_bytes =
       plan.k.size * size_bytes(plan.score_step.b) + plan.v.size * size_bytes(plan.value_step.b);
@@ -54,12 +62,13 @@ void choose_blocks(AttentionPlan& plan, bool is_causal) {
   const int64_t wanted = (kMinTiles + heads - 1) / heads;
   int64_t rows = std::max<int64_t>(kScoreBytes / (4 * plan.run), 1);
   rows = std::min(rows, (plan.rows + wanted - 1) / wanted);
-  plan.block_rows = std::max(rows / unit * unit, unit);
-  if (plan.block_rows >= plan.rows) plan.block_rows = plan.rows;
-  const int64_t blocks = (plan.rows + plan.block_rows - 1) / plan.block_rows;
-  plan.shares = std::min(blocks, wanted);
-  plan.tile_blocks = (blocks + plan.shares - 1) / plan.shares;
-  plan.shares = (blocks + plan.tile_blocks - 1) / plan.tile_blocks;
+  cut_rows(plan, std::max(rows / unit * unit, unit), wanted);
+  // A step of matrices computes its last rows together with those before them, which must belong to
+  // the same tile.
+  while (plan.score_step.is_matrix() && plan.shares > 1 &&
+         plan.rows - (plan.shares - 1) * plan.tile_rows() < kernel::kMatrixRows) {
+    cut_rows(plan, plan.block_rows + unit, wanted);
+  }
 }
 
 }  // namespace
