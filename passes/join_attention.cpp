@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -17,17 +18,25 @@ namespace {
 // Added to or put in place of a score, it leaves no weight to the key, whatever the score.
 constexpr double kHiding = -1e30;
 
+// A mask that is added, and its extents where it is added to what the softmax reads.
+struct Bias {
+  ValueId value;
+  std::vector<int64_t> dims;
+};
+
 // What stands between the two products.
 struct Scores {
   ValueId q, k, v;  // as the products read them
   double scale = 1;
-  ValueId bias;  // added
-  ValueId seen;  // bool: scores where it is false are hidden
+  std::vector<Bias> biases;  // added one after another
+  ValueId seen;              // bool: scores where it is false are hidden
   std::optional<int64_t> causal_offset;
-  bool hides_by_number = false;  // keys are hidden by a finite number
-  bool zeroes_rows = false;      // that see no key
-  ValueId rows_of;               // rows that this bias hides altogether become 0; none: NaN
-  std::vector<int64_t> shape;    // of the scores: [.., heads, queries, keys]
+  ValueId causal_bias;               // the added mask that `causal_offset` stands for
+  bool hides_by_number = false;      // keys are hidden by a finite number
+  bool zeroes_rows = false;          // that see no key
+  bool zeroes_rows_of_mask = false;  // and of one mask alone
+  ValueId rows_of;                   // rows that this bias hides altogether become 0; none: NaN
+  std::vector<int64_t> shape;        // of the scores: [.., heads, queries, keys]
 };
 
 bool has_infinity(const Tensor& table) {
@@ -65,8 +74,10 @@ class Joiner {
   ValueId behind_hidden_rows(ValueId value, Scores& scores);
   OrRefusal<void> read_scores(ValueId value, Scores& scores);
   bool read_mask(NodeId where, Scores& scores, ValueId& next);
+  OrRefusal<void> read_add(NodeId add, ValueId& value, Scores& scores);
   void read_bias(ValueId bias, Scores& scores);
   std::optional<int64_t> causal_offset_of(ValueId seen) const;
+  std::optional<int64_t> causal_offset_of_bias(ValueId bias) const;
   std::optional<int64_t> causal_offset_of_table(ValueId bias) const;
   OrRefusal<void> check(const Scores& scores) const;
   ValueId reshape(ValueId x, const std::vector<int64_t>& to) {
@@ -143,7 +154,8 @@ std::optional<int64_t> Joiner::causal_offset_of_table(ValueId bias) const {
   return first - 1;
 }
 
-void Joiner::read_bias(ValueId bias, Scores& scores) {
+// The offset that an added mask stands for, if it only hides later keys.
+std::optional<int64_t> Joiner::causal_offset_of_bias(ValueId bias) const {
   std::optional<int64_t> offset = causal_offset_of_table(bias);
   if (const NodeId where = producer(bias, Op::where); where && !offset) {
     const bool hides =
@@ -151,27 +163,61 @@ void Joiner::read_bias(ValueId bias, Scores& scores) {
     if (hides) offset = causal_offset_of(operand(where, 0));
     if (hides && !offset) offset = causal_offset_of_table(operand(where, 0));
   }
-  if (offset && *offset >= 0) {
+  return offset && *offset >= 0 ? offset : std::nullopt;
+}
+
+void Joiner::read_bias(ValueId bias, Scores& scores) {
+  if (const auto offset = causal_offset_of_bias(bias); offset && !scores.causal_offset) {
     scores.causal_offset = offset;
+    scores.causal_bias = bias;
     const Tensor* table = r_.module.constant_of(r_.graph, bias);
     scores.hides_by_number = table != nullptr && table->num_elements() > 0 && !has_infinity(*table);
     return;
   }
   // A sum of a causal part and another.
-  if (const NodeId add = producer(bias, Op::add)) {
+  if (const NodeId add = producer(bias, Op::add); add && !scores.causal_offset) {
     for (size_t i = 0; i < 2; ++i) {
-      Scores part;
-      const ValueId other = operand(add, 1 - i);
-      if (!operand(add, i) || r_.type(operand(add, i)).rank() < 2) continue;
-      read_bias(operand(add, i), part);
-      if (!part.causal_offset || part.bias) continue;
-      scores.causal_offset = part.causal_offset;
-      scores.hides_by_number = part.hides_by_number;
-      scores.bias = other;
+      if (r_.type(operand(add, i)).rank() < 2 || !causal_offset_of_bias(operand(add, i))) continue;
+      read_bias(operand(add, i), scores);
+      scores.biases.push_back({operand(add, 1 - i), {}});
       return;
     }
   }
-  scores.bias = bias;
+  scores.biases.push_back({bias, {}});
+}
+
+// The extents of a bias added to scores of shape `at` where it is added to them in shape `scores`.
+OrRefusal<std::vector<int64_t>> dims_of_bias(const Type& bias, std::vector<int64_t> at,
+                                             const std::vector<int64_t>& scores) {
+  if (!bias.is_static()) return refuse("the shape of its mask is known only at run time");
+  std::vector<int64_t> dims = bias.shape();
+  if (dims.empty()) return refuse("its mask is a number");
+  if (at == scores) return dims;
+  if (at.size() < 2 || scores.size() < 2 || dims.size() > at.size() ||
+      !std::equal(at.end() - 2, at.end(), scores.end() - 2)) {
+    return refuse("its scores are reshaped");
+  }
+  dims.insert(dims.begin(), at.size() - dims.size(), 1);
+  const auto is_one = [](int64_t extent) { return extent == 1; };
+  if (std::all_of(dims.begin(), dims.end() - 2, is_one)) {
+    return std::vector<int64_t>(dims.end() - 2, dims.end());
+  }
+  if (std::equal(dims.begin(), dims.end() - 2, at.begin())) {
+    std::vector<int64_t> to(scores.begin(), scores.end() - 2);
+    to.insert(to.end(), dims.end() - 2, dims.end());
+    return to;
+  }
+  // Leading axes of one element come and go.
+  while (at.size() > scores.size() && at.front() == 1) {
+    at.erase(at.begin());
+    dims.erase(dims.begin());
+  }
+  if (at.size() > scores.size()) return refuse("its scores are reshaped");
+  const auto first = scores.begin() + static_cast<std::ptrdiff_t>(scores.size() - at.size());
+  if (!std::all_of(scores.begin(), first, is_one) || !std::equal(at.begin(), at.end(), first)) {
+    return refuse("its scores are reshaped");
+  }
+  return dims;
 }
 
 // where(seen, scores, what hides), or the other way round.
@@ -188,6 +234,27 @@ bool Joiner::read_mask(NodeId where, Scores& scores, ValueId& next) {
     scores.seen = operand(where, 0);
   }
   return true;
+}
+
+// A mask added to scores; `value` becomes those.
+OrRefusal<void> Joiner::read_add(NodeId add, ValueId& value, Scores& scores) {
+  const ValueId left = operand(add, 0);
+  const bool is_left =
+      r_.type(left) == r_.type(value) && r_.has_one_use(left) && r_.graph.producer(left);
+  const ValueId bias = operand(add, is_left ? 1 : 0);
+  if (scores.zeroes_rows_of_mask || (scores.rows_of && scores.rows_of != bias)) {
+    return refuse("its hidden rows are those of another mask");
+  }
+  if (scores.rows_of) scores.zeroes_rows = scores.zeroes_rows_of_mask = true;
+  scores.rows_of = ValueId();
+  const size_t num_before = scores.biases.size();
+  read_bias(bias, scores);
+  for (size_t i = num_before; i < scores.biases.size(); ++i) {
+    Bias& added = scores.biases[i];
+    NEURONC_ASSIGN(added.dims, dims_of_bias(r_.type(added.value), shape(value), scores.shape));
+  }
+  value = operand(add, is_left ? 0 : 1);
+  return {};
 }
 
 // Reads from the softmax's operand back to the first product: masks first, then factors.
@@ -216,17 +283,8 @@ OrRefusal<void> Joiner::read_scores(ValueId value, Scores& scores) {
       scores.scale *= *match_.splat(node.operands[0]);
       has_factor = true;
       value = node.operands[1];
-    } else if (node.op == Op::add && !has_factor && !scores.bias) {
-      const bool is_left = shape(node.operands[0]) == shape(value) &&
-                           r_.has_one_use(node.operands[0]) && r_.graph.producer(node.operands[0]);
-      const ValueId bias = node.operands[is_left ? 1 : 0];
-      if (scores.rows_of && scores.rows_of != bias) {
-        return refuse("its hidden rows are those of another mask");
-      }
-      read_bias(bias, scores);
-      if (scores.rows_of) scores.zeroes_rows = true;
-      scores.rows_of = ValueId();
-      value = node.operands[is_left ? 0 : 1];
+    } else if (node.op == Op::add && !has_factor) {
+      NEURONC_TRY(read_add(id, value, scores));
     } else if (node.op == Op::where && !has_factor && !scores.rows_of) {
       ValueId next;
       if (!read_mask(id, scores, next)) return refuse("its mask is selected in another way");
@@ -238,10 +296,28 @@ OrRefusal<void> Joiner::read_scores(ValueId value, Scores& scores) {
   return refuse("more stands between its products than is looked at");
 }
 
+// Whether products of operands q and k are scores of this shape: the same rows, rows of key heads that
+// are those of query heads, or heads apart from their batch.
+bool fits_scores(const std::vector<int64_t>& q, const std::vector<int64_t>& k,
+                 const std::vector<int64_t>& scores) {
+  const size_t rank = q.size();
+  if (scores.back() != k.back()) return false;
+  if (rank == 3 && scores.size() == 4) {
+    return scores[0] * scores[1] == q[0] && scores[2] == q[1];
+  }
+  if (scores.size() != rank || (rank == 4 && scores[0] != q[0])) return false;
+  const bool is_same = scores[rank - 2] == q[rank - 2] && scores[rank - 3] == q[rank - 3];
+  const bool is_grouped =
+      rank == 4 && scores[1] % k[1] == 0 && scores[1] / k[1] * scores[2] == q[2];
+  return is_same || is_grouped;
+}
+
 OrRefusal<void> Joiner::check(const Scores& s) const {
-  if (s.bias && s.seen) return refuse("it has two masks");
+  if (!s.biases.empty() && s.seen) return refuse("it has two masks");
   // Where a finite number hides all keys of a row, they all get the same weight.
-  if (s.hides_by_number && (s.bias || s.seen)) return refuse("a finite number hides keys");
+  if (s.hides_by_number && (!s.biases.empty() || s.seen)) {
+    return refuse("a finite number hides keys");
+  }
   if (!std::isfinite(s.scale)) return refuse("its scale is not finite");
   const std::vector<int64_t> q = shape(s.q), k = shape(s.k), v = shape(s.v);
   const size_t rank = q.size();
@@ -254,22 +330,20 @@ OrRefusal<void> Joiner::check(const Scores& s) const {
     if (v[d] != k[d] || (q[d] != k[d] && !is_shared)) return refuse("a batch axis is broadcast");
   }
   if (v[rank - 2] != k[rank - 1]) return refuse("");
-  if (s.shape.size() != rank || s.shape.back() != k.back())
-    return refuse("its scores are reshaped");
-  if (s.shape[0] != q[0] && rank == 4) return refuse("its scores are reshaped");
-  const bool is_same = s.shape[rank - 2] == q[rank - 2] && s.shape[rank - 3] == q[rank - 3];
-  const bool is_grouped =
-      rank == 4 && s.shape[1] % k[1] == 0 && s.shape[1] / k[1] * s.shape[2] == q[2];
-  if (!is_same && !is_grouped) return refuse("its scores are reshaped");
+  if (!fits_scores(q, k, s.shape)) return refuse("its scores are reshaped");
   const DType dtype = r_.type(s.q).dtype;
   if (r_.type(s.k).dtype != dtype || r_.type(s.v).dtype != dtype) {
     return refuse("its operands differ in type");
   }
-  for (ValueId mask : {s.bias, s.seen}) {
-    if (!mask) continue;
-    if (r_.type(mask).rank() < 1) return refuse("its mask is a number");
-    if (r_.type(mask).rank() > static_cast<int64_t>(rank)) return refuse("its mask has more axes");
-    if (mask == s.bias && !is_float(r_.type(mask).dtype)) return refuse("its mask is not added");
+  for (const Bias& bias : s.biases) {
+    if (bias.dims.size() > s.shape.size()) return refuse("its mask has more axes");
+    if (!is_float(r_.type(bias.value).dtype)) return refuse("its mask is not added");
+  }
+  if (s.seen) {
+    if (r_.type(s.seen).rank() < 1) return refuse("its mask is a number");
+    if (r_.type(s.seen).rank() > static_cast<int64_t>(s.shape.size())) {
+      return refuse("its mask has more axes");
+    }
   }
   return {};
 }
@@ -296,6 +370,13 @@ OrRefusal<Scores> Joiner::match() {
   if (axis != -1 && axis != type.rank() - 1) return refuse("");
   scores.v = root.operands[1];
   NEURONC_TRY(read_scores(operand(softmax, 0), scores));
+  // A finite number hides no key from another mask: both are added.
+  if (scores.hides_by_number && scores.causal_bias && !scores.biases.empty()) {
+    const std::vector<int64_t> dims = shape(scores.causal_bias);
+    scores.biases.push_back({scores.causal_bias, {dims.end() - 2, dims.end()}});
+    scores.causal_offset.reset();
+    scores.hides_by_number = false;
+  }
   NEURONC_TRY(check(scores));
   return scores;
 }
@@ -304,7 +385,9 @@ OrRefusal<ValueId> Joiner::make(const Scores& s) {
   const std::vector<int64_t> keys = shape(s.k), values = shape(s.v);
   const size_t rank = keys.size();
   const auto as_heads = [&](ValueId x, std::vector<int64_t> to) {
-    if (rank == 3) to.insert(to.begin(), 1);
+    if (rank == 4) return reshape(x, to);
+    if (s.shape.size() == 4) to[0] = s.shape[1];
+    to.insert(to.begin(), s.shape.size() == 4 ? s.shape[0] : 1);
     return reshape(x, to);
   };
   std::vector<int64_t> queries = s.shape;
@@ -313,12 +396,18 @@ OrRefusal<ValueId> Joiner::make(const Scores& s) {
   for (size_t d = 0; d < rank; ++d) perm[d] = static_cast<int64_t>(d);
   std::swap(perm[rank - 1], perm[rank - 2]);
   const ValueId turned = r_.make(root_, Op::transpose, {s.k}, {{"perm", std::move(perm)}});
-  const ValueId q = as_heads(s.q, queries);
+  const ValueId q = s.shape.size() == 4 ? reshape(s.q, queries) : as_heads(s.q, queries);
   const ValueId k = as_heads(turned, shape(turned));
   const ValueId v = as_heads(s.v, values);
   std::vector<ValueId> operands{q, k, v};
   // Of rank 3 the first axis is that of heads, in a mask too.
-  if (s.bias || s.seen) operands.push_back(s.bias ? s.bias : s.seen);
+  ValueId mask = s.seen;
+  for (const Bias& bias : s.biases) {
+    const ValueId part = reshape(bias.value, bias.dims);
+    mask = mask ? r_.make(root_, Op::add, {mask, part}) : part;
+    if (!mask) return refuse("its masks do not fit together");
+  }
+  if (mask) operands.push_back(mask);
   std::vector<NamedAttribute> attributes{{"scale", s.scale},
                                          {"result_type", DType::f32},
                                          {"has_nan_rows", int64_t{s.zeroes_rows ? 0 : 1}}};

@@ -9,7 +9,8 @@
 //
 // Runs behind the casts, so that operands have the types they are multiplied in, and what exporters
 // write themselves is found like what expand-attention made. Scores must have no other user. A mask
-// is added or selected; one that only hides later keys becomes `is_causal` and is compared by position.
+// is added or selected, several are added up; one that only hides later keys becomes `is_causal` and is
+// compared by position.
 // Rows without a key give NaN, as softmax does, or 0 where the model says so; in the latter case NaN
 // among the scores stays NaN, as in PyTorch. The target says whether one kernel is faster than three.
 #pragma once
