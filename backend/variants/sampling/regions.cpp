@@ -17,8 +17,9 @@ namespace {
 
 using kernel::Index;
 
-// Vectors of channels that share a sample: their sums fill half of the registers.
-constexpr int64_t kMaxRuns = 4;
+// Vectors of channels that share a sample: their sums, two registers of f64 each, fill half of the
+// registers.
+int64_t max_runs(const Machine& machine) { return machine.isa.num_vector_registers / 4; }
 // Finding a sample, in neighbours of a channel (measured on Zen 4).
 constexpr double kPlacePerSample = 60;
 // Samples of a bin that are assumed where data say how many there are.
@@ -55,7 +56,8 @@ OrRefusal<double> predict_ns(const GroupContext& context) {
   const double bins = static_cast<double>(shape.num_tiles * shape.y[3]);
   const HardwareModel& hardware = context.machine.hardware;
   const double lanes = 16;
-  const double blocks = std::max(1.0, channels / (static_cast<double>(kMaxRuns) * lanes));
+  const double blocks =
+      std::max(1.0, channels / (static_cast<double>(max_runs(context.machine)) * lanes));
   // A read is widened, multiplied, chosen and added in f64, each at half the rate of f32.
   const double work = bins * reads_of(context) * (channels * 8 + blocks * kPlacePerSample * 4);
   return hardware.launch_ns + work / hardware.vector_flops_per_s * 1e9;
@@ -84,7 +86,7 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
         e.store_results(runs[i]);
       }
     };
-    const int64_t block = std::min(kMaxRuns, shape.y[1] / lanes) * lanes;
+    const int64_t block = std::min(max_runs(context.machine), shape.y[1] / lanes) * lanes;
     const int64_t whole = block > 0 ? shape.y[1] / block * block : 0;
     if (whole > 0) e.loop({0, whole, block}, [&](Index first) { channels(first, block); });
     if (whole < shape.y[1]) channels(Index(whole), shape.y[1] - whole);
