@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 
 #include "passes/extent_bounds.h"
 #include "passes/rewrite.h"
@@ -139,21 +138,20 @@ class RowBounding {
 
   // Rows of zeros behind those of `x`, up to `bound`.
   Filled fill(NodeId position, ValueId x, ValueId count, int64_t bound, const Ints& row) {
-    Ints one_row{1};
-    one_row.insert(one_row.end(), row.begin(), row.end());
-    Ints numbers(static_cast<size_t>(bound));
-    std::iota(numbers.begin(), numbers.end(), 0);
-    const auto constant = [&](Tensor tensor) {
-      return rewriter_.make_constant(position, std::move(tensor));
+    const auto constant = [&](Ints numbers) {
+      return rewriter_.make_constant(position, Tensor::ints(numbers));
     };
-    const ValueId zero = constant(Tensor::zeros(type(x).dtype, one_row));
-    const ValueId joined = rewriter_.make(position, Op::concat, {x, zero}, {{"axis", int64_t{0}}});
-    const ValueId rows =
-        rewriter_.make(position, Op::min, {constant(Tensor::ints(numbers)), count});
-    ValueId filled = rewriter_.make(position, Op::gather, {joined, rows}, {{"axis", int64_t{0}}});
+    const ValueId missing = rewriter_.make(position, Op::sub, {constant({bound}), count});
+    // In front of and behind each axis.
+    std::vector<ValueId> parts{constant(Ints(row.size() + 1)), missing};
+    if (!row.empty()) parts.push_back(constant(Ints(row.size())));
+    const ValueId pads =
+        rewriter_.make(position, Op::concat, std::move(parts), {{"axis", int64_t{0}}});
+    ValueId filled = rewriter_.make(position, Op::pad, {x, pads});
     if (!is_static(filled)) {
-      one_row[0] = bound;
-      filled = rewriter_.make(position, Op::reshape, {filled, constant(Tensor::ints(one_row))});
+      Ints rows{bound};
+      rows.insert(rows.end(), row.begin(), row.end());
+      filled = rewriter_.make(position, Op::reshape, {filled, constant(std::move(rows))});
     }
     return {filled, count, bound};
   }
