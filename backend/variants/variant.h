@@ -88,6 +88,7 @@ extern const Variant kConvDirect;
 extern const Variant kConvDepthwise;
 extern const Variant kConvTaps;
 extern const Variant kConvTransposePhases;
+extern const Variant kConvWinograd;
 extern const Variant kMatmulPacked;
 extern const Variant kMatmulDots;
 extern const Variant kMatmulDynamic;

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <random>
 #include <set>
 
@@ -379,6 +380,7 @@ Machine test_machine(std::string_view target) {
 enum class Kernels { all, with_matrices };
 
 int matrix_kernels = 0;
+std::map<std::string, int> kernels_of_variants;
 
 bool has_matrices(const Prepared& p) {
   const std::vector<kernel::Op>& ops = p.lowered.kernel.ops;
@@ -403,7 +405,10 @@ void check_on(const std::vector<Problem>& problems, std::string_view target,
     std::erase_if(all, [](const Prepared& p) { return !has_matrices(p); });
     matrix_kernels += static_cast<int>(all.size());
   }
-  for (const Prepared& p : all) note_operators(p.parsed);
+  for (const Prepared& p : all) {
+    note_operators(p.parsed);
+    ++kernels_of_variants[p.variant];
+  }
   std::vector<std::unique_ptr<LoadedCode>> loaded;
   std::vector<const LoadedCode*> codes;
   std::vector<KernelSymbol> symbols;
@@ -454,6 +459,7 @@ void check(const std::vector<Problem>& problems) {
   check_on(problems, "x86-64-v4-amx", {2}, Kernels::with_matrices);
 }
 
+int num_kernels_of(const std::string& variant) { return kernels_of_variants[variant]; }
 int num_matrix_kernels() { return matrix_kernels; }
 
 std::vector<std::string> untested_operators() {

@@ -40,6 +40,8 @@ void check(const std::vector<Problem>& problems);
 
 // Kernels with products by matrices that were checked so far.
 int num_matrix_kernels();
+// Kernels of a variant that were checked so far.
+int num_kernels_of(const std::string& variant);
 
 // Operators that have a lowering and were in no problem so far.
 std::vector<std::string> untested_operators();

@@ -9,13 +9,12 @@
 // window columns and channels are consecutive, which makes one long inner loop even for three
 // channels.
 // Small integers come out exactly: every product is exact in f32, and so are their sums.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <limits>
 
 #include "backend/variants/convolution/geometry.h"
 #include "backend/variants/convolution/slab.h"
+#include "backend/variants/convolution/weights.h"
 #include "backend/variants/product/blocks.h"
 #include "backend/variants/product/bytes.h"
 #include "backend/variants/product/matrix.h"
@@ -183,43 +182,6 @@ OrRefusal<double> predict_ns(const GroupContext& context) {
   return predict_product_ns(context.machine, plan.step, plan.tile, work);
 }
 
-// Of weights [m, c/groups, r, s], k running over (r, s, c).
-int64_t weight_offset(const Plan& plan, int64_t k, int64_t m) {
-  const int64_t c = k % plan.channels;
-  const int64_t window = k / plan.channels;
-  return (m * plan.channels + c) * plan.g.r * plan.g.s + window;
-}
-
-Tensor pack(const Plan& plan, const Tensor& weights, int64_t group) {
-  return pack_panels(weights, plan.k, plan.columns, [&](int64_t at, int64_t column) {
-    return weight_offset(plan, at, group * plan.columns + column);
-  });
-}
-
-// The panels of all groups behind one another.
-Tensor pack_groups(const Plan& plan, const Tensor& weights) {
-  Tensor all = pack(plan, weights, 0);
-  if (plan.g.groups == 1) return all;
-  std::vector<int64_t> shape = all.shape();
-  const int64_t part_bytes = all.size_bytes();
-  shape[0] *= plan.g.groups;
-  Tensor joined = Tensor::zeros(all.dtype(), shape);
-  for (int64_t group = 0; group < plan.g.groups; ++group) {
-    if (group > 0) all = pack(plan, weights, group);
-    std::copy_n(all.data(), part_bytes, joined.mutable_data() + group * part_bytes);
-  }
-  return joined;
-}
-
-Tensor packed_weights(const GroupContext& context, const Plan& plan) {
-  const ConvGeometry& g = plan.g;
-  const Tensor& weights = *context.constant_operand(weights_operand(context.anchor_node().op));
-  const std::string form = fmt::format("conv {} {} {} {} {} {}", g.groups, plan.columns,
-                                       plan.channels, g.r, g.s, crosses_columns(plan));
-  return context.machine.packs->get(weights, form,
-                                    [&] { return pack_groups(plan, signed_bytes(weights)); });
-}
-
 struct Tile {
   Index image, group, block, run;
 };
@@ -263,7 +225,7 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
                  kernel_name(context), plan.num_tiles());
   const Node& conv = context.anchor_node();
   const ValueId input = conv.operands[0];
-  const BufferId weights = e.packed_buffer("w", packed_weights(context, plan));
+  const BufferId weights = e.packed_buffer("w", packed_weights(context, g, crosses_columns(plan)));
   const Tile at = current_tile(e, plan);
 
   BlockLoops loops;
@@ -277,7 +239,7 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   std::optional<ByteProduct> bytes;
   if (is_byte_contraction(conv.op)) {
     bytes.emplace(e, context, g.m, plan.channels * g.r * g.s,
-                  [&](int64_t k, int64_t m) { return weight_offset(plan, k, m); });
+                  [&](int64_t k, int64_t m) { return weight_offset(g, k, m); });
   }
   if (plan.uses_slab) {
     const BufferId slab =

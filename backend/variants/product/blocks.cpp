@@ -55,13 +55,13 @@ class BlockEmitter {
     if (loops_.step.is_matrix()) return emit_matrices();
     if (walks_rows_outside()) {
       for_each_row_tile([&](Index row, int rows, Index) {
-        for_each_panel([&](Index panel, int active) {
+        each_panel([&](Index panel, int active) {
           emit_tile(emitter_, loops_, panel, active, row, rows);
         });
       });
       return;
     }
-    for_each_panel([&](Index panel, int active) {
+    each_panel([&](Index panel, int active) {
       if (loops_.begin_panel) loops_.begin_panel(panel);
       for_each_row_tile([&](Index row, int rows, Index i) {
         emit_tile(emitter_, loops_, panel, active, row, rows, next_column(panel, i));
@@ -72,7 +72,7 @@ class BlockEmitter {
  private:
   void emit_matrices() {
     MatrixBlock block(emitter_, loops_);
-    for_each_panel([&](Index panel, int active) {
+    each_panel([&](Index panel, int active) {
       if (loops_.begin_panel) loops_.begin_panel(panel);
       block.begin_panel(panel, active);
       for_each_row_tile(
@@ -124,28 +124,9 @@ class BlockEmitter {
                   [&] { body(Index(last), tail, Index(row_tiles_ - 1)); });
   }
 
-  // Calls body(panel, columns that exist).
-  void for_each_panel(const std::function<void(Index, int)>& body) {
-    const int columns = loops_.tile.columns();
-    const int64_t whole_panels = loops_.n / columns;
-    const auto tail = static_cast<int>(loops_.n % columns);
-    const int64_t all_panels = whole_panels + (tail > 0 ? 1 : 0);
-    if (loops_.num_panels >= all_panels) {
-      if (whole_panels == 1) {
-        body(Index(0), columns);
-      } else if (whole_panels > 1) {
-        emitter_.loop({0, whole_panels, 1}, [&](Index panel) { body(panel, columns); });
-      }
-      if (tail > 0) body(Index(whole_panels), tail);
-      return;
-    }
-    emitter_.loop({0, loops_.num_panels, 1}, [&](Index i) {
-      const Index panel = loops_.first_panel + i;
-      emitter_.when({{panel, 0, whole_panels}}, [&] { body(panel, columns); });
-    });
-    if (tail == 0) return;
-    emitter_.when({{loops_.first_panel, whole_panels - loops_.num_panels + 1, whole_panels + 1}},
-                  [&] { body(Index(whole_panels), tail); });
+  void each_panel(const std::function<void(Index, int)>& body) {
+    const PanelRun run{loops_.n, loops_.tile.columns(), loops_.first_panel, loops_.num_panels};
+    for_each_panel(emitter_, run, body);
   }
 
   GroupEmitter& emitter_;
@@ -154,6 +135,29 @@ class BlockEmitter {
 };
 
 }  // namespace
+
+void for_each_panel(GroupEmitter& emitter, const PanelRun& run,
+                    const std::function<void(Index, int)>& body) {
+  const int64_t whole_panels = run.n / run.columns;
+  const auto tail = static_cast<int>(run.n % run.columns);
+  const int64_t all_panels = whole_panels + (tail > 0 ? 1 : 0);
+  if (run.count >= all_panels) {
+    if (whole_panels == 1) {
+      body(Index(0), run.columns);
+    } else if (whole_panels > 1) {
+      emitter.loop({0, whole_panels, 1}, [&](Index panel) { body(panel, run.columns); });
+    }
+    if (tail > 0) body(Index(whole_panels), tail);
+    return;
+  }
+  emitter.loop({0, run.count, 1}, [&](Index i) {
+    const Index panel = run.first + i;
+    emitter.when({{panel, 0, whole_panels}}, [&] { body(panel, run.columns); });
+  });
+  if (tail == 0) return;
+  emitter.when({{run.first, whole_panels - run.count + 1, whole_panels + 1}},
+               [&] { body(Index(whole_panels), tail); });
+}
 
 void emit_blocks(GroupEmitter& emitter, const BlockLoops& loops) {
   BlockEmitter(emitter, loops).emit();

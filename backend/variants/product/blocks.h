@@ -46,6 +46,17 @@ struct BlockLoops {
   std::function<void(kernel::Index row, kernel::Index column, int active, Register)> store;
 };
 
+// Runs of `columns` out of n, counted as panels.
+struct PanelRun {
+  int64_t n = 0;
+  int columns = 0;
+  kernel::Index first = 0;
+  int64_t count = 0;  // panels past the last one do not exist
+};
+// Calls body(panel, columns that exist) for every panel of the run.
+void for_each_panel(GroupEmitter& emitter, const PanelRun& run,
+                    const std::function<void(kernel::Index panel, int active)>& body);
+
 void emit_blocks(GroupEmitter& emitter, const BlockLoops& loops);
 
 }  // namespace neuronc

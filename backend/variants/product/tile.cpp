@@ -169,8 +169,11 @@ class KLoopEmitter {
 }  // namespace
 
 Values emit_micro_kernel(GroupEmitter& emitter, const MicroKernel& micro) {
-  const Register zero = emitter.builder().zero({micro.step.accumulator, micro.lanes});
-  const Values accumulators(static_cast<size_t>(micro.rows * micro.vectors), zero);
+  Values accumulators = micro.initial;
+  if (accumulators.empty()) {
+    const Register zero = emitter.builder().zero({micro.step.accumulator, micro.lanes});
+    accumulators.assign(static_cast<size_t>(micro.rows * micro.vectors), zero);
+  }
   return KLoopEmitter(emitter, micro).emit(0, {}, Index(0), accumulators);
 }
 

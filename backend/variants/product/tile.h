@@ -59,6 +59,8 @@ struct MicroKernel {
   std::function<kernel::Values(kernel::Index group)> load_b;
   // Called with every group, for hints; may be empty.
   std::function<void(kernel::Index group)> prefetch;
+  // What the accumulators begin with, row after row; none: zeros.
+  kernel::Values initial;
 };
 
 // The accumulators, row after row.
