@@ -158,14 +158,17 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
     NEURONC_TRY(check_bytes(context, g.m, plan.channels * g.r * g.s));
   }
   if (plan.columns < 4 && g.groups > 1) return refuse("groups of fewer than 4 channels");
-  plan.tile = choose_register_tile(context.machine, plan.step, g.p * g.q, plan.columns);
+  const int64_t pixel_bytes = plan.channels * size_bytes(plan.step.a) * g.stride_w;
+  plan.tile =
+      choose_register_tile(context.machine, plan.step, g.p * g.q, plan.columns, pixel_bytes);
   plan.uses_slab = !is_in_memory(context, plan) || crosses_columns(plan);
   if (plan.uses_slab) {
     choose_slab_block(plan, block_bytes(context.machine));
   } else {
     choose_direct_block(plan, block_bytes(context.machine));
   }
-  plan.tile = choose_register_tile(context.machine, plan.step, plan.block_rows, plan.columns);
+  plan.tile =
+      choose_register_tile(context.machine, plan.step, plan.block_rows, plan.columns, pixel_bytes);
   choose_panel_runs(plan);
   plan.k = choose_k_loops(plan);
   return plan;

@@ -71,7 +71,8 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
   if (num_elements(problem.b_shape) != problem.b_shape[rank - 1] * problem.b_shape[rank - 2]) {
     return refuse("the right operand has batches");
   }
-  plan.tile = choose_register_tile(context.machine, plan.step, plan.rows, problem.n);
+  plan.tile = choose_register_tile(context.machine, plan.step, plan.rows, problem.n,
+                                   problem.k * size_bytes(plan.step.a));
   const ValueId a = context.anchor_node().operands[0];
   choose_blocks(plan, context.machine, static_cast<bool>(context.body.producer(a)));
   return plan;

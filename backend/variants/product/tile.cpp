@@ -35,10 +35,15 @@ int balanced_rows(int most, int64_t m) {
   return static_cast<int>((m + tiles - 1) / tiles);
 }
 
+// Addresses that are a multiple of this apart share a set of the nearest cache, which has at least
+// eight ways.
+constexpr int64_t kWayBytes = 4096;
+constexpr int kWays = 8;
+
 }  // namespace
 
 RegisterTile choose_register_tile(const Machine& machine, const ProductStep& step, int64_t m,
-                                  int64_t n) {
+                                  int64_t n, int64_t row_bytes) {
   if (step.is_matrix()) return matrix_tile(m, n);
   RegisterTile tile;
   tile.lanes = machine.lanes(size_bytes(step.accumulator));
@@ -64,6 +69,12 @@ RegisterTile choose_register_tile(const Machine& machine, const ProductStep& ste
   } else {
     tile.vectors = 2;
     tile.rows = accumulators / 2;
+    // More rows than ways would push one another out at every step.
+    const bool share_a_set = row_bytes > 0 && row_bytes % kWayBytes == 0;
+    if (share_a_set && std::min<int64_t>(tile.rows, m) > kWays && n % (4 * tile.lanes) == 0) {
+      tile.vectors = 4;
+      tile.rows = std::min(accumulators / 4, kWays - 1);
+    }
   }
   if (const int vectors = machine.code.blocking.vectors; vectors != 0 && m > 3) {
     tile.vectors = vectors;

@@ -22,8 +22,9 @@ struct RegisterTile {
   int columns() const { return vectors * lanes; }
   int active_vectors(int active_columns) const;
 };
+// `row_bytes`: how far apart rows of a lie in memory, where that is known.
 RegisterTile choose_register_tile(const Machine& machine, const ProductStep& step, int64_t m,
-                                  int64_t n);
+                                  int64_t n, int64_t row_bytes = 0);
 
 // k as loops over `outer` extents around one over `inner` consecutive elements. b has
 // ceil(inner / k_step) rows for every index of the outer loops; the last one may be partial.
