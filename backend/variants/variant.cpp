@@ -137,6 +137,16 @@ DimOrder channels_last(size_t rank) {
   return order;
 }
 
+DimOrder image_operand_order(const GroupContext& context, size_t operand) {
+  // Weights are packed, parameters have no order.
+  const bool is_image = operand == 0 || context.operand_shape(operand) == context.result_shape();
+  return is_image ? image_result_order(context) : DimOrder();
+}
+
+DimOrder image_result_order(const GroupContext& context) {
+  return channels_last(context.result_shape().size());
+}
+
 DimOrder no_order(const GroupContext&, size_t) { return {}; }
 DimOrder no_result_order(const GroupContext&) { return {}; }
 

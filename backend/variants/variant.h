@@ -101,8 +101,10 @@ extern const Variant kTopKTournament;
 // Whether attention in one kernel is faster than its products and softmax apart.
 OrRefusal<void> attention_gains(const GroupContext& context);
 
-// Orders that conv-like variants share.
+// Orders that conv-like variants share. Images are operand 0 and what has the result's shape.
 DimOrder channels_last(size_t rank);
+DimOrder image_operand_order(const GroupContext& context, size_t operand);
+DimOrder image_result_order(const GroupContext& context);
 DimOrder no_order(const GroupContext&, size_t);
 DimOrder no_result_order(const GroupContext&);
 OrRefusal<void> no_prologue(const Module&, const Graph&, const Node&, size_t);

@@ -73,9 +73,7 @@ Outcome<void> send_requests(const nrt::Model& model, const std::vector<HostTenso
   return {};
 }
 
-ToolError runtime_error(NRT_STATUS status) {
-  return {exit_code(status), nrt_get_last_message()};
-}
+ToolError runtime_error(NRT_STATUS status) { return {exit_code(status), nrt_get_last_message()}; }
 
 Outcome<int> run(const Arguments& args) {
   if (args.output.empty()) return tool_error(kExitUsage, "`run` needs -o FILE.json");

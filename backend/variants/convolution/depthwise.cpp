@@ -313,21 +313,13 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   return std::move(e).finish();
 }
 
-DimOrder operand_order(const GroupContext& context, size_t operand) {
-  return operand == 1 ? DimOrder() : channels_last(context.result_shape().size());
-}
-
-DimOrder result_order(const GroupContext& context) {
-  return channels_last(context.result_shape().size());
-}
-
 }  // namespace
 
 const Variant kConvDepthwise = {.name = "conv.depthwise",
                                 .predict_ns = predict_ns,
                                 .lower = lower,
-                                .operand_order = operand_order,
-                                .result_order = result_order,
+                                .operand_order = image_operand_order,
+                                .result_order = image_result_order,
                                 .prologue = no_prologue};
 
 }  // namespace neuronc

@@ -296,16 +296,6 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   return std::move(e).finish();
 }
 
-DimOrder operand_order(const GroupContext& context, size_t operand) {
-  // Weights are packed, parameters have no order.
-  const bool is_image = operand == 0 || context.operand_shape(operand) == context.result_shape();
-  return is_image ? channels_last(context.result_shape().size()) : DimOrder();
-}
-
-DimOrder result_order(const GroupContext& context) {
-  return channels_last(context.result_shape().size());
-}
-
 // The direct variant copies what is not in memory as it wants it before it multiplies.
 OrRefusal<void> prologue(const Module& module, const Graph& graph, const Node& conv,
                          size_t operand) {
@@ -324,8 +314,8 @@ OrRefusal<void> prologue(const Module& module, const Graph& graph, const Node& c
 const Variant kConvDirect = {.name = "conv.direct",
                              .predict_ns = predict_ns,
                              .lower = lower,
-                             .operand_order = operand_order,
-                             .result_order = result_order,
+                             .operand_order = image_operand_order,
+                             .result_order = image_result_order,
                              .prologue = prologue,
                              .has_blockings = true};
 

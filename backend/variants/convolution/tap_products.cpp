@@ -455,14 +455,6 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   return std::move(e).finish();
 }
 
-DimOrder operand_order(const GroupContext& context, size_t operand) {
-  return operand == 1 ? DimOrder() : channels_last(context.result_shape().size());
-}
-
-DimOrder result_order(const GroupContext& context) {
-  return channels_last(context.result_shape().size());
-}
-
 OrRefusal<double> predict_plain(const GroupContext& context) {
   const bool is_direct =
       context.operand_shape(0).size() <= 4 && context.constant_operand(1) != nullptr;
@@ -486,15 +478,15 @@ OrRefusal<void> plain_prologue(const Module&, const Graph& graph, const Node& co
 const Variant kConvTaps = {.name = "conv.taps",
                            .predict_ns = predict_plain,
                            .lower = lower,
-                           .operand_order = operand_order,
-                           .result_order = result_order,
+                           .operand_order = image_operand_order,
+                           .result_order = image_result_order,
                            .prologue = plain_prologue};
 
 const Variant kConvTransposePhases = {.name = "conv_transpose.phases",
                                       .predict_ns = predict_ns,
                                       .lower = lower,
-                                      .operand_order = operand_order,
-                                      .result_order = result_order,
+                                      .operand_order = image_operand_order,
+                                      .result_order = image_result_order,
                                       .prologue = no_prologue};
 
 }  // namespace neuronc

@@ -404,23 +404,13 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
   return std::move(e).finish();
 }
 
-DimOrder operand_order(const GroupContext& context, size_t operand) {
-  // Weights are packed, parameters have no order.
-  const bool is_image = operand == 0 || context.operand_shape(operand) == context.result_shape();
-  return is_image ? channels_last(context.result_shape().size()) : DimOrder();
-}
-
-DimOrder result_order(const GroupContext& context) {
-  return channels_last(context.result_shape().size());
-}
-
 }  // namespace
 
 const Variant kConvWinograd = {.name = "conv.winograd",
                                .predict_ns = predict_ns,
                                .lower = lower,
-                               .operand_order = operand_order,
-                               .result_order = result_order,
+                               .operand_order = image_operand_order,
+                               .result_order = image_result_order,
                                .prologue = no_prologue,
                                .is_exact_for_small_integers = false};
 

@@ -82,17 +82,13 @@ DimOrder operand_order(const GroupContext& context, size_t operand) {
   return operand == 0 ? channels_last(context.result_shape().size()) : DimOrder();
 }
 
-DimOrder result_order(const GroupContext& context) {
-  return channels_last(context.result_shape().size());
-}
-
 }  // namespace
 
 const Variant kSampleChannels = {.name = "sample.channels",
                                  .predict_ns = predict_ns,
                                  .lower = lower,
                                  .operand_order = operand_order,
-                                 .result_order = result_order,
+                                 .result_order = image_result_order,
                                  .prologue = no_prologue};
 
 }  // namespace neuronc
