@@ -180,12 +180,13 @@ Expected<Module> read_module_file(const std::string& path, Diagnostics& diagnost
 
 Expected<void> write_module_file(const Module& module, const std::string& path,
                                  Diagnostics& diagnostics) {
-  // The sidecar is not written for a module that cannot be.
+  // The sidecar is not written for a module that cannot be, nor beside a device or a pipe, which get the
+  // text alone, as standard output does.
   const std::string text = to_text(module);
   OutputFile file(path);
   bool is_good = file.append(std::as_bytes(std::span(text)));
   const std::vector<ConstantId> constants = sidecar_constants(module);
-  if (is_good && !constants.empty()) {
+  if (is_good && !constants.empty() && !file.is_special()) {
     NEURONC_TRY(write_file(path + "c", constants_to_bytes(module, constants), diagnostics));
   }
   is_good = is_good && file.commit();

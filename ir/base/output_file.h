@@ -27,6 +27,8 @@ class OutputFile {
   bool overwrite(uint64_t offset_bytes, std::span<const std::byte> bytes);
   bool commit();
   std::string error() const;
+  // A device or a pipe.
+  bool is_special() const { return is_special_; }
 
  private:
   void open_target();
