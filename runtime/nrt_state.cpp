@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <list>
 #include <set>
 
 #include "ir/base/command.h"
@@ -32,6 +33,14 @@ Api& api() {
   return *kApi;
 }
 
+// Nothing frees what somebody may still write to, or holds locks of threads that are gone; a checker of
+// leaks finds it here.
+template <class T>
+void keep_for_ever(T value) {
+  static auto* const kKept = new std::list<T>;
+  kKept->push_back(std::move(value));
+}
+
 // A fork copies this process with the forking thread alone: workers are gone, and what they and
 // other threads were doing stays half done for ever. So locks of the API are taken across the fork,
 // and the child forgets the models and cores of its parent, without freeing them, and begins anew.
@@ -49,14 +58,12 @@ void after_fork_in_child() {
   unlock_handles();
   Api& state = api();
   for (const auto& [handle, model] : state.models) state.models_of_parent.insert(handle);
-  new std::map(std::move(state.models));
-  new std::map(std::move(state.leaving));
-  state.models.clear();
-  state.leaving.clear();
+  keep_for_ever(std::exchange(state.models, {}));
+  keep_for_ever(std::exchange(state.leaving, {}));
   if (state.cores != nullptr) {
     if (const auto publication = state.cores->publication_after_fork()) publication->abandon();
     auto cores = state.cores->remade();
-    new std::shared_ptr<Cores>(std::exchange(state.cores, std::move(cores)));
+    keep_for_ever(std::exchange(state.cores, std::move(cores)));
   }
   Awake::forget_all();
   state.mutex.unlock();
@@ -207,8 +214,8 @@ namespace {
 // Nobody uses the model any more but a request that does not end, which may still write to it.
 void free_model(nrt_model& model) {
   if (model.is_stuck()) {
-    (void)model.model.release();
-    new std::shared_ptr<Cores>(std::move(model.cores));
+    keep_for_ever(std::move(model.model));
+    keep_for_ever(std::move(model.cores));
     return;
   }
   model.model.reset();

@@ -11,7 +11,7 @@ static int num_called;
 static int called(void) { return __atomic_load_n(&num_called, __ATOMIC_SEQ_CST); }
 
 static void wait_for(int count) {
-  for (int i = 0; i < 200000 && called() < count; ++i) usleep(100);
+  for (int i = 0; i < 600000 && called() < count; ++i) usleep(100);
   CHECK(called() == count, "%d of %d completions were called", called(), count);
 }
 
@@ -135,7 +135,7 @@ static void* keep_running(void* unused) {
   return unused;
 }
 
-enum { kChains = 20, kChainLength = 50 };
+enum { kChains = 20, kChainLength = 10 };
 static Model links[kChains];
 
 // Starts the next request of its chain, and runs one itself.

@@ -25,6 +25,13 @@
     }                                                                 \
   } while (0)
 
+// Sanitizers make everything many times slower, and keep freed memory for a while.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { kIsSanitized = 1 };
+#else
+enum { kIsSanitized = 0 };
+#endif
+
 // The number behind `key` in /proc/self/status, read in `base`.
 static inline unsigned long long status_number(const char* path, const char* key, int base) {
   FILE* file = fopen(path, "r");
