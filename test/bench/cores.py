@@ -20,7 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-STRATEGIES = ("pipeline", "tensor", "auto", "throughput")
+STRATEGIES = ("pipeline", "tensor", "auto", "throughput", "data")
 NUMBERS = (1, 2, 3, 4, 8, 16, 64)
 
 
