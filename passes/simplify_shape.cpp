@@ -115,6 +115,23 @@ Changed bypass_expand(Rewriter& rewriter, NodeId id) {
   return changed;
 }
 
+// Indices that are expanded to the updates of unknown extents: the host need not write them out.
+Changed bypass_expanded_indices(Rewriter& rewriter, NodeId id) {
+  const Node& node = rewriter.node(id);
+  if (node.op != Op::scatter_elements || rewriter.type(node.results[0]).is_static()) {
+    return Changed::no;
+  }
+  const NodeId expand = rewriter.operand_of(id, 1, Op::expand);
+  if (!expand || node.view().i64("expands_indices") != 0) return Changed::no;
+  const ValueId indices = rewriter.node(expand).operands[0];
+  const Type &from = rewriter.type(indices), &to = rewriter.type(node.operands[1]);
+  if (!from.is_ranked || !to.is_ranked || from.rank() != to.rank()) return Changed::no;
+  rewriter.edit.set_operand(id, 1, indices);
+  rewriter.edit.set_attribute(id, "expands_indices", int64_t{1});
+  rewriter.edit.erase_if_unused(expand);
+  return Changed::yes;
+}
+
 // concat of concats along the same axis.
 Changed flatten_concat(Rewriter& rewriter, NodeId id) {
   const Node& node = rewriter.node(id);
@@ -159,9 +176,9 @@ Changed make_gather_slice(Rewriter& rewriter, NodeId id) {
                              {slice, rewriter.make_constant(id, Tensor::ints(result.shape()))});
 }
 
-constexpr SimplifyRule kRules[] = {merge_reshapes,      merge_transposes, make_transpose_reshape,
-                                   drop_moving_nothing, bypass_expand,    flatten_concat,
-                                   make_gather_slice};
+constexpr SimplifyRule kRules[] = {bypass_expanded_indices, merge_reshapes,      merge_transposes,
+                                   make_transpose_reshape,  drop_moving_nothing, bypass_expand,
+                                   flatten_concat,          make_gather_slice};
 
 }  // namespace
 

@@ -307,6 +307,9 @@ OrRefusal<void> accepts_max_unpool(const Module&, const Graph& graph, const Node
 
 OrRefusal<void> accepts_scatter(const Module&, const Graph& graph, const Node& node) {
   if (graph.type(node.operands[0]).rank() == 0) return refuse("its operand is a scalar");
+  if (node.op == Op::scatter_elements && node.view().i64("expands_indices") != 0) {
+    return refuse("its indices are expanded");
+  }
   return {};
 }
 

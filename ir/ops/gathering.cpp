@@ -25,21 +25,21 @@ constexpr ResultSpec kAnyY[] = {{"y", kAny, 'T'}};
 constexpr AttributeSpec kAxis0[] = {{"axis", AttributeKind::i64, "0"}};
 constexpr AttributeSpec kBatchDims[] = {{"batch_dims", AttributeKind::i64, "0"}};
 constexpr AttributeSpec kScatterElementsAttributes[] = {
-    {"axis", AttributeKind::i64, "0"}, {"reduction", AttributeKind::string, "\"none\""}};
+    {"axis", AttributeKind::i64, "0"},
+    {"expands_indices", AttributeKind::i64, "0"},
+    {"reduction", AttributeKind::string, "\"none\""}};
 constexpr AttributeSpec kScatterNdAttributes[] = {{"reduction", AttributeKind::string, "\"none\""}};
 
 // Indices into an axis of `extent` elements, made non-negative.
-OrRefusal<std::vector<int64_t>> resolved_indices(std::vector<int64_t> indices, int64_t extent) {
-  for (int64_t& index : indices) {
+OrRefusal<std::vector<int64_t>> resolve_indices(const Tensor& indices, int64_t extent) {
+  std::vector<int64_t> resolved = ints(indices);
+  for (int64_t& index : resolved) {
     if (index < -extent || index >= extent) {
       return refuse(fmt::format("index {} lies outside an axis of {} elements", index, extent));
     }
     if (index < 0) index += extent;
   }
-  return indices;
-}
-OrRefusal<std::vector<int64_t>> resolve_indices(const Tensor& indices, int64_t extent) {
-  return resolved_indices(ints(indices), extent);
+  return resolved;
 }
 
 // ---- gather
@@ -203,14 +203,26 @@ void update_elements(Tensor& to, std::span<const int64_t> offsets, const Tensor&
   }
 }
 
+// Whether a tensor of shape `from` can be repeated along axes of one element to have shape `to`.
+bool expands_to(const Shape& from, const Shape& to) {
+  if (from.size() != to.size()) return false;
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (from[i] != to[i] && from[i] != 1) return false;
+  }
+  return true;
+}
+
 Types infer_scatter_elements(const InferInput& input) {
   const Type& x = input.operands[0];
   NEURONC_TRY(reduction_of(input.op, x.dtype));
   NEURONC_TRY(infer_gather_elements(input));
   const Type& indices = input.operands[1];
   const Type& updates = input.operands[2];
-  if (indices.is_static() && updates.is_static() && indices.shape() != updates.shape()) {
-    return refuse("the updates have another shape than the indices");
+  if (indices.is_static() && updates.is_static()) {
+    const bool fits = input.op.i64("expands_indices") != 0
+                          ? expands_to(indices.shape(), updates.shape())
+                          : indices.shape() == updates.shape();
+    if (!fits) return refuse("the updates have another shape than the indices");
   }
   return std::vector<Type>{x};
 }
@@ -228,22 +240,21 @@ Tensor with_rows(const Tensor& x, std::span<const int64_t> rows, const Tensor& u
   return result;
 }
 
-// Indices that name whole slices of an axis 0, as `index_put` with an expanded index writes them:
-// the slice of each run of equal indices; none where runs differ within a slice.
-std::optional<std::vector<int64_t>> whole_slices(const Tensor& indices, const Shape& shape) {
-  if (indices.dtype() != DType::i64 || indices.rank() < 2) return std::nullopt;
-  if (!std::equal(shape.begin() + 1, shape.end(), indices.shape().begin() + 1)) return std::nullopt;
-  const int64_t inner = indices.num_elements() / std::max<int64_t>(indices.shape()[0], 1);
-  if (inner == 0) return std::nullopt;
-  const std::span<const int64_t> all = indices.as<int64_t>();
-  std::vector<int64_t> slices;
-  for (size_t i = 0; i < all.size(); i += static_cast<size_t>(inner)) {
-    // A run of equal numbers is itself moved by one.
-    const size_t size = (static_cast<size_t>(inner) - 1) * sizeof(int64_t);
-    if (std::memcmp(&all[i], &all[i] + 1, size) != 0) return std::nullopt;
-    slices.push_back(all[i]);
+// The indices repeated along axes of one element.
+Tensor expanded(const Tensor& indices, const Shape& shape) {
+  if (indices.shape() == shape) return indices;
+  Shape strides = row_major_strides(indices.shape());
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (indices.shape()[i] == 1) strides[i] = 0;
   }
-  return slices;
+  return take_strided(indices, shape, strides, 0);
+}
+
+// Whether one index each names whole rows, as `index_put` with an expanded index writes them.
+bool names_rows(const Tensor& x, const Tensor& indices, const Tensor& updates) {
+  if (x.rank() < 2 || x.dtype() == DType::string) return false;
+  return indices.num_elements() == indices.shape()[0] && indices.shape()[0] == updates.shape()[0] &&
+         std::equal(x.shape().begin() + 1, x.shape().end(), updates.shape().begin() + 1);
 }
 
 Values evaluate_scatter_elements(const EvaluateInput& input) {
@@ -251,14 +262,14 @@ Values evaluate_scatter_elements(const EvaluateInput& input) {
   const Tensor& x = input.tensor(0);
   NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), x.rank()));
   NEURONC_ASSIGN(const Reduction reduction, reduction_of(input.op, x.dtype()));
-  if (axis == 0 && reduction == Reduction::none && x.dtype() != DType::string) {
-    if (const auto slices = whole_slices(input.tensor(1), x.shape())) {
-      NEURONC_ASSIGN(const std::vector<int64_t> rows, resolved_indices(*slices, x.shape()[0]));
-      return one(with_rows(x, rows, input.tensor(2)));
-    }
+  const Tensor& indices = input.tensor(1);
+  const Tensor& updates = input.tensor(2);
+  if (axis == 0 && reduction == Reduction::none && names_rows(x, indices, updates)) {
+    NEURONC_ASSIGN(const std::vector<int64_t> rows, resolve_indices(indices, x.shape()[0]));
+    return one(with_rows(x, rows, updates));
   }
   NEURONC_ASSIGN(const std::vector<int64_t> offsets,
-                 element_offsets(input.tensor(1), x.shape(), axis));
+                 element_offsets(expanded(indices, updates.shape()), x.shape(), axis));
   Tensor result = copy(x);
   update_elements(result, offsets, input.tensor(2), reduction);
   return one(std::move(result));
@@ -430,8 +441,9 @@ NEURONC_OP(gather_nd) = {"gather_nd",
                          no_flops};
 
 /// y = x, then y[i with its coordinate along `axis` replaced by indices[i]] becomes updates[i], or
-/// is combined with it by `reduction` (none, add, mul, max, min), in row-major order of i. Shapes:
-/// y as x, updates as indices.   Types: any.   Errors: an index out of range. Source: ONNX
+/// is combined with it by `reduction` (none, add, mul, max, min), in row-major order of i. With
+/// `expands_indices` one index serves all updates along an axis of which there is one. Shapes: y as
+/// x, updates as indices.   Types: any.   Errors: an index out of range. Source: ONNX
 /// ScatterElements-18.
 NEURONC_OP(scatter_elements) = {"scatter_elements",
                                 "x with elements along an axis replaced",

@@ -97,22 +97,26 @@ TEST_CASE("gathering and scattering") {
        {{"axis", int64_t{1}}, {"reduction", std::string("add")}},
        {x, i64({1, 2}, {0, 0}), f32({1, 2}, {10, 20})},
        {f32({2, 2}, {31, 2, 3, 4})}},
-      // Whole rows, one of them twice and from the end; runs that differ within a row.
+      // One index for a row, the last of equal ones stays; for a column.
       {"scatter_elements",
-       {},
-       {x, i64({3, 2}, {1, 1, 0, 0, -1, -1}), f32({3, 2}, {5, 6, 7, 8, 9, 10})},
+       {{"expands_indices", int64_t{1}}},
+       {x, i64({3, 1}, {1, 0, -1}), f32({3, 2}, {5, 6, 7, 8, 9, 10})},
        {f32({2, 2}, {7, 8, 9, 10})}},
       {"scatter_elements",
-       {},
-       {x, i64({2, 2}, {1, 0, 0, 1}), f32({2, 2}, {5, 6, 7, 8})},
-       {f32({2, 2}, {7, 6, 5, 8})}},
+       {{"axis", int64_t{1}}, {"expands_indices", int64_t{1}}},
+       {x, i64({1, 1}, {1}), f32({2, 1}, {5, 6})},
+       {f32({2, 2}, {1, 5, 3, 6})}},
       {"scatter_nd", {}, {x, i64({1, 1}, {1}), f32({1, 2}, {8, 9})}, {f32({2, 2}, {1, 2, 8, 9})}},
   };
   for (const OpCase& c : cases) require_case(c);
   REQUIRE(run("gather", {}, {x, i64({1}, {2})}).refusal ==
           "index 2 lies outside an axis of 2 elements");
-  REQUIRE(run("scatter_elements", {}, {x, i64({1, 2}, {2, 2}), f32({1, 2}, {5, 6})}).refusal ==
-          "index 2 lies outside an axis of 2 elements");
+  REQUIRE(run("scatter_elements", {{"expands_indices", int64_t{1}}},
+              {x, i64({1, 1}, {2}), f32({1, 2}, {5, 6})})
+              .refusal == "index 2 lies outside an axis of 2 elements");
+  REQUIRE(run("scatter_elements", {{"expands_indices", int64_t{1}}},
+              {x, i64({2, 1}, {0, 1}), f32({1, 2}, {5, 6})})
+              .refusal == "the updates have another shape than the indices");
 }
 
 TEST_CASE("tensors made of few numbers") {
