@@ -115,6 +115,39 @@ Changed bypass_expand(Rewriter& rewriter, NodeId id) {
   return changed;
 }
 
+// tile as an expansion along new axes, which moves whole rows.
+Changed make_tile_expand(Rewriter& rewriter, NodeId id) {
+  constexpr size_t kMaxRank = 8;
+  const Node& node = rewriter.node(id);
+  if (node.op != Op::tile) return Changed::no;
+  const auto repeats = rewriter.constant_ints(id, 1);
+  const Type type = rewriter.type(node.operands[0]), result = rewriter.type(node.results[0]);
+  if (!repeats || !type.is_static() || !result.is_static()) return Changed::no;
+  if (repeats->size() != type.dims.size() || result.num_elements() == 0) return Changed::no;
+  std::vector<int64_t> apart, expanded;
+  for (size_t d = 0; d < repeats->size(); ++d) {
+    const int64_t extent = type.dims[d].number();
+    if ((*repeats)[d] != 1) {
+      apart.push_back(1);
+      expanded.push_back((*repeats)[d]);
+    }
+    if ((*repeats)[d] != 1 && extent == 1) continue;
+    apart.push_back(extent);
+    expanded.push_back(extent);
+  }
+  if (expanded.size() > kMaxRank) return Changed::no;
+  const auto ints = [&](const std::vector<int64_t>& numbers) {
+    return rewriter.make_constant(id, Tensor::ints(numbers));
+  };
+  ValueId value = node.operands[0];
+  if (apart != type.shape()) value = rewriter.make(id, Op::reshape, {value, ints(apart)});
+  if (expanded == result.shape()) {
+    return rewriter.replace_by(id, Op::expand, {value, ints(expanded)});
+  }
+  value = rewriter.make(id, Op::expand, {value, ints(expanded)});
+  return rewriter.replace_by(id, Op::reshape, {value, ints(result.shape())});
+}
+
 // Indices that are expanded to the updates of unknown extents: the host need not write them out.
 Changed bypass_expanded_indices(Rewriter& rewriter, NodeId id) {
   const Node& node = rewriter.node(id);
@@ -176,9 +209,9 @@ Changed make_gather_slice(Rewriter& rewriter, NodeId id) {
                              {slice, rewriter.make_constant(id, Tensor::ints(result.shape()))});
 }
 
-constexpr SimplifyRule kRules[] = {bypass_expanded_indices, merge_reshapes,      merge_transposes,
-                                   make_transpose_reshape,  drop_moving_nothing, bypass_expand,
-                                   flatten_concat,          make_gather_slice};
+constexpr SimplifyRule kRules[] = {make_tile_expand, bypass_expanded_indices, merge_reshapes,
+                                   merge_transposes, make_transpose_reshape,  drop_moving_nothing,
+                                   bypass_expand,    flatten_concat,          make_gather_slice};
 
 }  // namespace
 
