@@ -54,6 +54,7 @@ static void many_models(void) {
   }
   printf("a request takes %.2f us alone, %.2f us among %d models; %ld and %ld switches in 200\n",
          alone * 1e6, crowded * 1e6, kModels, switches_alone, switches_crowded);
+  if (kIsSanitized) return;  // its time says nothing
   CHECK(crowded < alone * 1.5 + 20e-6, "a request takes %.1f us, alone %.1f us", crowded * 1e6,
         alone * 1e6);
   CHECK(switches_crowded < switches_alone * 2 + 200, "%ld switches, alone %ld", switches_crowded,
