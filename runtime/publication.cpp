@@ -33,29 +33,46 @@ void store(char (&target)[N], std::string_view text) {
 }  // namespace
 
 Publication::Publication(uint32_t num_visible_cores) : pid_(getpid()) {
-  for (const std::string& folder : usage_folders()) {
-    reap_usage_files(folder);
-    if (create(folder)) break;
+  const UsagePlace place = usage_place();
+  if (!place.folder.empty()) {
+    reap_usage_files(place.folder);
+    create_in(place.folder);
+  } else if (place.is_published) {
+    create();
   }
   if (segment_ == nullptr) segment_ = new UsageSegment;
   fill(num_visible_cores);
 }
 
-// The file gets its name when its owner has the lock, so that nobody takes it for one left behind. Its
-// memory is there before it is written to: a full file system is no fault of the model's.
-bool Publication::create(const std::string& folder) {
+// Memory is there before it is written to: that there is none left is no fault of the model's.
+void* Publication::map(int fd) {
+  if (posix_fallocate(fd, 0, sizeof(UsageSegment)) != 0) return MAP_FAILED;
+  return mmap(nullptr, sizeof(UsageSegment), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+}
+
+void Publication::create() {
+  const int fd = memfd_create(kUsageMemory, MFD_CLOEXEC);
+  if (fd < 0) return;
+  void* memory = map(fd);
+  if (memory == MAP_FAILED) {
+    close(fd);
+    return;
+  }
+  fd_ = fd;
+  segment_ = new (memory) UsageSegment;
+}
+
+// The file gets its name when its owner has the lock, so that nobody takes it for one left behind.
+void Publication::create_in(const std::string& folder) {
   const int fd = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (fd < 0) return false;
+  if (fd < 0) return;
   struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
-  void* memory = MAP_FAILED;
-  if (fcntl(fd, F_SETLK, &lock) == 0 && posix_fallocate(fd, 0, sizeof(UsageSegment)) == 0) {
-    memory = mmap(nullptr, sizeof(UsageSegment), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  }
+  void* memory = fcntl(fd, F_SETLK, &lock) == 0 ? map(fd) : MAP_FAILED;
   if (memory == MAP_FAILED) {
     close(fd);
-    return false;
+    return;
   }
   // A process may publish again, after nrt_close or beside another copy of the library; and one of
   // another name space may have the same number.
@@ -73,11 +90,10 @@ bool Publication::create(const std::string& folder) {
   if (path_.empty()) {
     munmap(memory, sizeof(UsageSegment));
     close(fd);
-    return false;
+    return;
   }
   fd_ = fd;
   segment_ = new (memory) UsageSegment;
-  return true;
 }
 
 void Publication::fill(uint32_t num_visible) {

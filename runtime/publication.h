@@ -1,5 +1,5 @@
 // Publishes what this process does for `neuron-top` (usage_segment.h). Nothing here ever fails a model:
-// where no file can be had, the counters are this process's alone.
+// where no memory can be shared, the counters are this process's alone.
 #pragma once
 
 #include <memory>
@@ -30,7 +30,9 @@ class Publication {
   void abandon();
 
  private:
-  bool create(const std::string& folder);
+  static void* map(int fd);
+  void create();
+  void create_in(const std::string& folder);
   void fill(uint32_t num_visible);
 
   std::mutex mutex_;

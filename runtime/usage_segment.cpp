@@ -10,14 +10,11 @@
 
 namespace neuronc::runtime {
 
-std::vector<std::string> usage_folders() {
+UsagePlace usage_place() {
   const char* wanted = std::getenv("NEURON_RT_USAGE");
-  if (wanted != nullptr && std::string_view(wanted) == "0") return {};
-  if (wanted != nullptr && *wanted == '/') return {wanted};
-  std::vector<std::string> folders = {"/dev/shm"};
-  const char* own = std::getenv("XDG_RUNTIME_DIR");
-  if (own != nullptr && *own == '/') folders.emplace_back(own);
-  return folders;
+  if (wanted != nullptr && std::string_view(wanted) == "0") return {.is_published = false};
+  if (wanted != nullptr && *wanted == '/') return {.folder = wanted};
+  return {};
 }
 
 bool is_usage_file_owned(int fd) {

@@ -1,10 +1,11 @@
 // What a process that uses libnrt publishes for `neuron-top`: a small file of shared memory with counters.
 //
-// The file is `neuron-rt.UID.PID.N` in /dev/shm or, where that cannot be written, in $XDG_RUNTIME_DIR;
-// NEURON_RT_USAGE=0 publishes nothing, NEURON_RT_USAGE=FOLDER elsewhere. Its owner holds a lock on it for
-// as long as it lives: a file without one was left by a process that was killed, and whoever looks may
-// remove it. Counters are written with relaxed atomics; what describes a model is behind a sequence that
-// is odd while it changes.
+// It has no name: readers find it among the open files of a process, and it is gone with the process,
+// however that ends. NEURON_RT_USAGE=0 publishes nothing, NEURON_RT_USAGE=FOLDER a file
+// `neuron-rt.UID.PID.N` there, for readers that do not see the process itself. Its owner holds a lock on
+// such a file for as long as it lives: one without was left by a process that was killed, and whoever
+// looks may remove it. Counters are written with relaxed atomics; what describes a model is behind a
+// sequence that is odd while it changes.
 #pragma once
 
 #include <atomic>
@@ -12,11 +13,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace neuronc::runtime {
 
 inline constexpr std::string_view kUsagePrefix = "neuron-rt.";
+inline constexpr const char* kUsageMemory = "neuron-rt";  // of a segment without a name
 inline constexpr uint64_t kUsageMagic = 0x3153'5547'4152'4e01;
 inline constexpr uint32_t kUsageVersion = 1;
 inline constexpr uint32_t kUsageCores = 1024;  // as many as there can be
@@ -58,9 +59,12 @@ struct UsageSegment {
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
 static_assert(sizeof(std::atomic<uint64_t>) == 8 && sizeof(std::atomic<uint32_t>) == 4);
 
-// The folders to look in, by the environment of the caller; the first that can be written is taken.
-// Empty: nothing is published.
-std::vector<std::string> usage_folders();
+// Where segments are, by the environment of the caller.
+struct UsagePlace {
+  bool is_published = true;
+  std::string folder;  // empty: in the open files of their processes
+};
+UsagePlace usage_place();
 
 // Whether a process holds the lock on the file that is open as `fd`.
 bool is_usage_file_owned(int fd);

@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 
 #include "runtime/usage_segment.h"
@@ -97,19 +99,77 @@ std::optional<ProcessUsage> read_open_file(int fd) {
   return usage;
 }
 
-void read_folder(const std::string& folder, UsageSample& sample) {
+// Calls body(path) for what is in a folder that may be gone or closed to this user.
+template <class Body>
+void each_entry(const std::filesystem::path& folder, const Body& body) {
   std::error_code error;
   for (auto it = std::filesystem::directory_iterator(folder, error);
        !error && it != std::filesystem::directory_iterator(); it.increment(error)) {
-    const std::string path = it->path().string();
-    if (!it->path().filename().string().starts_with(runtime::kUsagePrefix)) continue;
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) continue;
-    auto usage = read_open_file(fd);
-    if (usage) sample.processes[path] = std::move(*usage);
-    close(fd);
+    body(it->path());
   }
 }
+
+void read_folder(const std::string& folder, UsageSample& sample) {
+  each_entry(folder, [&](const std::filesystem::path& path) {
+    if (!path.filename().string().starts_with(runtime::kUsagePrefix)) return;
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return;
+    auto usage = read_open_file(fd);
+    if (usage) sample.processes[path.string()] = std::move(*usage);
+    close(fd);
+  });
+}
+
+// A number that names a process; none: another entry of /proc.
+std::optional<int64_t> pid_of(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  int64_t pid = 0;
+  const auto [rest, status] = std::from_chars(name.data(), name.data() + name.size(), pid);
+  if (status != std::errc() || rest != name.data() + name.size()) return std::nullopt;
+  return pid;
+}
+
+// Segments in the open files of processes, by inode: a child of a fork may have its parent's still. In
+// another name space of processes an owner has another number than it wrote down.
+class ProcessReader {
+ public:
+  void read(UsageSample& sample) {
+    each_entry("/proc", [&](const std::filesystem::path& process) {
+      const auto pid = pid_of(process);
+      if (!pid) return;
+      each_entry(process / "fd", [&](const std::filesystem::path& file) { look(*pid, file); });
+    });
+    for (auto& [inode, found] : found_) sample.processes[found.file] = std::move(found.usage);
+  }
+
+ private:
+  struct Found {
+    std::string file;
+    ProcessUsage usage;
+    bool is_own = false;  // by the number that its owner wrote down
+  };
+
+  void look(int64_t pid, const std::filesystem::path& file) {
+    std::error_code error;
+    if (std::filesystem::read_symlink(file, error) != target_) return;
+    const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return;
+    struct stat status{};
+    auto usage = read_open_file(fd);
+    const bool is_known = usage && fstat(fd, &status) == 0;
+    close(fd);
+    if (!is_known) return;
+    const bool is_own = usage->pid == pid;
+    Found& found = found_[status.st_ino];
+    if (!found.file.empty() && (found.is_own || (!is_own && found.usage.pid <= pid))) return;
+    usage->pid = pid;
+    usage->resident_bytes = resident_bytes(pid);
+    found = {file.string(), std::move(*usage), is_own};
+  }
+
+  const std::string target_ = fmt::format("/memfd:{} (deleted)", runtime::kUsageMemory);
+  std::map<ino_t, Found> found_;
+};
 
 double per_second(uint64_t before, uint64_t now, double seconds) {
   return now > before ? static_cast<double>(now - before) / seconds : 0;
@@ -119,9 +179,12 @@ double per_second(uint64_t before, uint64_t now, double seconds) {
 
 UsageSample sample_usage() {
   UsageSample sample;
-  for (const std::string& folder : runtime::usage_folders()) {
-    runtime::reap_usage_files(folder);
-    read_folder(folder, sample);
+  const runtime::UsagePlace place = runtime::usage_place();
+  if (!place.folder.empty()) {
+    runtime::reap_usage_files(place.folder);
+    read_folder(place.folder, sample);
+  } else if (place.is_published) {
+    ProcessReader().read(sample);
   }
   sample.time_ns =
       std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);

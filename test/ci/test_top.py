@@ -78,6 +78,31 @@ def check_running():
     assert processes() == {} and files() == [], "what a killed process left is removed"
 
 
+def check_unnamed():
+    """By default counters are in memory without a name: found while a process lives, and nothing stays of it."""
+    environment = {k: v for k, v in os.environ.items() if k != "NEURON_RT_USAGE"}
+
+    def seen():
+        text = subprocess.run([BIN / "neuron-top", "-j", "-d", "0.1"], env=environment, check=True,
+                              capture_output=True, text=True).stdout
+        return {p["pid"]: p for p in json.loads(text)["neuron_runtime_data"]}
+
+    bench = subprocess.Popen([BIN / "neuron-bench", WORK / "m.neff", "--seconds", "600"], env=environment,
+                             stdout=subprocess.DEVNULL)
+    try:
+        def has_model():
+            process = seen().get(bench.pid)
+            return process and process["report"]["memory_used"]["loaded_models"]
+        [model] = wait_for(has_model)
+        assert model["name"] == "glyphs", model
+    finally:
+        bench.send_signal(signal.SIGKILL)
+        bench.wait()
+    assert bench.pid not in seen()
+    for folder in ["/dev/shm", os.environ.get("XDG_RUNTIME_DIR", "/dev/shm")]:
+        assert not list(pathlib.Path(folder).glob(f"neuron-rt.*.{bench.pid}.*")), folder
+
+
 def in_python(code, **environment):
     prelude = f"""
 import ctypes, os, sys
@@ -142,6 +167,7 @@ def main():
     subprocess.run([BIN / "neuronc", GLYPHS, "-q", "--target-cpu", "x86-64-v3", "-o", WORK / "m.neff"], check=True)
     assert processes() == {}
     check_running()
+    check_unnamed()
     check_lifetimes()
     check_nothing_published()
 
