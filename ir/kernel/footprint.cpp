@@ -36,6 +36,17 @@ void absorb(Region& region) {
     region.size_bytes += strides.back().stride_bytes * (strides.back().count - 1);
     strides.pop_back();
   }
+  // Rows of columns at equal distances are columns.
+  for (size_t i = 0; i + 1 < strides.size();) {
+    const Stride &outer = strides[i], &inner = strides[i + 1];
+    if (outer.stride_bytes == inner.stride_bytes * inner.count) {
+      strides[i] = {inner.stride_bytes, inner.count * outer.count};
+      strides.erase(strides.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+      i = 0;
+    } else {
+      ++i;
+    }
+  }
 }
 
 bool same_form(const Region& a, const Region& b) { return a.strides == b.strides; }
@@ -429,18 +440,40 @@ class FootprintAnalysis::Impl {
       const int64_t stride = std::abs(term.coefficient) * step;
       region.strides.push_back({stride, (range.hi - range.lo) / step + 1});
     }
-    clip(region, buffer);
     absorb(region);
     Regions& regions = current_[static_cast<size_t>(parameter)];
-    (is_load ? regions.reads : regions.writes).push_back(std::move(region));
+    clip(std::move(region), buffer.span_bytes(), is_load ? regions.reads : regions.writes);
   }
 
   // What was taken larger than it is stays inside the buffer, which the kernel verifier has proven.
-  static void clip(Region& region, const Buffer& buffer) {
+  static void clip(Region region, int64_t span_bytes, std::vector<Region>& regions) {
     const int64_t end = end_bytes(region);
-    if (region.offset_bytes >= 0 && end <= buffer.span_bytes()) return;
-    const int64_t begin = std::max<int64_t>(region.offset_bytes, 0);
-    region = {begin, std::min(end, buffer.span_bytes()) - begin, {}};
+    if (region.offset_bytes >= span_bytes) return;
+    if (region.offset_bytes >= 0 && end <= span_bytes) {
+      regions.push_back(std::move(region));
+      return;
+    }
+    if (region.offset_bytes < 0 || region.strides.empty()) {
+      const int64_t begin = std::max<int64_t>(region.offset_bytes, 0);
+      regions.push_back({begin, std::min(end, span_bytes) - begin, {}});
+      return;
+    }
+    // The repetitions that fit as they are, and the others one by one.
+    const Stride outer = region.strides.front();
+    region.strides.erase(region.strides.begin());
+    const int64_t room = span_bytes - end_bytes(region);
+    const int64_t whole = room < 0 ? 0 : std::min(outer.count, room / outer.stride_bytes + 1);
+    if (whole > 0) {
+      Region fitting = region;
+      fitting.strides.insert(fitting.strides.begin(), {outer.stride_bytes, whole});
+      regions.push_back(std::move(fitting));
+    }
+    for (int64_t i = whole; i < outer.count; ++i) {
+      Region other = region;
+      other.offset_bytes += i * outer.stride_bytes;
+      if (other.offset_bytes >= span_bytes) break;
+      clip(std::move(other), span_bytes, regions);
+    }
   }
 
   const Kernel& kernel_;

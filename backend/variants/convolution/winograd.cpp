@@ -13,6 +13,7 @@
 // numbers.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "backend/variants/convolution/geometry.h"
 #include "backend/variants/convolution/weights.h"
@@ -35,8 +36,10 @@ using winograd::kWindow;
 // Transformed inputs of a block, and transformed windows of a chunk of channels.
 constexpr int64_t kInputBytes = 1280 * 1024;
 constexpr int64_t kWindowBytes = 320 * 1024;
-// Tiles of a block for which windows are transformed in a small part of the time.
+// Tiles of a block for which windows are transformed in a small part of the time; and as many as are
+// worth it for any number of channels.
 constexpr int64_t kMinBlock = 24;
+constexpr int64_t kMaxLongBlock = 32;
 // Rows of the 36 matrices begin in different sets of a cache.
 constexpr int64_t kSkew = 16;
 // Each run of panels transforms its inputs anew: for as many columns that is a small part.
@@ -49,12 +52,17 @@ struct Plan {
   ProductStep step;                   // of the products: f32
   RegisterTile tile;
   int64_t tiles_down = 0, tiles_across = 0;
-  int64_t block = 0, num_blocks = 0;  // tiles of 4 x 4 results, of all images
+  // A block: rows of tiles of 4 x 4 results of one image, or all those of several images, so that
+  // no two blocks write into one row of results.
+  int64_t block_rows = 0, block_images = 1;
+  int64_t blocks_down = 1, blocks_of_images = 1;
+  int64_t padded_block = 0;           // tiles, in whole register tiles
   int64_t chunk = 0, num_chunks = 0;  // input channels
   int64_t panels_per_run = 0, panel_runs = 1;
 
-  int64_t all_tiles() const { return g.n * tiles_down * tiles_across; }
-  int64_t num_tiles() const { return g.groups * num_blocks * panel_runs; }
+  int64_t block() const { return block_images * block_rows * tiles_across; }
+  int64_t num_blocks() const { return blocks_down * blocks_of_images; }
+  int64_t num_tiles() const { return g.groups * num_blocks() * panel_runs; }
 };
 
 // The largest divisor of the channels that fits and, where there is one, has whole registers.
@@ -66,21 +74,60 @@ int64_t choose_chunk(int64_t channels, int64_t most, int lanes) {
   return 0;
 }
 
+int64_t ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
+
+// What follows from block_rows and block_images.
+void complete_blocks(const GroupContext& context, Plan& plan) {
+  plan.blocks_down = ceil_div(plan.tiles_down, plan.block_rows);
+  plan.blocks_of_images = ceil_div(plan.g.n, plan.block_images);
+  plan.tile = choose_register_tile(context.machine, plan.step, plan.block(), plan.columns);
+  plan.padded_block = ceil_div(plan.block(), plan.tile.rows) * plan.tile.rows;
+  const int64_t panels = ceil_div(plan.columns, plan.tile.columns());
+  const int64_t runs =
+      std::clamp<int64_t>(ceil_div(kMinTiles, plan.g.groups * plan.num_blocks()), 1,
+                          std::max<int64_t>(plan.columns / kMinColumnsPerRun, 1));
+  plan.panels_per_run = ceil_div(panels, runs);
+  plan.panel_runs = ceil_div(panels, plan.panels_per_run);
+}
+
+// The work of a plan in tiles, that of windows included, and some of what several cores would wait
+// for one another: the more, the fewer they are.
+double work_of_blocks(const Plan& plan) {
+  constexpr double kWindowTiles = 5;  // what a block's windows take
+  constexpr struct {
+    int64_t cores;
+    double weight;
+  } kTeams[] = {{2, 0.2}, {4, 0.1}, {8, 0.05}};
+  double waits = 0;
+  for (const auto& team : kTeams) {
+    const int64_t rounds = ceil_div(plan.num_tiles(), team.cores);
+    waits += team.weight *
+             (static_cast<double>(rounds * team.cores) / static_cast<double>(plan.num_tiles()) - 1);
+  }
+  return static_cast<double>(plan.num_blocks()) *
+         (static_cast<double>(plan.padded_block) + kWindowTiles) * (1 + waits);
+}
+
 void choose_blocks(const GroupContext& context, Plan& plan) {
-  const int64_t all = plan.all_tiles();
+  const int64_t of_image = plan.tiles_down * plan.tiles_across;
   const int64_t tile_bytes = kProducts * plan.channels * size_bytes(DType::f32);
-  const int64_t most = std::max(kInputBytes / tile_bytes, kMinBlock);
-  plan.num_blocks = std::max((all + most - 1) / most, std::min(kMinTiles, all / kMinBlock));
-  const int64_t share = (all + plan.num_blocks - 1) / plan.num_blocks;
-  plan.tile = choose_register_tile(context.machine, plan.step, share, plan.columns);
-  plan.block = (share + plan.tile.rows - 1) / plan.tile.rows * plan.tile.rows;
-  plan.num_blocks = (all + plan.block - 1) / plan.block;
-  const int64_t panels = (plan.columns + plan.tile.columns() - 1) / plan.tile.columns();
-  const int64_t blocks = plan.g.groups * plan.num_blocks;
-  const int64_t runs = std::clamp<int64_t>((kMinTiles + blocks - 1) / blocks, 1,
-                                           std::max<int64_t>(plan.columns / kMinColumnsPerRun, 1));
-  plan.panels_per_run = (panels + runs - 1) / runs;
-  plan.panel_runs = (panels + plan.panels_per_run - 1) / plan.panels_per_run;
+  const int64_t most = std::max(kInputBytes / tile_bytes, kMaxLongBlock);
+  if (of_image <= most / 2 && plan.g.n > 1) {
+    plan.block_rows = plan.tiles_down;
+    plan.block_images = ceil_div(plan.g.n, ceil_div(plan.g.n * of_image, most));
+    return complete_blocks(context, plan);
+  }
+  const int64_t least = std::min(kMinBlock, of_image);
+  std::optional<Plan> best;
+  for (int64_t rows = 1; rows <= plan.tiles_down; ++rows) {
+    const int64_t tiles = rows * plan.tiles_across;
+    if (tiles < least || (tiles > most && best)) continue;
+    Plan next = plan;
+    next.block_rows = rows;
+    complete_blocks(context, next);
+    if (!best || work_of_blocks(next) < work_of_blocks(*best)) best = next;
+  }
+  plan = *best;
 }
 
 // Masks and counts: their sums are whole numbers too, which may be compared for equality.
@@ -112,8 +159,8 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
   plan.channels = g.c / g.groups;
   plan.columns = g.m / g.groups;
   if (plan.channels % plan.packed.k_step() != 0) return refuse("its channels are packed together");
-  plan.tiles_down = (g.p + kResults - 1) / kResults;
-  plan.tiles_across = (g.q + kResults - 1) / kResults;
+  plan.tiles_down = ceil_div(g.p, kResults);
+  plan.tiles_across = ceil_div(g.q, kResults);
   choose_blocks(context, plan);
   const int64_t row_bytes = kProducts * plan.tile.columns() * size_bytes(DType::f32);
   plan.chunk = choose_chunk(plan.channels, kWindowBytes / row_bytes, plan.tile.lanes);
@@ -132,10 +179,10 @@ double transform_ops(const Plan& plan) {
   const int lanes = plan.tile.lanes;
   const auto in = static_cast<double>((plan.channels + lanes - 1) / lanes);
   const auto out = static_cast<double>((plan.columns + lanes - 1) / lanes);
-  const auto tiles = static_cast<double>(plan.block * plan.num_blocks);
+  const auto tiles = static_cast<double>(plan.padded_block * plan.num_blocks());
   const double inputs =
       tiles * in * static_cast<double>(plan.panel_runs) * (winograd::kInputOps + 4 * kProducts);
-  const double windows = static_cast<double>(plan.num_blocks * plan.channels) * out *
+  const double windows = static_cast<double>(plan.num_blocks() * plan.channels) * out *
                          (winograd::kWindowOps + kProducts + kWindow * kWindow);
   const double results =
       tiles * out * (winograd::kProductOps + 2 * kProducts + 3 * kResults * kResults);
@@ -146,7 +193,8 @@ OrRefusal<double> predict_ns(const GroupContext& context) {
   NEURONC_ASSIGN(const Plan plan, make_plan(context));
   const int lanes = plan.tile.lanes;
   const int64_t columns = (plan.columns + lanes - 1) / lanes * lanes;
-  const double flops = 2.0 * kProducts * static_cast<double>(plan.block * plan.num_blocks) *
+  const double flops = 2.0 * kProducts *
+                       static_cast<double>(plan.padded_block * plan.num_blocks()) *
                        static_cast<double>(plan.channels * columns);
   const double transform_flops = 2.0 * lanes * kTransformCost * transform_ops(plan);
   const HardwareModel& hardware = context.machine.hardware;
@@ -166,21 +214,23 @@ class Winograd {
         lanes_(plan.tile.lanes),
         columns_(plan.tile.columns()) {
     const Index t = plan.num_tiles() > 1 ? b_.tile() : Index(0);
-    const Index rest = kernel::floor_div(t, plan.panel_runs);
     run_ = kernel::mod(t, plan.panel_runs);
-    group_ = kernel::floor_div(rest, plan.num_blocks);
-    first_tile_ = kernel::mod(rest, plan.num_blocks) * plan.block;
+    const Index block = kernel::floor_div(t, plan.panel_runs);
+    first_row_ = kernel::mod(block, plan.blocks_down) * plan.block_rows;
+    const Index images = kernel::floor_div(block, plan.blocks_down);
+    first_image_ = kernel::mod(images, plan.blocks_of_images) * plan.block_images;
+    group_ = kernel::floor_div(images, plan.blocks_of_images);
     weights_ = e.packed_buffer("w", packed_weights(context, g_, /*crosses_columns=*/false));
     inputs_ = e.workspace("v", DType::f32,
-                          {plan.num_chunks * kProducts, plan.block * plan.chunk + kSkew});
+                          {plan.num_chunks * kProducts, plan.padded_block * plan.chunk + kSkew});
     windows_ = e.workspace("u", DType::f32, {kProducts, plan.chunk * columns_ + kSkew});
-    products_ = e.workspace("m", DType::f32, {kProducts, plan.block * columns_ + kSkew});
+    products_ = e.workspace("m", DType::f32, {kProducts, plan.padded_block * columns_ + kSkew});
     patch_ = e.workspace("patch", DType::f32, {kProducts, plan.channels + kSkew});
     results_ = b_.local("y", DType::f32, {kResults * kResults, columns_});
   }
 
   void run() {
-    e_.loop({0, plan_.block, 1}, [&](Index i) { transform_inputs(i); });
+    e_.loop({0, plan_.padded_block, 1}, [&](Index i) { transform_inputs(i); });
     const PanelRun panels{plan_.columns, columns_, run_ * plan_.panels_per_run,
                           plan_.panels_per_run};
     for_each_panel(e_, panels, [&](Index panel, int active) {
@@ -189,9 +239,8 @@ class Winograd {
         e_.loop({0, vectors, 1}, [&](Index v) { transform_windows(panel, v, chunk); });
         multiply(vectors, chunk);
       });
-      e_.loop({0, plan_.block, 1}, [&](Index i) {
-        e_.when({{first_tile_ + i, 0, plan_.all_tiles()}},
-                [&] { transform_products(panel, active, i); });
+      each_tile([&](Index i, const Place& at) {
+        e_.when({{at.image, 0, g_.n}}, [&] { transform_products(panel, active, i, at); });
       });
     });
   }
@@ -200,12 +249,26 @@ class Winograd {
   struct Place {
     Index image, row, column;  // of its first result
   };
-  Place place_of(Index tile) const {
-    const int64_t per_image = plan_.tiles_down * plan_.tiles_across;
-    const Index within = kernel::mod(tile, per_image);
-    return {kernel::floor_div(tile, per_image),
-            kernel::floor_div(within, plan_.tiles_across) * kResults,
+  // Of tile `i` of the block; it may be past the last image or row.
+  Place place_of(Index i) const {
+    const int64_t per_image = plan_.block_rows * plan_.tiles_across;
+    const Index within = kernel::mod(i, per_image);
+    return {first_image_ + kernel::floor_div(i, per_image),
+            (first_row_ + kernel::floor_div(within, plan_.tiles_across)) * kResults,
             kernel::mod(within, plan_.tiles_across) * kResults};
+  }
+
+  // Calls body(i, its place) for every tile of the block, in loops without a quotient: which bytes a
+  // core writes is seen from the indices.
+  void each_tile(const std::function<void(Index, const Place&)>& body) {
+    e_.loop({0, plan_.block_images, 1}, [&](Index image) {
+      e_.loop({0, plan_.block_rows, 1}, [&](Index row) {
+        e_.loop({0, plan_.tiles_across, 1}, [&](Index column) {
+          body((image * plan_.block_rows + row) * plan_.tiles_across + column,
+               {first_image_ + image, (first_row_ + row) * kResults, column * kResults});
+        });
+      });
+    });
   }
 
   // Calls body(chunk, first channel in the chunk, active lanes).
@@ -219,11 +282,12 @@ class Winograd {
     });
   }
 
-  // Of tile `i` of the block. Past the last tile there is the last one again. Inputs are copied once
+  // Of tile `i` of the block. Past the last one there is that one again. Inputs are copied once
   // more than tiles inside the image need, which costs less than a second transform in the code.
   void transform_inputs(Index i) {
-    const Place at = place_of(kernel::min(first_tile_ + i, plan_.all_tiles() - 1));
-    copy_patch(at.image, at.row - Index(g_.pad_top), at.column - Index(g_.pad_left));
+    const Place at = place_of(kernel::min(i, plan_.block() - 1));
+    copy_patch(kernel::min(at.image, g_.n - 1), at.row - Index(g_.pad_top),
+               at.column - Index(g_.pad_left));
     each_channel_register([&](Index chunk, Index c, int active) {
       Values inputs;
       for (int j = 0; j < kProducts; ++j) {
@@ -297,7 +361,7 @@ class Winograd {
       const RowOperand a{inputs_, 1, [&](Index row, std::span<const Index>, Index c) {
                            return std::vector<Index>{chunk * kProducts + j, row * plan_.chunk + c};
                          }};
-      e_.loop({0, plan_.block / rows, 1}, [&](Index i) {
+      e_.loop({0, plan_.padded_block / rows, 1}, [&](Index i) {
         MicroKernel micro;
         micro.step = plan_.step;
         micro.rows = rows;
@@ -340,7 +404,7 @@ class Winograd {
   }
 
   // The results of tile `i` of the block, in the columns of a panel that exist.
-  void transform_products(Index panel, int active, Index i) {
+  void transform_products(Index panel, int active, Index i, const Place& at) {
     const int vectors = plan_.tile.active_vectors(active);
     e_.loop({0, vectors, 1}, [&](Index v) {
       Values products;
@@ -352,16 +416,16 @@ class Winograd {
         b_.store(results_, {Index(j), v * lanes_}, results[static_cast<size_t>(j)]);
       }
     });
-    const Place at = place_of(first_tile_ + i);
-    e_.loop({0, kResults * kResults, 1}, [&](Index j) {
-      const Index row = at.row + kernel::floor_div(j, kResults);
-      const Index column = at.column + kernel::mod(j, kResults);
-      e_.when({{row, 0, g_.p}, {column, 0, g_.q}}, [&] {
-        for (int v = 0; v < vectors; ++v) {
-          store_result(at.image, row, column, panel * columns_ + Index(v * lanes_),
-                       std::min(lanes_, active - v * lanes_),
-                       b_.load(results_, {j, Index(v * lanes_)}, lanes_));
-        }
+    e_.loop({0, kResults, 1}, [&](Index y) {
+      e_.loop({0, kResults, 1}, [&](Index x) {
+        const Index row = at.row + y, column = at.column + x;
+        e_.when({{row, 0, g_.p}, {column, 0, g_.q}}, [&] {
+          for (int v = 0; v < vectors; ++v) {
+            store_result(at.image, row, column, panel * columns_ + Index(v * lanes_),
+                         std::min(lanes_, active - v * lanes_),
+                         b_.load(results_, {y * kResults + x, Index(v * lanes_)}, lanes_));
+          }
+        });
       });
     });
   }
@@ -392,7 +456,7 @@ class Winograd {
   const ConvGeometry& g_;
   int lanes_;
   int columns_;  // of a panel
-  Index run_, group_, first_tile_;
+  Index run_, group_, first_image_, first_row_;
   BufferId weights_, inputs_, windows_, products_, patch_, results_;
 };
 
