@@ -53,8 +53,6 @@ struct Variant {
   // Asked before fusion: whether work on operand `i` of the anchor costs no more than once per
   // element where this variant reads it.
   OrRefusal<void> (*prologue)(const Module&, const Graph&, const Node& anchor, size_t operand);
-  // Products and sums of small integers come out exactly.
-  bool is_exact_for_small_integers = true;
   // Its kernels are cut as CodeOptions::blocking says.
   bool has_blockings = false;
 };

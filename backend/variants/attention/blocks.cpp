@@ -444,7 +444,6 @@ const Variant kAttentionBlocks = {.name = "attention.blocks",
                                   .lower = lower,
                                   .operand_order = no_order,
                                   .result_order = no_result_order,
-                                  .prologue = prologue,
-                                  .is_exact_for_small_integers = false};
+                                  .prologue = prologue};
 
 }  // namespace neuronc

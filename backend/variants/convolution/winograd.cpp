@@ -40,6 +40,8 @@ constexpr int64_t kWindowBytes = 320 * 1024;
 // worth it for any number of channels.
 constexpr int64_t kMinBlock = 24;
 constexpr int64_t kMaxLongBlock = 32;
+// What a row of tiles may take at most: a block has at least one.
+constexpr int64_t kMaxRowBytes = 16 * 1024 * 1024;
 // Rows of the 36 matrices begin in different sets of a cache.
 constexpr int64_t kSkew = 16;
 // Each run of panels transforms its inputs anew: for as many columns that is a small part.
@@ -161,6 +163,9 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
   if (plan.channels % plan.packed.k_step() != 0) return refuse("its channels are packed together");
   plan.tiles_down = ceil_div(g.p, kResults);
   plan.tiles_across = ceil_div(g.q, kResults);
+  if (plan.tiles_across * kProducts * plan.channels * size_bytes(DType::f32) > kMaxRowBytes) {
+    return refuse("its rows are too long");
+  }
   choose_blocks(context, plan);
   const int64_t row_bytes = kProducts * plan.tile.columns() * size_bytes(DType::f32);
   plan.chunk = choose_chunk(plan.channels, kWindowBytes / row_bytes, plan.tile.lanes);
@@ -475,7 +480,6 @@ const Variant kConvWinograd = {.name = "conv.winograd",
                                .lower = lower,
                                .operand_order = image_operand_order,
                                .result_order = image_result_order,
-                               .prologue = no_prologue,
-                               .is_exact_for_small_integers = false};
+                               .prologue = no_prologue};
 
 }  // namespace neuronc
