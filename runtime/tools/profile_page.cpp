@@ -37,7 +37,7 @@ function showSummary() {
       `${data.requests} requests, ${data.strategy || "one core"}, target ${data.target}: a request takes ` +
       `${one(data.latency_us)} us, a result every ${one(data.period_us)} us${predicted}.`;
 }
-// A lane of boxes per core, all on one scale.
+// A lane of boxes per core, all on one scale; of an event that began before or goes on, what lies between.
 function showTimeline(id, events, begin, end) {
   const svg = "http://www.w3.org/2000/svg", height = 26;
   const names = [...new Set(events.map(e => e.core))].sort();
@@ -45,9 +45,10 @@ function showTimeline(id, events, begin, end) {
   picture.setAttribute("viewBox", `0 0 1000 ${height * Math.max(names.length, 1)}`);
   for (const event of events) {
     const box = document.createElementNS(svg, "rect");
-    box.setAttribute("x", (event.begin - begin) / (end - begin) * 1000);
+    const from = Math.max(event.begin, begin), to = Math.min(event.begin + event.time, end);
+    box.setAttribute("x", (from - begin) / (end - begin) * 1000);
     box.setAttribute("y", names.indexOf(event.core) * height + 3);
-    box.setAttribute("width", Math.max(event.time / (end - begin) * 1000, 0.1));
+    box.setAttribute("width", Math.max((to - from) / (end - begin) * 1000, 0.1));
     box.setAttribute("height", height - 6);
     box.setAttribute("fill", colours[event.kind] || `hsl(${event.step * 47 % 360} 55% 60%)`);
     const title = document.createElementNS(svg, "title");
@@ -77,7 +78,8 @@ function showSteps() {
 }
 showSummary();
 showTimeline("measured", data.measured, data.window[0], data.window[1]);
-showTimeline("predicted", data.predicted, 0, data.window[1] - data.window[0]);
+showTimeline("predicted", data.predicted, 0,
+             Math.max(data.window[1] - data.window[0], ...data.predicted.map(e => e.begin + e.time)));
 showCores();
 showSteps();
 )page";

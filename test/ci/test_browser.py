@@ -90,6 +90,16 @@ def check_profile():
     assert found["count"]["svg"] == 2 and found["count"]["rect"] > len(steps), found["count"]
     assert trace["profile"]["model"] in found["text"], found["text"][:500]
 
+    # A core that had to wait since long before the request that is shown, and predictions of ten times as long.
+    for event in trace["traceEvents"]:
+        if event["ph"] == "X" and event["pid"] == 1:
+            event["ts"], event["dur"] = event["ts"] - 500, event["dur"] + 1000
+        elif event["ph"] == "X":
+            event["ts"], event["dur"] = event["ts"] * 10, event["dur"] * 10
+    (WORK / "waiting.json").write_text(json.dumps(trace))
+    run(BIN / "neuron-profile", "view", "waiting.json", "-o", "waiting.html")
+    open_page(WORK / "waiting.html")
+
 
 def check_the_check():
     """A page that fails is seen to fail."""
