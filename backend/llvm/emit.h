@@ -30,6 +30,8 @@ using kernel::ValueType;
 llvm::Function* emit_kernel(llvm::Module& module, const kernel::Kernel& kernel,
                             std::string_view name, const Isa& isa);
 
+int num_lanes(llvm::Value* v);  // 1 for a scalar
+
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Module& module, const kernel::Kernel& kernel, const Isa& isa);
@@ -83,6 +85,8 @@ class KernelEmitter {
   llvm::Value* float_to_narrow_integer(llvm::Value* a, DType to);
   llvm::Value* float_to_integer(llvm::Value* a, ValueType from, DType to);
   llvm::Value* f32_to_bf16(llvm::Value* a);
+  llvm::Value* f32_to_bf16_in_integers(llvm::Value* a);
+  llvm::Value* are_of_class(llvm::Value* a, int classes);  // vfpclassps of 8 or 16 lanes
   llvm::Value* f32_to_f16(llvm::Value* a);
   llvm::Value* f16_to_f32(llvm::Value* a);
   llvm::Value* f64_to_f32_odd(llvm::Value* a);

@@ -1,6 +1,8 @@
 // Conversions between element types, with bf16 and f16 expanded to integer operations where the
 // processor does not convert as kernel IR says (the AVX-512 bf16 instructions flush denormals).
 #include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/IntrinsicsX86.h>
+#include <llvm/IR/MDBuilder.h>
 
 #include <limits>
 
@@ -9,7 +11,56 @@
 
 namespace neuronc::llvm_backend {
 
+namespace {
+
+constexpr int kDenormalClass = 0x20;  // of vfpclassps
+
+}  // namespace
+
 llvm::Value* KernelEmitter::f32_to_bf16(llvm::Value* a) {
+  const int lanes = num_lanes(a);
+  if (!isa_.has_avx512_bf16 || (lanes != 8 && lanes != 16 && lanes != 32)) {
+    return f32_to_bf16_in_integers(a);
+  }
+  // vcvtneps2bf16 takes a denormal for zero and is right for all else, NaN included. Denormals are
+  // rare: asking for them takes half the time of the seven instructions that need not ask.
+  llvm::Value* fast = nullptr;
+  llvm::Value* is_denormal = nullptr;
+  if (lanes == 32) {
+    llvm::Value* low = lanes_of(a, 0, 16);
+    llvm::Value* high = lanes_of(a, 16, 16);
+    fast = ir_.CreateIntrinsic(llvm::Intrinsic::x86_avx512bf16_cvtne2ps2bf16_512, {}, {high, low});
+    is_denormal =
+        ir_.CreateOr(are_of_class(low, kDenormalClass), are_of_class(high, kDenormalClass));
+  } else {
+    const auto id = lanes == 16 ? llvm::Intrinsic::x86_avx512bf16_cvtneps2bf16_512
+                                : llvm::Intrinsic::x86_avx512bf16_cvtneps2bf16_256;
+    fast = ir_.CreateIntrinsic(id, {}, {a});
+    is_denormal = are_of_class(a, kDenormalClass);
+  }
+  fast = ir_.CreateBitCast(fast, with_element(a->getType(), ir_.getInt16Ty()));
+  llvm::BasicBlock* before = ir_.GetInsertBlock();
+  llvm::BasicBlock* denormal = llvm::BasicBlock::Create(context_, "denormal", function_);
+  llvm::BasicBlock* rounded = llvm::BasicBlock::Create(context_, "rounded", function_);
+  ir_.CreateCondBr(ir_.CreateOrReduce(is_denormal), denormal, rounded,
+                   llvm::MDBuilder(context_).createUnlikelyBranchWeights());
+  ir_.SetInsertPoint(denormal);
+  llvm::Value* slow = f32_to_bf16_in_integers(a);
+  ir_.CreateBr(rounded);
+  ir_.SetInsertPoint(rounded);
+  llvm::PHINode* result = ir_.CreatePHI(fast->getType(), 2);
+  result->addIncoming(fast, before);
+  result->addIncoming(slow, denormal);
+  return result;
+}
+
+llvm::Value* KernelEmitter::are_of_class(llvm::Value* a, int classes) {
+  const auto id = num_lanes(a) == 16 ? llvm::Intrinsic::x86_avx512_fpclass_ps_512
+                                     : llvm::Intrinsic::x86_avx512_fpclass_ps_256;
+  return ir_.CreateIntrinsic(id, {}, {a, ir_.getInt32(static_cast<uint32_t>(classes))});
+}
+
+llvm::Value* KernelEmitter::f32_to_bf16_in_integers(llvm::Value* a) {
   llvm::Type* u32 = with_element(a->getType(), ir_.getInt32Ty());
   llvm::Value* bits = ir_.CreateBitCast(a, u32);
   llvm::Value* lowest = ir_.CreateAnd(ir_.CreateLShr(bits, 16), integer(u32, 1));

@@ -6,14 +6,11 @@
 #include "ir/base/check.h"
 
 namespace neuronc::llvm_backend {
-namespace {
 
 int num_lanes(llvm::Value* v) {
   auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(v->getType());
   return vector == nullptr ? 1 : static_cast<int>(vector->getNumElements());
 }
-
-}  // namespace
 
 // `count` lanes from `first` on; a scalar for one.
 llvm::Value* KernelEmitter::lanes_of(llvm::Value* a, int first, int count) {

@@ -129,7 +129,7 @@ TEST_CASE("float operations agree bit for bit, fma without hardware included") {
 TEST_CASE("every conversion agrees bit for bit") {
   std::mt19937_64 random(3);
   std::vector<Case> cases;
-  const int lanes = GENERATE(1, 8);
+  const int lanes = GENERATE(1, 8, 16, 32);
   for (DType from : kAll) {
     for (DType to : kAll) {
       const bool is_half = from == DType::f16 || from == DType::bf16;
@@ -142,6 +142,14 @@ TEST_CASE("every conversion agrees bit for bit") {
           [to](Builder& b, const std::vector<Value>& x) { return b.convert(x[0], to); }, random));
     }
   }
+  // A vector of one value alone, as a denormal or NaN beside others decides how all are converted.
+  cases.push_back(elementwise(
+      "convert one f32 to bf16", {DType::f32}, lanes,
+      [lanes](Builder& b, const std::vector<Value>& x) {
+        const Value one = lanes == 1 ? x[0] : b.extract(x[0], lanes - 1);
+        return b.convert(lanes == 1 ? one : b.splat(one, lanes), DType::bf16);
+      },
+      random));
   cases.push_back(elementwise(
       "round_to_bf16", {DType::f32}, lanes,
       [](Builder& b, const std::vector<Value>& x) { return b.round_to_bf16(x[0]); }, random));
