@@ -82,22 +82,27 @@ inline constexpr double kAsinF64[] = {
     0x1.36b4ae83a3c8dp-7,  0x1.484e664f192a5p-7, 0x1.557076eb76485p-11, 0x1.97da97e6f691dp-6,
     -0x1.add637039ca4ap-6, 0x1.1402b7d1e90e1p-5};
 
-// erf(x) = x + x * P(x^2), |x| <= 1
-inline constexpr float kErfSmallF32[] = {0x1.06eba80000000p-3f,  -0x1.8127460000000p-2f,
-                                         0x1.ce2f0a0000000p-4f,  -0x1.b829d80000000p-6f,
-                                         0x1.562b1a0000000p-8f,  -0x1.bcd7de0000000p-11f,
-                                         0x1.d8b88c0000000p-14f, -0x1.44cfc20000000p-17f};
+// erf(x) = x + x * P(x^2), |x| <= 0.93 (f32) or 1 (f64)
+inline constexpr float kErfSmallF32[] = {0x1.06eba60000000p-3f, -0x1.8126e20000000p-2f,
+                                         0x1.ce19860000000p-4f, -0x1.b67c040000000p-6f,
+                                         0x1.46d9e40000000p-8f, -0x1.38742e0000000p-11f};
 inline constexpr double kErfSmallF64[] = {
     0x1.06eba8214db69p-3,  -0x1.812746b0379e6p-2,  0x1.ce2f21a042b34p-4,  -0x1.b82ce31284f34p-6,
     0x1.565bcd0dbd887p-8,  -0x1.c02db3db47c61p-11, 0x1.f9a321e488981p-14, -0x1.f4d1e4314708ap-17,
     0x1.b9df3031ffa9ep-20, -0x1.5f1f3f9f719bbp-23, 0x1.f7b98f7bc68e0p-27, -0x1.38abf91a22f4fp-30,
     0x1.0626ee64a842ap-34};
 
-// erfc(a) = exp(-a^2) * P((a-2)/(a+2)), a in [1, 4] (f32) or [1, 6] (f64)
-inline constexpr float kErfcScaledF32[] = {0x1.0586720000000p-2f,   -0x1.b570360000000p-2f,
-                                           0x1.eeea800000000p-3f,   -0x1.437ed40000000p-4f,
-                                           0x1.e932740000000p-9f,   0x1.ca3c5c0000000p-8f,
-                                           -0x1.b70d720000000p-11f, -0x1.e77eec0000000p-11f};
+// erfc(a) = 2^P(a), a in [0.93, 3.95], with the error relative to erf(a)
+inline constexpr float kErfcLog2F32[] = {-0x1.81dd9e0000000p-9f, -0x1.9d82260000000p+0f,
+                                         -0x1.e144b00000000p-1f, -0x1.0ba2a20000000p-3f,
+                                         0x1.6c2a640000000p-6f,  -0x1.d104c00000000p-10f};
+
+// 2^r = 1 + r * P(r), |r| <= 1/2
+inline constexpr float kExp2F32[] = {0x1.62e42a0000000p-1f, 0x1.ebf9c20000000p-3f,
+                                     0x1.c6b6d80000000p-5f, 0x1.3ce8ae0000000p-7f,
+                                     0x1.5bda580000000p-10f};
+
+// erfc(a) = exp(-a^2) * P((a-2)/(a+2)), a in [1, 6]
 inline constexpr double kErfcScaledF64[] = {
     0x1.058671b52c776p-2,   -0x1.b57034efd3f73p-2, 0x1.eeea7dc8a78b3p-3,   -0x1.437f0b68c0b39p-4,
     0x1.e94715979e6e9p-9,   0x1.ca95ed52f230ep-8,  -0x1.bc25a47abbcf2p-11, -0x1.016b5cb7e5499p-10,

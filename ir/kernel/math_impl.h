@@ -121,13 +121,11 @@ class Functions {
   }
 
   V erf(V x) {
-    const V a = p.min_num(p.c(kIsF32 ? 4 : 6), p.abs(x));
+    const V a = p.min_num(p.c(kIsF32 ? 3.95 : 6), p.abs(x));
     const V square = p.mul(a, a);
     const V small = p.fma(x, polynomial(kErfSmallF32, kErfSmallF64, square), x);
-    const V t = p.div(p.sub(a, p.c(2)), p.add(a, p.c(2)));
-    const V scaled = polynomial(kErfcScaledF32, kErfcScaledF64, t);
-    const V large = p.sub(p.c(1), p.mul(exp(p.neg(square)), scaled));
-    return p.select(p.lt(a, p.c(1)), small, copy_sign(large, x));
+    const V large = p.sub(p.c(1), erfc_of_large(a, square));
+    return p.select(p.lt(a, p.c(kIsF32 ? 0.93 : 1)), small, copy_sign(large, x));
   }
 
   V sin(V x) {
@@ -253,6 +251,21 @@ class Functions {
     V sum = p.c(coefficients[N - 1]);
     for (size_t i = N - 1; i-- > 0;) sum = p.fma(sum, x, p.c(coefficients[i]));
     return sum;
+  }
+
+  // erfc(a), as good as 1 less it needs.
+  V erfc_of_large(V a, V square) {
+    if constexpr (kIsF32) {
+      constexpr double kMagic = 0x1.8p23 + kBias;
+      const V exponent = horner(kErfcLog2F32, a);
+      const V t = p.add(exponent, p.c(kMagic));
+      const V r = p.sub(exponent, p.sub(t, p.c(kMagic)));
+      const V power = p.real(p.shl(p.bits(t), kMantissaBits));
+      return p.mul(power, p.fma(r, horner(kExp2F32, r), p.c(1)));
+    } else {
+      const V t = p.div(p.sub(a, p.c(2)), p.add(a, p.c(2)));
+      return p.mul(exp(p.neg(square)), horner(kErfcScaledF64, t));
+    }
   }
 
   V copy_sign(V magnitude, V sign) {
