@@ -5,179 +5,13 @@
 
 #include <algorithm>
 #include <map>
-#include <tuple>
+#include <numeric>
 #include <unordered_map>
+
+#include "ir/kernel/byte_regions.h"
 
 namespace neuronc::kernel {
 namespace {
-
-struct Stride {
-  int64_t stride_bytes = 0;
-  int64_t count = 1;
-  friend auto operator<=>(const Stride&, const Stride&) = default;
-};
-
-// Ranges of `size_bytes` at offset + sum of i_d * stride_d; strides descend.
-struct Region {
-  int64_t offset_bytes = 0;
-  int64_t size_bytes = 0;
-  std::vector<Stride> strides;
-};
-
-// Beyond this many a set of runs becomes the range around all of them.
-constexpr size_t kMaxRuns = 4096;
-
-// Strides that are no larger than what they repeat make one longer range.
-void absorb(Region& region) {
-  std::vector<Stride>& strides = region.strides;
-  std::erase_if(strides, [](const Stride& s) { return s.count <= 1; });
-  std::sort(strides.begin(), strides.end(), std::greater<>());
-  while (!strides.empty() && strides.back().stride_bytes <= region.size_bytes) {
-    region.size_bytes += strides.back().stride_bytes * (strides.back().count - 1);
-    strides.pop_back();
-  }
-  // Rows of columns at equal distances are columns.
-  for (size_t i = 0; i + 1 < strides.size();) {
-    const Stride &outer = strides[i], &inner = strides[i + 1];
-    if (outer.stride_bytes == inner.stride_bytes * inner.count) {
-      strides[i] = {inner.stride_bytes, inner.count * outer.count};
-      strides.erase(strides.begin() + static_cast<std::ptrdiff_t>(i) + 1);
-      i = 0;
-    } else {
-      ++i;
-    }
-  }
-}
-
-bool same_form(const Region& a, const Region& b) { return a.strides == b.strides; }
-
-// Joins neighbours of one form: those that touch become longer, those at equal distances a stride.
-bool merge_once(std::vector<Region>& regions) {
-  std::sort(regions.begin(), regions.end(), [](const Region& a, const Region& b) {
-    return std::tie(a.strides, a.offset_bytes, a.size_bytes) <
-           std::tie(b.strides, b.offset_bytes, b.size_bytes);
-  });
-  std::vector<Region> merged;
-  bool has_changed = false;
-  for (Region& region : regions) {
-    if (!merged.empty() && same_form(merged.back(), region)) {
-      Region& last = merged.back();
-      const int64_t end = last.offset_bytes + last.size_bytes;
-      if (region.offset_bytes <= end) {
-        last.size_bytes =
-            std::max(end, region.offset_bytes + region.size_bytes) - last.offset_bytes;
-        has_changed = true;
-        continue;
-      }
-    }
-    merged.push_back(std::move(region));
-  }
-  regions = std::move(merged);
-  return has_changed;
-}
-
-// Runs of regions of one form and size at equal distances.
-bool find_progressions(std::vector<Region>& regions) {
-  std::vector<Region> result;
-  bool has_changed = false;
-  for (size_t i = 0; i < regions.size();) {
-    size_t end = i + 1;
-    const auto follows = [&](size_t j) {
-      return same_form(regions[i], regions[j]) && regions[i].size_bytes == regions[j].size_bytes;
-    };
-    int64_t gap = 0;
-    if (end < regions.size() && follows(end)) {
-      gap = regions[end].offset_bytes - regions[i].offset_bytes;
-      while (end < regions.size() && follows(end) &&
-             regions[end].offset_bytes - regions[end - 1].offset_bytes == gap) {
-        ++end;
-      }
-    }
-    const auto count = static_cast<int64_t>(end - i);
-    Region region = regions[i];
-    if (count > 1) {
-      // Rows 0, 1, 2 repeated every three rows are all rows.
-      const auto longer =
-          std::find_if(region.strides.begin(), region.strides.end(),
-                       [&](const Stride& s) { return s.stride_bytes == gap * count; });
-      if (longer != region.strides.end()) {
-        *longer = {gap, count * longer->count};
-      } else {
-        region.strides.push_back({gap, count});
-      }
-      has_changed = true;
-    }
-    result.push_back(std::move(region));
-    i = end;
-  }
-  regions = std::move(result);
-  return has_changed;
-}
-
-void normalise(std::vector<Region>& regions) {
-  for (bool has_changed = true; has_changed && regions.size() > 1;) {
-    for (Region& region : regions) absorb(region);
-    has_changed = merge_once(regions);
-    for (Region& region : regions) absorb(region);
-    std::sort(regions.begin(), regions.end(), [](const Region& a, const Region& b) {
-      return std::tie(a.strides, a.size_bytes, a.offset_bytes) <
-             std::tie(b.strides, b.size_bytes, b.offset_bytes);
-    });
-    has_changed |= find_progressions(regions);
-  }
-  for (Region& region : regions) absorb(region);
-}
-
-int64_t end_bytes(const Region& region) {
-  int64_t end = region.offset_bytes + region.size_bytes;
-  for (const Stride& s : region.strides) end += s.stride_bytes * (s.count - 1);
-  return end;
-}
-
-// All strides but the innermost spelt out.
-void add_runs(const Region& region, std::vector<ByteRun>& runs) {
-  std::vector<ByteRun> all{{region.offset_bytes, region.size_bytes}};
-  for (size_t d = 0; d < region.strides.size(); ++d) {
-    const Stride& stride = region.strides[d];
-    if (d + 1 == region.strides.size()) {
-      for (ByteRun& run : all) {
-        run.stride_bytes = stride.stride_bytes;
-        run.count = stride.count;
-      }
-      break;
-    }
-    std::vector<ByteRun> next;
-    for (const ByteRun& run : all) {
-      for (int64_t i = 0; i < stride.count && next.size() <= kMaxRuns; ++i) {
-        next.push_back({run.offset_bytes + i * stride.stride_bytes, run.size_bytes});
-      }
-    }
-    all = std::move(next);
-    if (all.size() > kMaxRuns) {
-      runs.push_back({region.offset_bytes, end_bytes(region) - region.offset_bytes});
-      return;
-    }
-  }
-  runs.insert(runs.end(), all.begin(), all.end());
-}
-
-std::vector<ByteRun> to_runs(const std::vector<Region>& regions) {
-  std::vector<ByteRun> runs;
-  for (const Region& region : regions) {
-    if (region.size_bytes > 0) add_runs(region, runs);
-  }
-  if (runs.size() > kMaxRuns) {
-    int64_t begin = runs[0].offset_bytes, end = 0;
-    for (const ByteRun& run : runs) {
-      begin = std::min(begin, run.offset_bytes);
-      end = std::max(end, run.offset_bytes + run.stride_bytes * (run.count - 1) + run.size_bytes);
-    }
-    return {{begin, end - begin}};
-  }
-  std::sort(runs.begin(), runs.end(),
-            [](const ByteRun& a, const ByteRun& b) { return a.offset_bytes < b.offset_bytes; });
-  return runs;
-}
 
 struct Regions {
   std::vector<Region> reads, writes;
@@ -221,6 +55,11 @@ class FootprintAnalysis::Impl {
 
  private:
   using Ranges = std::unordered_map<uint32_t, Interval>;  // by variable
+  // A sum of several variables that stays within limits.
+  struct GuardedSum {
+    const Affine* affine;
+    Interval limits;
+  };
 
   static void append(std::vector<Region>& to, const std::vector<Region>& from) {
     to.insert(to.end(), from.begin(), from.end());
@@ -257,7 +96,7 @@ class FootprintAnalysis::Impl {
           break;
         case OpCode::if_:
           walk_guarded(op);
-          if (op.blocks[1]) walk(op.blocks[1]);
+          if (op.blocks[1]) walk_otherwise(op);
           break;
         case OpCode::if_true:
           walk(op.blocks[0]);
@@ -280,18 +119,52 @@ class FootprintAnalysis::Impl {
     ranges_.erase(variable);
   }
 
-  // A guard on one variable narrows its range; one that never holds hides the block.
+  // A guard on one variable narrows its range, one on several the accesses that have them in the same
+  // proportion; one that never holds hides the block.
   void walk_guarded(const Op& op) {
     const Ranges saved = ranges_;
+    const size_t num_sums = guarded_sums_.size();
     bool is_reached = true;
-    for (const Guard& guard : op.guards) is_reached = is_reached && narrow(guard);
+    for (const Guard& guard : op.guards) {
+      is_reached = is_reached && narrow(table_.affine(guard.expr), limits_of(guard));
+    }
     if (is_reached) walk(op.blocks[0]);
     ranges_ = saved;
+    guarded_sums_.resize(num_sums);
   }
 
-  bool narrow(const Guard& guard) {
-    const Interval limits{guard.lo, guard.hi >= kIndexLimit ? kIndexLimit : guard.hi - 1};
-    const Affine& affine = table_.affine(guard.expr);
+  // Where one side of one guard alone can fail, the other block has the values beyond it.
+  void walk_otherwise(const Op& op) {
+    const Guard* open = nullptr;
+    size_t num_open = 0;
+    for (const Guard& guard : op.guards) {
+      const Interval range = interval(guard.expr), limits = limits_of(guard);
+      const bool may_be_low = range.lo<limits.lo, may_be_high = range.hi> limits.hi;
+      if (!may_be_low && !may_be_high) continue;
+      open = &guard;
+      num_open += may_be_low && may_be_high ? 2 : 1;
+    }
+    if (num_open == 0) return;
+    const Ranges saved = ranges_;
+    const size_t num_sums = guarded_sums_.size();
+    bool is_reached = true;
+    if (num_open == 1) {
+      const Interval limits = limits_of(*open);
+      const bool is_high = interval(open->expr).hi > limits.hi;
+      is_reached =
+          narrow(table_.affine(open->expr), is_high ? Interval{limits.hi + 1, kIndexLimit}
+                                                    : Interval{-kIndexLimit, limits.lo - 1});
+    }
+    if (is_reached) walk(op.blocks[1]);
+    ranges_ = saved;
+    guarded_sums_.resize(num_sums);
+  }
+
+  static Interval limits_of(const Guard& guard) {
+    return {guard.lo, guard.hi >= kIndexLimit ? kIndexLimit : guard.hi - 1};
+  }
+
+  bool narrow(const Affine& affine, Interval limits) {
     if (intersect(interval(affine), limits).is_empty()) return false;
     const Term* open = nullptr;
     int64_t fixed = affine.constant;
@@ -300,6 +173,7 @@ class FootprintAnalysis::Impl {
       if (range.is_single()) {
         fixed += range.lo * term.coefficient;
       } else if (open != nullptr || table_.atom(term.atom).kind != AtomKind::variable) {
+        guarded_sums_.push_back({&affine, limits});
         return true;
       } else {
         open = &term;
@@ -428,14 +302,13 @@ class FootprintAnalysis::Impl {
       const int64_t row_stride = buffer.strides[static_cast<size_t>(op.row_dim)];
       region.strides.push_back({row_stride * size_bytes(buffer.dtype), kMatrixRows});
     }
-    for (const Term& term : offset.terms) {
+    std::vector<Term> terms = offset.terms;
+    for (const GuardedSum& sum : guarded_sums_) {
+      if (!add_guarded(sum, terms, region)) return;
+    }
+    for (const Term& term : terms) {
       const Interval range = atom_interval(term.atom);
-      int64_t step = 1;
-      const Atom& atom = table_.atom(term.atom);
-      if (atom.kind == AtomKind::variable) {
-        const auto it = steps_.find(atom.variable.index);
-        if (it != steps_.end()) step = it->second;
-      }
+      const int64_t step = step_of(term.atom);
       region.offset_bytes += term.coefficient * (term.coefficient > 0 ? range.lo : range.hi);
       const int64_t stride = std::abs(term.coefficient) * step;
       region.strides.push_back({stride, (range.hi - range.lo) / step + 1});
@@ -445,35 +318,46 @@ class FootprintAnalysis::Impl {
     clip(std::move(region), buffer.span_bytes(), is_load ? regions.reads : regions.writes);
   }
 
-  // What was taken larger than it is stays inside the buffer, which the kernel verifier has proven.
-  static void clip(Region region, int64_t span_bytes, std::vector<Region>& regions) {
-    const int64_t end = end_bytes(region);
-    if (region.offset_bytes >= span_bytes) return;
-    if (region.offset_bytes >= 0 && end <= span_bytes) {
-      regions.push_back(std::move(region));
-      return;
+  int64_t step_of(AtomId id) const {
+    const Atom& atom = table_.atom(id);
+    if (atom.kind != AtomKind::variable) return 1;
+    const auto it = steps_.find(atom.variable.index);
+    return it == steps_.end() ? 1 : it->second;
+  }
+
+  // Where the terms hold a multiple of the guarded sum, moves it from them to the region, as the one
+  // stride of the values that the guard lets through. False: it lets none through.
+  bool add_guarded(const GuardedSum& sum, std::vector<Term>& terms, Region& region) {
+    int64_t factor = 0, fixed = sum.affine->constant, step = 0, num_values = 1;
+    Interval range{0, 0};
+    std::vector<Term> rest = terms;
+    for (const Term& term : sum.affine->terms) {
+      const Interval values = atom_interval(term.atom);
+      if (values.is_single()) {
+        fixed += values.lo * term.coefficient;
+        continue;
+      }
+      const auto at = std::find_if(rest.begin(), rest.end(),
+                                   [&](const Term& t) { return t.atom == term.atom; });
+      if (at == rest.end() || at->coefficient % term.coefficient != 0) return true;
+      if (factor != 0 && at->coefficient != factor * term.coefficient) return true;
+      factor = at->coefficient / term.coefficient;
+      rest.erase(at);
+      range = range + values * term.coefficient;
+      step = std::gcd(step, term.coefficient * step_of(term.atom));
+      num_values *= (values.hi - values.lo) / step_of(term.atom) + 1;
     }
-    if (region.offset_bytes < 0 || region.strides.empty()) {
-      const int64_t begin = std::max<int64_t>(region.offset_bytes, 0);
-      regions.push_back({begin, std::min(end, span_bytes) - begin, {}});
-      return;
-    }
-    // The repetitions that fit as they are, and the others one by one.
-    const Stride outer = region.strides.front();
-    region.strides.erase(region.strides.begin());
-    const int64_t room = span_bytes - end_bytes(region);
-    const int64_t whole = room < 0 ? 0 : std::min(outer.count, room / outer.stride_bytes + 1);
-    if (whole > 0) {
-      Region fitting = region;
-      fitting.strides.insert(fitting.strides.begin(), {outer.stride_bytes, whole});
-      regions.push_back(std::move(fitting));
-    }
-    for (int64_t i = whole; i < outer.count; ++i) {
-      Region other = region;
-      other.offset_bytes += i * outer.stride_bytes;
-      if (other.offset_bytes >= span_bytes) break;
-      clip(std::move(other), span_bytes, regions);
-    }
+    if (step == 0) return true;
+    const int64_t low = std::max(range.lo, sum.limits.lo - fixed);
+    const int64_t first = range.lo - floor_div(range.lo - low, step) * step;
+    const int64_t last = std::min(range.hi, sum.limits.hi - fixed);
+    if (first > last) return false;
+    const int64_t count = (last - first) / step + 1;
+    if (count > num_values) return true;  // the sum has gaps, which its terms know
+    region.offset_bytes += factor * (factor > 0 ? first : first + (count - 1) * step);
+    region.strides.push_back({std::abs(factor) * step, count});
+    terms = std::move(rest);
+    return true;
   }
 
   const Kernel& kernel_;
@@ -485,6 +369,7 @@ class FootprintAnalysis::Impl {
   std::unordered_map<uint32_t, Affine> offsets_;  // by operation
   Ranges ranges_;
   std::unordered_map<uint32_t, int64_t> steps_;  // of loop variables
+  std::vector<GuardedSum> guarded_sums_;         // of the open guards
   std::vector<Regions> current_;
 };
 
