@@ -39,6 +39,19 @@ plan::ByteRanges to_ranges(const std::vector<plan::Run>& runs) {
   return ranges;
 }
 
+// Of a lane's part. Ranges that are so many are a few bytes each, for which lanes would fight.
+constexpr uint64_t kMostRanges = 4096;
+// Of a plan; its verifier takes twice as many.
+constexpr uint64_t kMostRangesOfPlan = uint64_t{1} << 21;
+
+uint64_t num_ranges(const TilePart& part) {
+  uint64_t sum = 0;
+  for (const std::vector<plan::Run>& runs : part.touched) {
+    for (const plan::Run& run : runs) sum += run.count;
+  }
+  return sum;
+}
+
 bool is_result(const KernelBuffer& buffer) { return buffer.kind == KernelBuffer::Kind::result; }
 
 TilePart make_part(FootprintAnalysis& analysis, const LoweredNode& node, int64_t begin,
@@ -127,6 +140,16 @@ const std::vector<TilePart>& TileSplitter::split(const LoweredNode& node, uint32
   Known& known = known_.try_emplace(node.kernel.index, kernel).first->second;
   const auto [it, is_new] = known.parts.try_emplace({num_lanes, share});
   if (is_new) it->second = make(known, node, num_lanes, share);
+  uint64_t sum = 0, most = 0;
+  for (const TilePart& part : it->second) {
+    sum += num_ranges(part);
+    most = std::max(most, num_ranges(part));
+  }
+  const bool are_too_many = most > kMostRanges || num_ranges_ + sum > kMostRangesOfPlan;
+  if (are_too_many && share == TileShare::all_lanes) {
+    return split(node, num_lanes, TileShare::first_lane);
+  }
+  num_ranges_ += sum;
   return it->second;
 }
 

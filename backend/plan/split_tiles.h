@@ -33,7 +33,8 @@ class TileSplitter {
   // `kernels` outlives the splitter.
   explicit TileSplitter(const KernelTable& kernels) : kernels_(kernels) {}
 
-  // One part a lane. Where the tiles' results cannot be told apart the first lane has all of them.
+  // One part a lane, for one step of the plan. Where the tiles' results cannot be told apart, or in
+  // very many ranges alone, the first lane has all of them.
   const std::vector<TilePart>& split(const LoweredNode& node, uint32_t num_lanes, TileShare share);
 
  private:
@@ -47,6 +48,7 @@ class TileSplitter {
 
   const KernelTable& kernels_;
   std::map<uint32_t, Known> known_;  // by kernel
+  uint64_t num_ranges_ = 0;          // of all steps so far
 };
 
 }  // namespace neuronc

@@ -28,7 +28,9 @@ class FootprintAnalysis::Impl {
       parameter_of_[parameters[i].index] = static_cast<int>(i);
     }
     num_parameters_ = parameters.size();
-    granularity_ = std::max<int64_t>(1, (kernel.num_tiles + kMaxTiles - 1) / kMaxTiles);
+    const auto num_ops = static_cast<int64_t>(kernel.ops.size()) + 1;
+    const int64_t most = std::clamp(kMaxWork / num_ops, kMinTiles, kMaxTiles);
+    granularity_ = std::max<int64_t>(1, (kernel.num_tiles + most - 1) / most);
   }
 
   int64_t granularity() const { return granularity_; }
@@ -54,6 +56,9 @@ class FootprintAnalysis::Impl {
   }
 
  private:
+  // As many tiles are looked at one by one as make so many operations, within bounds.
+  static constexpr int64_t kMaxWork = 200'000, kMinTiles = 256, kMaxTiles = 4096;
+
   using Ranges = std::unordered_map<uint32_t, Interval>;  // by variable
   // A sum of several variables that stays within limits.
   struct GuardedSum {

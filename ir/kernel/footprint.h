@@ -39,14 +39,12 @@ class FootprintAnalysis {
   ~FootprintAnalysis();
   FootprintAnalysis(FootprintAnalysis&&) noexcept;
 
-  // Of the tiles [begin, end), by parameter. Tiles are looked at one by one up to kMaxTiles of a
-  // kernel, otherwise in runs of neighbours, whose borders `granularity` gives.
+  // Of the tiles [begin, end), by parameter. Tiles are looked at one by one where they are few,
+  // otherwise in runs of neighbours, whose borders `granularity` gives.
   std::vector<Footprint> of_tiles(int64_t begin, int64_t end);
 
   // Tiles that of_tiles tells apart: ranges should begin and end at its multiples.
   int64_t granularity() const;
-
-  static constexpr int64_t kMaxTiles = 256;
 
  private:
   class Impl;
