@@ -55,10 +55,24 @@ std::string hints_text(const Message& message) {
   return fmt::format("{}", fmt::join(message.hints, "\n"));
 }
 
+bool is_job(const neuronc_job* job) {
+  static_assert(sizeof(neuronc_job) % sizeof(void*) == 0 && sizeof(size_t) == sizeof(void*));
+  return job != nullptr && job->size >= sizeof(job->size) && job->size % sizeof(void*) == 0;
+}
+
 neuronc_job current_job(const neuronc_job& given) {
   neuronc_job job{};
   std::memcpy(&job, &given, std::min(given.size, sizeof(job)));
   return job;
+}
+
+CompileResult out_of_memory() {
+  Diagnostics diagnostics;
+  diagnostics.report(diag::out_of_memory, {});
+  CompileResult result;
+  result.messages.push_back(to_message(diagnostics.all()[0]));
+  result.exit_code = exit_code(diagnostics.worst());
+  return result;
 }
 
 void finish_result(neuronc_result& result) {
@@ -142,9 +156,7 @@ CompileResult run(const neuronc_job& job, Task task) {
 
 neuronc_result* run_job(const neuronc_job* job, Task task) {
   return result_of([&] {
-    if (job == nullptr || job->size < sizeof(job->size)) {
-      return usage("the job is a null pointer or has no size");
-    }
+    if (!is_job(job)) return usage("the job is a null pointer or has not a job's size");
     return run(current_job(*job), task);
   });
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,7 +31,14 @@ std::optional<CompileOptions> options_of(const char* const* words, size_t num_wo
 // A result that says NEU0003.
 CompileResult usage(std::string_view what);
 
+// A result that says NEU0005.
+CompileResult out_of_memory();
+
 std::string hints_text(const Message& message);
+
+// Whether a job is there and its size ends behind one of its fields: of half a pointer nothing can be
+// made.
+bool is_job(const neuronc_job* job);
 
 // The job in a structure of today's size: fields that its caller does not know are 0.
 neuronc_job current_job(const neuronc_job& given);
@@ -45,6 +53,8 @@ neuronc_result* filled_result(const Fill& fill) {
   auto* result = new neuronc_result;
   try {
     fill(*result);
+  } catch (const std::bad_alloc&) {
+    result->result = out_of_memory();
   } catch (const std::exception& error) {
     add_internal_error(*result, error.what());
   }

@@ -154,13 +154,15 @@ std::string write_cache(const std::string& dir, const std::string& key, const Ca
     return "the result is larger than all that the cache may hold";
   }
   std::error_code error;
-  if (fs::create_directories(dir, error)) {
+  const bool is_new = fs::create_directories(dir, error);
+  if (error) return error.message();
+  if (is_new) {
     write_output_file((fs::path(dir) / "CACHEDIR.TAG").string(), std::as_bytes(std::span(kTag)));
   }
   OutputFile file(path_of(dir, key));
   const bool is_written = file.append(std::as_bytes(std::span(&header, 1))) && file.append(facts) &&
                           file.append(entry.neff) && file.commit();
-  if (!is_written) return "its folder cannot be written";
+  if (!is_written) return file.error();
   make_room(dir, limit_bytes);
   return {};
 }

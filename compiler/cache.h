@@ -35,8 +35,8 @@ std::string write_cache(const std::string& dir, const std::string& key, const Ca
 // Takes a result with its messages from the cache. False: there is none.
 bool take_cached(Compilation& compilation, const CompileOptions& options, Diagnostics& diagnostics,
                  CompileResult& result);
-// Keeps a result that was compiled; where that fails, its remarks say why.
+// Keeps a result that was compiled, with its messages; where that fails, one more of them says why.
 void keep_cached(const Compilation& compilation, const CompileOptions& options,
-                 const Diagnostics& diagnostics, CompileResult& result);
+                 Diagnostics& diagnostics, CompileResult& result);
 
 }  // namespace neuronc

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "compiler/cache.h"
-#include "ir/remarks.h"
+#include "compiler/public_api.h"
 
 namespace neuronc {
 namespace {
@@ -84,7 +84,7 @@ bool take_cached(Compilation& compilation, const CompileOptions& options, Diagno
 }
 
 void keep_cached(const Compilation& compilation, const CompileOptions& options,
-                 const Diagnostics& diagnostics, CompileResult& result) {
+                 Diagnostics& diagnostics, CompileResult& result) {
   if (compilation.cache_key.empty() || result.is_from_cache || !result.is_ok()) return;
   Json messages = Json::array();
   for (const Diagnostic& d : diagnostics.all()) {
@@ -105,8 +105,8 @@ void keep_cached(const Compilation& compilation, const CompileOptions& options,
                   {facts.dump(-1, ' ', false, Json::error_handler_t::replace), result.neff},
                   options.cache_limit_bytes);
   if (problem.empty()) return;
-  result.details.remarks +=
-      to_text(Remark{RemarkKind::missed, "cache", options.cache_dir, problem}) + "\n";
+  diagnostics.report(diag::result_not_kept, {}, options.cache_dir, problem);
+  result.messages.push_back(to_message(diagnostics.all().back()));
 }
 
 }  // namespace neuronc

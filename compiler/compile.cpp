@@ -63,16 +63,16 @@ CompileResult run(const CompileOptions& given, const Steps& steps) {
     result.neff.clear();
     is_done = false;
   }
-  if (!is_done && !monitor.cancelled_in().empty()) {
-    // What the end in the middle made of unfinished work is no message of the model's.
-    monitor.flush();
-    diagnostics.clear();
-    diagnostics.report(diag::cancelled, {}, monitor.cancelled_in());
+  if (!monitor.cancelled_in().empty()) {
+    // Behind the last step too: who cancelled wants no result.
+    is_done = false;
+    monitor.say_cancelled();
   }
   monitor.flush();
   finish(result, compilation, options, is_done, diagnostics);
   if (!result.is_ok()) result.neff.clear();
   keep_cached(compilation, options, diagnostics, result);
+  monitor.flush();
   return result;
 }
 

@@ -283,7 +283,18 @@ std::string bindings_text(const Bindings& bindings, const ToText& value_text) {
 
 }  // namespace
 
+// Enumerations come from other languages too, as numbers.
+static bool are_choices_known(const CompileOptions& options) {
+  return options.partition <= PartitionStrategy::data &&
+         options.optimize_for <= OptimizeFor::throughput && options.auto_cast <= AutoCast::none &&
+         options.auto_cast_type <= AutoCastType::fp16 && options.numerics <= Numerics::strict &&
+         options.reductions <= Reductions::fast;
+}
+
 Expected<void> check_options(const CompileOptions& options, Diagnostics& diagnostics) {
+  if (!are_choices_known(options)) {
+    return usage(diagnostics, "an option has a value that this version does not know");
+  }
   if (options.optimization_level < 0 || options.optimization_level > 3) {
     return usage(diagnostics, "the optimization level must be 0 to 3");
   }

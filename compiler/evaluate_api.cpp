@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <set>
 
 #include "compiler/c_api.h"
 #include "compiler/driver.h"
@@ -74,6 +75,9 @@ class Evaluation {
       return usage_error(diagnostics_,
                          std::string("input `") + tensor.name + "` has no real shape");
     }
+    if (!names_.insert(tensor.name).second) {
+      return usage_error(diagnostics_, std::string("input `") + tensor.name + "` is given twice");
+    }
     options.input_shapes[tensor.name] = {tensor.shape, tensor.shape + tensor.ndim};
     return {};
   }
@@ -125,6 +129,7 @@ class Evaluation {
   const neuronc_job& job_;
   std::span<const neuronc_tensor> given_;
   Diagnostics& diagnostics_;
+  std::set<std::string_view> names_;  // of the inputs given
   Compilation compilation_;
 };
 
@@ -157,8 +162,9 @@ extern "C" {
 neuronc_result* neuronc_evaluate(const neuronc_job* job, const neuronc_tensor* inputs,
                                  size_t num_inputs) {
   return neuronc::filled_result([&](neuronc_result& result) {
-    if (job == nullptr || job->size < sizeof(job->size) || (inputs == nullptr && num_inputs > 0)) {
-      result.result = neuronc::usage("the job or the inputs are a null pointer");
+    if (!neuronc::is_job(job) || (inputs == nullptr && num_inputs > 0)) {
+      result.result = neuronc::usage(
+          "the job or the inputs are a null pointer, or the job has not a job's size");
       return;
     }
     // Structures of another size than today's cannot be an array's elements.

@@ -103,6 +103,13 @@ bool Monitor::tick(const Progress& progress) {
   return cancelled_in_.empty();
 }
 
+void Monitor::say_cancelled() {
+  flush();
+  diagnostics_.clear();
+  num_logged_ = 0;
+  diagnostics_.report(diag::cancelled, {}, cancelled_in_);
+}
+
 void Monitor::flush() {
   if (!options_.log) return;
   const std::vector<Diagnostic>& all = diagnostics_.all();

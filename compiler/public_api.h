@@ -26,6 +26,9 @@ class Monitor {
   bool tick(const Progress& progress);
   // Logs the messages that are new.
   void flush();
+  // Leaves nothing but that the compile was cancelled: what the end in the middle made of unfinished
+  // work is no message of the model's.
+  void say_cancelled();
   // Where the compile was cancelled; empty: it was not.
   const std::string& cancelled_in() const { return cancelled_in_; }
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 namespace neuronc {
 namespace {
 
@@ -52,26 +54,40 @@ OrRefusal<void> check_tensor(const Tensor& tensor, const Type& type, const Modul
   return refuse(fmt::format("it is {}, not {}", to_text(tensor.type()), to_text(type, &module)));
 }
 
-// Where types are static the operator's own count is known before it starts.
-double expected_work(const Graph& graph, const Node& node) {
-  std::vector<Type> operands, results;
-  bool is_static = true;
-  for (ValueId operand : node.operands) {
-    operands.push_back(operand ? graph.type(operand) : Type());
-    is_static = is_static && (!operand || operands.back().is_static());
+// What the operator counts and makes, as far as the operands tell before it starts; no value where
+// they do not.
+std::optional<double> expected_work(const Graph& graph, const Node& node,
+                                    std::span<const HostValue* const> operands) {
+  std::vector<Type> types;
+  std::vector<const Tensor*> constants;
+  for (size_t i = 0; i < operands.size(); ++i) {
+    const bool is_tensor = operands[i] != nullptr && operands[i]->kind == Type::Kind::tensor;
+    constants.push_back(is_tensor ? &operands[i]->tensor() : nullptr);
+    types.push_back(is_tensor ? constants[i]->type()
+                              : (node.operands[i] ? graph.type(node.operands[i]) : Type()));
   }
-  for (ValueId result : node.results) {
-    results.push_back(graph.type(result));
-    is_static = is_static && results.back().is_static();
+  const auto results =
+      node.bodies.empty()
+          ? infer_checked({node.view(), types, constants, node.results.size()})
+          : OrRefusal<std::vector<Type>>(refuse("its bodies are counted node by node"));
+  if (!results) return std::nullopt;
+  double num_made = 0;
+  for (const Type& type : *results) {
+    if (!type.is_static()) return std::nullopt;
+    num_made += static_cast<double>(type.num_elements());
   }
-  const double flops = is_static ? node.def().flops(node.view(), operands, results) : 0;
-  return EvaluationBudget::kPerNode + flops;
+  return node.def().flops(node.view(), types, *results) + num_made;
 }
 
-double num_elements_made(std::span<const HostValue> values) {
+// Elements, and the bytes of texts, which no type tells.
+double work_made(std::span<const HostValue> values, bool are_elements_counted) {
   double count = 0;
   for (const HostValue& value : values) {
-    for (const Tensor& tensor : value.elements) count += static_cast<double>(tensor.num_elements());
+    for (const Tensor& tensor : value.elements) {
+      if (!are_elements_counted) count += static_cast<double>(tensor.num_elements());
+      if (tensor.dtype() != DType::string) continue;
+      for (const std::string& text : tensor.strings()) count += static_cast<double>(text.size());
+    }
   }
   return count;
 }
@@ -147,9 +163,15 @@ OrRefusal<std::vector<HostValue>> evaluate_graph(const Module& module, const Gra
     for (ValueId operand : node.operands) {
       operands.push_back(operand ? &frame[operand] : nullptr);
     }
-    if (budget != nullptr) NEURONC_TRY(budget->take(expected_work(graph, node)));
+    std::optional<double> work;
+    if (budget != nullptr) {
+      work = expected_work(graph, node, operands);
+      NEURONC_TRY(budget->take(EvaluationBudget::kPerNode + work.value_or(0)));
+    }
     auto results = evaluate_node(module, graph, id, operands, budget, trip);
-    if (budget != nullptr && results) NEURONC_TRY(budget->take(num_elements_made(*results)));
+    if (budget != nullptr && results) {
+      NEURONC_TRY(budget->take(work_made(*results, work.has_value())));
+    }
     if (!results || results->size() < node.results.size()) {
       const std::string node_name = node.source ? module.source(node.source).node : "";
       return refuse(fmt::format("{} \"{}\": {}", node.def().name, node_name,

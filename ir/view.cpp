@@ -101,7 +101,7 @@ Storage view_of_split(const Graph& graph, NodeId id, size_t result_index, Storag
   const int64_t rank = graph.type(node.operands[0]).rank();
   const auto axis = static_cast<size_t>((node.view().i64("axis") + rank) % rank);
   for (size_t i = 0; i < result_index; ++i) {
-    view.offset += graph.type(node.results[i]).shape()[axis] * view.strides[axis];
+    view.offset += graph.type(node.results[i]).dims[axis].number() * view.strides[axis];
   }
   return view;
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "ir/evaluate_graph.h"
 #include "passes/rewrite.h"
@@ -24,13 +25,23 @@ bool is_candidate(const Module& module, const Graph& graph, const Node& node) {
   });
 }
 
-// The bytes of strings are not counted; they are small.
 double size_or_zero(const Type& type) {
-  return type.is_static() ? static_cast<double>(type.size_bytes()) : 0;
+  if (!type.is_static()) return 0;
+  if (type.dtype != DType::string) return static_cast<double>(type.size_bytes());
+  return static_cast<double>(type.num_elements()) * sizeof(std::string);
 }
 
-OrRefusal<void> check_limits(const Graph& graph, const Node& node,
-                             const FoldConstantsOptions& options) {
+// With the texts of strings, which types know nothing of.
+double size_bytes_of(const Tensor& tensor) {
+  double bytes = size_or_zero(tensor.type());
+  if (tensor.dtype() != DType::string) return bytes;
+  for (const std::string& text : tensor.strings()) bytes += static_cast<double>(text.size());
+  return bytes;
+}
+
+// The bytes of the results, as far as their types say.
+OrRefusal<double> check_limits(const Graph& graph, const Node& node,
+                               const FoldConstantsOptions& options) {
   std::vector<Type> operands, results;
   double operand_bytes = 0, result_bytes = 0;
   for (ValueId operand : node.operands) {
@@ -48,13 +59,63 @@ OrRefusal<void> check_limits(const Graph& graph, const Node& node,
   if (flops > static_cast<double>(options.max_flops)) {
     return refuse(fmt::format("it takes {:.3g} operations", flops));
   }
-  return {};
+  return result_bytes;
+}
+
+// What one run of the pass may make, all operators together. A chain of small steps must not make
+// much out of little, and a module keeps every constant that it ever had.
+struct Budget {
+  static constexpr double kMostMadePerByte = 8;
+
+  EvaluationBudget operations;
+  double growth_bytes = 0;  // of the constants in use
+  double made_bytes = 0;
+
+  static Budget of(Module& module, const FoldConstantsOptions& options) {
+    std::set<ConstantId> used;
+    for_each_graph(module, [&](Graph& graph) {
+      for (const NodeId id : graph.nodes()) {
+        const Node& node = graph.node(id);
+        if (node.op == Op::constant) used.insert(std::get<ConstantId>(node.attributes[0]));
+      }
+    });
+    Budget budget{{static_cast<double>(options.max_flops)},
+                  static_cast<double>(options.max_growth)};
+    for (const ConstantId id : used) budget.made_bytes += size_bytes_of(module.constant(id));
+    budget.made_bytes = budget.made_bytes * kMostMadePerByte + budget.growth_bytes;
+    return budget;
+  }
+
+  OrRefusal<void> take(double bytes, double freed_bytes) {
+    const double growth = std::max(bytes - freed_bytes, 0.0);
+    if (bytes > made_bytes || growth > growth_bytes) {
+      return refuse(fmt::format("the result takes {} bytes, too many with all others", bytes));
+    }
+    made_bytes -= bytes;
+    growth_bytes -= growth;
+    return {};
+  }
+};
+
+// The bytes of operands that nobody else uses.
+double freed_bytes(const Graph& graph, NodeId id) {
+  const std::vector<ValueId>& operands = graph.node(id).operands;
+  double bytes = 0;
+  for (const ValueId operand : std::set<ValueId>(operands.begin(), operands.end())) {
+    if (!operand) continue;
+    const Value& value = graph.value(operand);
+    const bool is_last =
+        value.num_output_uses == 0 &&
+        std::all_of(value.uses.begin(), value.uses.end(), [&](Use use) { return use.node == id; });
+    if (is_last) bytes += size_or_zero(value.type);
+  }
+  return bytes;
 }
 
 // Bodies run as often as the data say, so their work is counted while they run. Each node may take
 // half of what is left, so that none leaves the others without.
 OrRefusal<std::vector<HostValue>> evaluate(const Module& module, const Graph& graph, NodeId id,
-                                           EvaluationBudget& budget) {
+                                           const FoldConstantsOptions& options, Budget& budget) {
   const Node& node = graph.node(id);
   std::vector<HostValue> values(node.operands.size());
   std::vector<const HostValue*> operands(node.operands.size(), nullptr);
@@ -62,12 +123,17 @@ OrRefusal<std::vector<HostValue>> evaluate(const Module& module, const Graph& gr
     if (!node.operands[i]) continue;
     values[i] = *module.constant_of(graph, node.operands[i]);
     operands[i] = &values[i];
+    const Tensor& tensor = values[i].tensor();
+    if (tensor.dtype() == DType::string &&
+        size_bytes_of(tensor) > static_cast<double>(options.max_bytes)) {
+      return refuse("its texts take too many bytes");
+    }
   }
   if (node.bodies.empty()) return evaluate_node(module, graph, id, operands);
-  EvaluationBudget own{budget.num_operations / 2};
-  budget.num_operations -= own.num_operations;
+  EvaluationBudget own{budget.operations.num_operations / 2};
+  budget.operations.num_operations -= own.num_operations;
   auto results = evaluate_node(module, graph, id, operands, &own);
-  budget.num_operations += std::max(own.num_operations, 0.0);
+  budget.operations.num_operations += std::max(own.num_operations, 0.0);
   return results;
 }
 
@@ -89,8 +155,8 @@ Tensor answer_type_query(const Graph& graph, const Node& node) {
 
 class Folder {
  public:
-  Folder(Module& module, Graph& graph, const FoldConstantsOptions& options,
-         EvaluationBudget& budget, Remarks& remarks)
+  Folder(Module& module, Graph& graph, const FoldConstantsOptions& options, Budget& budget,
+         Remarks& remarks)
       : rewriter_{module, graph, remarks}, options_(options), budget_(budget) {}
 
   Changed fold(NodeId id) {
@@ -106,8 +172,17 @@ class Folder {
     }
     const auto checked = check_limits(rewriter_.graph, node, options_);
     if (!checked) return miss(id, checked.error().reason);
-    auto values = evaluate(rewriter_.module, rewriter_.graph, id, budget_);
+    // First by what the types say, so that nothing large is made to be thrown away.
+    Budget trial = budget_;
+    const double freed = freed_bytes(rewriter_.graph, id);
+    if (const auto fits = trial.take(*checked, freed); !fits) return miss(id, fits.error().reason);
+    auto values = evaluate(rewriter_.module, rewriter_.graph, id, options_, budget_);
     if (!values) return miss(id, values.error().reason);
+    double bytes = 0;
+    for (const HostValue& value : *values) {
+      for (const Tensor& tensor : value.elements) bytes += size_bytes_of(tensor);
+    }
+    if (const auto fits = budget_.take(bytes, freed); !fits) return miss(id, fits.error().reason);
     return store(id, *values);
   }
 
@@ -138,7 +213,7 @@ class Folder {
 
   Rewriter rewriter_;
   const FoldConstantsOptions& options_;
-  EvaluationBudget& budget_;
+  Budget& budget_;
 };
 
 }  // namespace
@@ -147,7 +222,7 @@ Expected<Changed> fold_constants(Module& module, const FoldConstantsOptions& opt
                                  PassContext& context) {
   Changed changed = Changed::no;
   // One for all bodies: a thousand endless loops must not take a thousand times as long.
-  EvaluationBudget budget{static_cast<double>(options.max_flops)};
+  Budget budget = Budget::of(module, options);
   for_each_graph(module, [&](Graph& graph) {
     Folder folder(module, graph, options, budget, context.remarks);
     for (NodeId id : graph.nodes()) {

@@ -14,10 +14,12 @@
 namespace neuronc::runtime {
 namespace {
 
-Verify verify_mode() {
+Result<Verify> verify_mode() {
   const char* value = std::getenv("NEURON_RT_VERIFY");
-  const bool is_metadata = value != nullptr && std::string_view(value) == "metadata";
-  return is_metadata ? Verify::metadata : Verify::all;
+  const std::string_view text = value == nullptr ? "" : value;
+  if (text == "metadata") return Verify::metadata;
+  if (text.empty() || text == "all") return Verify::all;
+  return fail(NRT_INVALID, "NEURON_RT_VERIFY=`{}` is not all or metadata", text);
 }
 
 Result<Weights> weights_mode() {
@@ -178,7 +180,9 @@ NRT_STATUS nrt_load(const void* neff, size_t size, int32_t vnc, int32_t vnc_coun
     if (const NRT_STATUS status = check_ready(); status != NRT_SUCCESS) return status;
     if (neff == nullptr || model == nullptr) return report(NRT_INVALID, "an argument is null");
     const std::span bytes(static_cast<const std::byte*>(neff), size);
-    return load_image(NeffImage::copy(bytes, verify_mode()), vnc, vnc_count, model);
+    const Result<Verify> verify = verify_mode();
+    if (!verify) return report(verify.error());
+    return load_image(NeffImage::copy(bytes, *verify), vnc, vnc_count, model);
   });
 }
 
@@ -188,7 +192,9 @@ NRT_STATUS nrt_load_file(const char* path, int32_t vnc, int32_t vnc_count, nrt_m
     if (path == nullptr || model == nullptr) return report(NRT_INVALID, "an argument is null");
     const Result<Weights> weights = weights_mode();
     if (!weights) return report(weights.error());
-    return load_image(NeffImage::open(path, verify_mode(), *weights), vnc, vnc_count, model);
+    const Result<Verify> verify = verify_mode();
+    if (!verify) return report(verify.error());
+    return load_image(NeffImage::open(path, *verify, *weights), vnc, vnc_count, model);
   });
 }
 
@@ -268,15 +274,22 @@ NRT_STATUS nrt_get_model_tensor_info(nrt_model_t* model, nrt_tensor_info_array_t
       info->tensors[i].shape = info->shapes[i].data();
     }
     info->array = {info->tensors.size(), info->tensors.data()};
+    add_handle(&info->array, HandleKind::tensor_info);
     *tensor_info = &info.release()->array;
     return NRT_SUCCESS;
   });
 }
 
 NRT_STATUS nrt_free_model_tensor_info(nrt_tensor_info_array_t* tensor_info) {
-  // The array is the first member.
-  delete reinterpret_cast<TensorInfo*>(tensor_info);
-  return NRT_SUCCESS;
+  if (tensor_info == nullptr) return NRT_SUCCESS;
+  return guarded([&]() -> NRT_STATUS {
+    if (!remove_handle(tensor_info, HandleKind::tensor_info)) {
+      return report(NRT_INVALID_HANDLE, "the description of tensors was freed");
+    }
+    // The array is the first member.
+    delete reinterpret_cast<TensorInfo*>(tensor_info);
+    return NRT_SUCCESS;
+  });
 }
 
 NRT_STATUS nrt_get_model_value_kind(nrt_model_t* model, nrt_tensor_usage_t usage, const char* name,

@@ -34,6 +34,7 @@ Result<BoundRequest> BoundRequest::bind(const plan::Plan& plan, const nrt_tensor
       if (tensor->is_list || tensor->size_bytes != spec.size_bytes) {
         return wrong_size("input", spec, *tensor);
       }
+      NEURONC_TRY(check_memory(spec, *tensor));
       request.inputs_.push_back(tensor->data);
       continue;
     }

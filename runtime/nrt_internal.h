@@ -177,9 +177,11 @@ NRT_STATUS guarded(const Body& body) {
   }
 }
 
-// The tensors and sets that exist, so that a handle that was destroyed is refused.
-void add_handle(const void* handle);
-bool remove_handle(const void* handle);  // false: there is no such handle
+// The tensors, sets and descriptions that exist, so that a handle that was destroyed, or is of another
+// kind, is refused.
+enum class HandleKind : uint8_t { tensor, set, tensor_info };
+void add_handle(const void* handle, HandleKind kind);
+bool remove_handle(const void* handle, HandleKind kind);  // false: there is no such handle
 // Across a fork.
 void lock_handles();
 void unlock_handles();

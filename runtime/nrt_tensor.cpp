@@ -2,12 +2,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "runtime/nrt_internal.h"
 
 using neuronc::runtime::allocate_tensor;
 using neuronc::runtime::guarded;
+using neuronc::runtime::HandleKind;
 using neuronc::runtime::report;
 
 namespace neuronc::runtime {
@@ -44,7 +45,12 @@ namespace {
 // the thread's number, which the child has not.
 struct Handles {
   std::mutex mutex;
-  std::unordered_set<const void*> alive;
+  std::unordered_map<const void*, HandleKind> alive;
+
+  bool has(const void* handle, HandleKind kind) const {
+    const auto it = alive.find(handle);
+    return it != alive.end() && it->second == kind;
+  }
 };
 
 // Never destroyed: it outlives whatever frees tensors at exit.
@@ -54,14 +60,18 @@ Handles& handles() {
 }
 
 void report_bad_handle(const void* handle, std::string_view what) {
-  report(NRT_INVALID_HANDLE,
-         fmt::format("the {} {}", what, handle == nullptr ? "is null" : "was destroyed"));
-}
-
-bool check_handle(const void* handle, std::string_view what) {
+  const char* why = "is null";
   if (handle != nullptr) {
     const std::lock_guard lock(handles().mutex);
-    if (handles().alive.contains(handle)) return true;
+    why = handles().alive.contains(handle) ? "is a handle of another kind" : "was destroyed";
+  }
+  report(NRT_INVALID_HANDLE, fmt::format("the {} {}", what, why));
+}
+
+bool check_handle(const void* handle, HandleKind kind, std::string_view what) {
+  if (handle != nullptr) {
+    const std::lock_guard lock(handles().mutex);
+    if (handles().has(handle, kind)) return true;
   }
   report_bad_handle(handle, what);
   return false;
@@ -76,7 +86,7 @@ bool visit_tensors_of(const nrt_tensor_set* set, const Visit& visit) {
   {
     const std::lock_guard lock(handles().mutex);
     for (const auto& [name, tensor] : set->tensors) {
-      if (tensor != nullptr && handles().alive.contains(tensor)) {
+      if (tensor != nullptr && handles().has(tensor, HandleKind::tensor)) {
         visit(tensor);
         continue;
       }
@@ -91,7 +101,7 @@ bool visit_tensors_of(const nrt_tensor_set* set, const Visit& visit) {
 }
 
 NRT_STATUS hand_out(std::unique_ptr<nrt_tensor> made, nrt_tensor_t** tensor) {
-  add_handle(made.get());
+  add_handle(made.get(), HandleKind::tensor);
   ++num_live_tensors;
   *tensor = made.release();
   return NRT_SUCCESS;
@@ -100,8 +110,8 @@ NRT_STATUS hand_out(std::unique_ptr<nrt_tensor> made, nrt_tensor_t** tensor) {
 // Reports and gives false if [offset, offset + size) lies outside the tensor.
 bool check_range(const nrt_tensor& tensor, size_t offset, size_t size) {
   if (offset <= tensor.size_bytes && size <= tensor.size_bytes - offset) return true;
-  report(NRT_INVALID, fmt::format("bytes {} to {} lie outside tensor `{}` of {} bytes", offset,
-                                  offset + size, tensor.name, tensor.size_bytes));
+  report(NRT_INVALID, fmt::format("{} bytes from {} on lie outside tensor `{}` of {} bytes", size,
+                                  offset, tensor.name, tensor.size_bytes));
   return false;
 }
 
@@ -112,21 +122,23 @@ void unlock_handles() { handles().mutex.unlock(); }
 
 uint64_t num_tensors() { return num_live_tensors; }
 
-void add_handle(const void* handle) {
+void add_handle(const void* handle, HandleKind kind) {
   const std::lock_guard lock(handles().mutex);
-  handles().alive.insert(handle);
+  handles().alive.emplace(handle, kind);
 }
 
-bool remove_handle(const void* handle) {
+bool remove_handle(const void* handle, HandleKind kind) {
   const std::lock_guard lock(handles().mutex);
-  return handles().alive.erase(handle) > 0;
+  return handles().has(handle, kind) && handles().alive.erase(handle) > 0;
 }
 
 bool check_tensor(const nrt_tensor* tensor, std::string_view what) {
-  return check_handle(tensor, what);
+  return check_handle(tensor, HandleKind::tensor, what);
 }
 
-bool check_set(const nrt_tensor_set* set) { return check_handle(set, "tensor set"); }
+bool check_set(const nrt_tensor_set* set) {
+  return check_handle(set, HandleKind::set, "tensor set");
+}
 
 bool check_tensors_of(const nrt_tensor_set* set) {
   return visit_tensors_of(set, [](const nrt_tensor*) {});
@@ -217,7 +229,7 @@ NRT_STATUS nrt_tensor_attach_buffer(nrt_tensor_t* tensor, void* buffer, size_t s
 
 void nrt_tensor_free(nrt_tensor_t** tensor) {
   if (tensor == nullptr) return;
-  if (*tensor != nullptr && remove_handle(*tensor)) {
+  if (*tensor != nullptr && remove_handle(*tensor, HandleKind::tensor)) {
     --neuronc::runtime::num_live_tensors;
     neuronc::runtime::let_go(*tensor);
   }
@@ -265,7 +277,7 @@ NRT_STATUS nrt_allocate_tensor_set(nrt_tensor_set_t** set) {
   return guarded([&]() -> NRT_STATUS {
     if (set == nullptr) return report(NRT_INVALID, "`set` is null");
     auto made = std::make_unique<nrt_tensor_set>();
-    add_handle(made.get());
+    add_handle(made.get(), HandleKind::set);
     *set = made.release();
     return NRT_SUCCESS;
   });
@@ -273,7 +285,7 @@ NRT_STATUS nrt_allocate_tensor_set(nrt_tensor_set_t** set) {
 
 void nrt_destroy_tensor_set(nrt_tensor_set_t** set) {
   if (set == nullptr) return;
-  if (*set != nullptr && remove_handle(*set)) delete *set;
+  if (*set != nullptr && remove_handle(*set, HandleKind::set)) delete *set;
   *set = nullptr;
 }
 

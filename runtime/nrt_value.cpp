@@ -17,6 +17,7 @@ std::string shape_text(const plan::TensorSpec& spec, const std::vector<int64_t>&
 // A string tensor from its elements' bytes, each ended by a zero byte.
 Result<Tensor> strings_from_bytes(const plan::TensorSpec& spec, const std::vector<int64_t>& shape,
                                   const nrt_tensor& tensor) {
+  NEURONC_TRY(check_memory(spec, tensor));
   std::vector<std::string> strings;
   const char* at = reinterpret_cast<const char*>(tensor.data);
   const char* end = at + tensor.size_bytes;
@@ -58,6 +59,7 @@ Result<Tensor> element_from_tensor(const plan::TensorSpec& spec, size_t index,
     return fail(NRT_EXEC_BAD_INPUT, "input `{}`: element {} is {}, and has {} bytes", spec.name,
                 index, shape_text(spec, element.shape), element.size_bytes);
   }
+  NEURONC_TRY(check_memory(spec, element));
   return Tensor::borrow(spec.dtype, element.shape, {element.data, element.size_bytes},
                         element.owner);
 }
@@ -93,6 +95,12 @@ Result<Done> store_tensor(const plan::TensorSpec& spec, const Tensor& value, nrt
 }
 
 }  // namespace
+
+Result<Done> check_memory(const plan::TensorSpec& spec, const nrt_tensor& tensor) {
+  if (tensor.data != nullptr || tensor.size_bytes == 0) return Done{};
+  return fail(NRT_EXEC_BAD_INPUT,
+              "input `{}`: the tensor has no memory: see nrt_tensor_attach_buffer", spec.name);
+}
 
 std::string type_text(const plan::TensorSpec& spec) {
   const std::string tensor =

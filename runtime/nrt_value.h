@@ -12,6 +12,9 @@ namespace neuronc::runtime {
 // "seq(f32[2,-1])"
 std::string type_text(const plan::TensorSpec& spec);
 
+// Refuses an input whose tensor has a size and no memory.
+Result<Done> check_memory(const plan::TensorSpec& spec, const nrt_tensor& tensor);
+
 // What the caller gives for an input that is not static. Refers to the caller's memory.
 // Errors: NRT_EXEC_BAD_INPUT.
 Result<HostValue> value_from_tensor(const plan::TensorSpec& spec, const nrt_tensor& tensor);

@@ -25,6 +25,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <mutex>
 #include <set>
 #include <system_error>
@@ -187,24 +188,34 @@ std::vector<OrRefusal<Object>> produce_objects(std::span<const KernelSymbol> ker
   std::vector<OrRefusal<Object>> objects(count, refuse("not made"));
   std::atomic<size_t> next{0};
   std::atomic<size_t> num_done{0};
-  // `tell` is called behind each object, and may end the work of all threads.
+  std::mutex mutex;
+  std::exception_ptr failure;  // the first of any thread
+  // `tell` is called behind each object, and may end the work of all threads. What is thrown, memory
+  // that cannot be had or by the caller's callback, ends it too, and waits until no thread is left.
   const auto work_and = [&](const auto& tell) {
-    for (size_t i = next++; i < count; i = next++) {
-      const size_t first = i * kKernelsPerObject;
-      const size_t size = std::min(kKernelsPerObject, kernels.size() - first);
-      objects[i] = produce(kernels.subspan(first, size), options, Product::object);
-      num_done += size;
-      if (!tell()) next = count;
+    try {
+      for (size_t i = next++; i < count; i = next++) {
+        const size_t first = i * kKernelsPerObject;
+        const size_t size = std::min(kKernelsPerObject, kernels.size() - first);
+        objects[i] = produce(kernels.subspan(first, size), options, Product::object);
+        num_done += size;
+        if (!tell()) next = count;
+      }
+    } catch (...) {
+      next = count;
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
     }
   };
   const auto work = [&] { work_and([] { return true; }); };
   const size_t wanted =
       options.num_threads > 0 ? static_cast<size_t>(options.num_threads) : num_usable_processors();
   std::vector<std::thread> helpers;
+  helpers.reserve(std::min(wanted, count));
   try {
     for (size_t i = 1; i < std::min(wanted, count); ++i)
       helpers.push_back(start_thread("neuronc llvm", work));
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     // The machine gives no more threads; those there are do the work.
   }
   work_and([&] {
@@ -212,6 +223,7 @@ std::vector<OrRefusal<Object>> produce_objects(std::span<const KernelSymbol> ker
                                                  static_cast<int64_t>(kernels.size()));
   });
   for (std::thread& helper : helpers) helper.join();
+  if (failure) std::rethrow_exception(failure);
   return objects;
 }
 

@@ -53,15 +53,17 @@ constexpr Signature kSignatures[] = {
 std::string_view kind_of_file(std::span<const std::byte> bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()),
                               std::min<size_t>(bytes.size(), 512));
+  // A page may begin with a byte order mark and blanks.
+  const size_t mark = text.starts_with("\xef\xbb\xbf") ? 3 : 0;
+  const size_t first = std::min(text.find_first_not_of(" \t\r\n", mark), text.size());
   for (const Signature& signature : kSignatures) {
-    if (text.size() > signature.offset &&
-        text.substr(signature.offset).starts_with(signature.begin)) {
+    const bool is_markup = signature.begin.starts_with('<');
+    const size_t offset = is_markup ? first : signature.offset;
+    if (text.size() > offset && text.substr(offset).starts_with(signature.begin)) {
       return signature.kind;
     }
   }
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first != std::string_view::npos && text[first] == '{' &&
-      text.find('"') != std::string_view::npos) {
+  if (first < text.size() && text[first] == '{' && text.find('"') != std::string_view::npos) {
     return "it is JSON text: the download got an error message, or it is another format";
   }
   return {};

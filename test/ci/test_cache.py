@@ -116,9 +116,10 @@ def test_a_flipped_bit_is_a_miss(here):
 
 def test_a_cache_that_cannot_be_used_is_no_failure(here):
     (here / "file").write_text("no folder")
-    compile_model(here, cache="file")
-    assert "cache: missed: its folder cannot be written [file]" in compile_model(here, "-v", cache="file")[1]
-    compile_model(here, cache="/proc/no/such/place")
+    for place, reason in (("file", "Not a directory"), ("/proc/no/such/place", "No such file or directory")):
+        found, text, _ = compile_model(here, "-q", cache=place)
+        assert [m["code"] for m in found["messages"]] == ["NEU0604", "NEU0009"]
+        assert f"the result is not kept in the cache `{place}`: {reason}" in text
 
 
 def test_the_size_is_bounded_and_the_oldest_go_first(here):

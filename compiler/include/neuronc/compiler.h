@@ -89,12 +89,13 @@ struct CompileOptions {
   // External data in memory, by the location that the model names; it must outlive the compile.
   std::map<std::string, std::span<const std::byte>> external_data;
   int64_t num_jobs = 0;  // threads; 0: as many as affinity and control groups allow the process
-  // Called on the calling thread, often; false cancels the compile (NEU0006).
+  // Called on the calling thread, often; false cancels the compile (NEU0006). What a callback throws
+  // ends the compile and comes out of the call.
   std::function<bool(const Progress&)> progress;
   // Called on the calling thread with each message, not later than the phase's end.
   std::function<void(const Message&)> log;
-  // Where results are kept and looked for, by what they are made of; empty: nowhere. A cache that
-  // cannot be read or written changes nothing but the time.
+  // Where results are kept and looked for, by what they are made of; empty: nowhere. A folder that
+  // cannot be used changes nothing but the time, and a warning says so (NEU0009).
   std::string cache_dir;
   int64_t cache_limit_bytes = int64_t{4} << 30;  // the oldest results beyond it are removed
   // The kernels that could be fastest are measured on this machine. The choices are kept in

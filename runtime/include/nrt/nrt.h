@@ -169,20 +169,22 @@ typedef struct nrt_version {
 
 /* --- Set-up ------------------------------------------------------------------------------------
  * Environment:
- *   NEURON_RT_NUM_CORES=N, NEURON_RT_VISIBLE_CORES=A-B,C   which logical cores this process uses
- *   NEURON_RT_TARGET=NAME          which of a NEFF's instruction sets to run instead of the best
- * one NEURON_RT_VERIFY=metadata      skip the hash of the weights NEURON_RT_LOAD=copy copy weights
- * when a file is loaded: nothing that happens to the file matters then
+ *   NEURON_RT_NUM_CORES=N          how many logical cores this process uses, or
+ *   NEURON_RT_VISIBLE_CORES=A-B,C  which
+ *   NEURON_RT_TARGET=NAME          which of a NEFF's instruction sets to run, not the best one
+ *   NEURON_RT_VERIFY=metadata      skip the hash of the weights
+ *   NEURON_RT_LOAD=copy            copy weights when a file is loaded: nothing that happens to
+ *                                  the file matters then
  *   NEURON_RT_CHECK_NUMERICS=1|nan|inf   outputs with such elements give the status
  *                                  NRT_EXEC_COMPLETED_WITH_NUM_ERR
  *   NEURON_RT_CHECK=1              interpret the kernels of a NEFF compiled with --emit-kernels,
- * every access checked; slow NEURON_RT_PERF_MAP=1           write /tmp/perf-PID.map
+ *                                  every access checked; slow
+ *   NEURON_RT_PERF_MAP=1           write /tmp/perf-PID.map
  *   NEURON_RT_LOG_LEVEL=error|warning|info|debug   to stderr
- *
- *   NEURON_RT_PIN=0|1              keep each core's worker on a processor of its own; without it where
- *                                  NEURON_RT_VISIBLE_CORES names the cores
- *   NEURON_RT_USAGE=0|FOLDER       show nothing to neuron-top, or in files there (by default in memory
- *                                  that is gone with the process)
+ *   NEURON_RT_PIN=0|1              keep each core's worker on a processor of its own; without it
+ *                                  where NEURON_RT_VISIBLE_CORES names the cores
+ *   NEURON_RT_USAGE=0|FOLDER       show nothing to neuron-top, or in files there (by default in
+ *                                  memory that is gone with the process)
  *
  * After fork a child may use all of this: it has no models, and those of its parent are refused. */
 NRT_API NRT_STATUS nrt_init(nrt_framework_type_t framework, const char* framework_version,

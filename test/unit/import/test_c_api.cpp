@@ -118,6 +118,32 @@ TEST_CASE("a job tells its progress and can be cancelled in every phase", "[api]
   }
 }
 
+TEST_CASE("the last call of progress cancels like the first, and what a callback throws comes out",
+          "[api]") {
+  struct Thrown {};
+  neuronc::CompileOptions options;
+  options.num_jobs = 4;
+  int64_t total = 0;
+  options.progress = [&](const neuronc::Progress&) { return ++total > 0; };
+  REQUIRE(neuronc::compile_file(GLYPHS_MODEL, options).is_ok());
+  for (const int64_t at : {int64_t{1}, total / 2, total - 1, total}) {
+    int64_t calls = 0;
+    options.progress = [&](const neuronc::Progress&) { return ++calls != at; };
+    const neuronc::CompileResult result = neuronc::compile_file(GLYPHS_MODEL, options);
+    CHECK(result.exit_code == 1);
+    CHECK(result.neff.empty());
+    REQUIRE(result.messages.size() == 1);
+    CHECK(result.messages[0].code == "NEU0006");
+    CHECK(calls == at);
+    calls = 0;
+    options.progress = [&](const neuronc::Progress&) -> bool {
+      if (++calls == at) throw Thrown();
+      return true;
+    };
+    CHECK_THROWS_AS(neuronc::compile_file(GLYPHS_MODEL, options), Thrown);
+  }
+}
+
 TEST_CASE("messages have their parts, and a check makes no NEFF", "[api]") {
   Seen seen;
   neuronc_job job = job_of(seen);
@@ -166,10 +192,31 @@ TEST_CASE("a job of an earlier or later version is taken as far as it goes", "[a
   CHECK(neuronc_result_exit_code(result) == 0);
   CHECK(seen.phases.empty());
   neuronc_result_free(result);
-  job.size = 0;
-  result = neuronc_compile(&job);
-  CHECK(neuronc_result_exit_code(result) == 2);
-  neuronc_result_free(result);
+  // Nothing, or something that ends inside of the path.
+  for (const size_t size : {size_t{0}, offsetof(neuronc_job, path) + 4}) {
+    job.size = size;
+    for (neuronc_result* refused :
+         {neuronc_compile(&job), neuronc_check(&job), neuronc_evaluate(&job, nullptr, 0)}) {
+      CHECK(neuronc_result_exit_code(refused) == 2);
+      neuronc_result_free(refused);
+    }
+  }
+}
+
+TEST_CASE("values that no option has are wrong usage", "[api]") {
+  using neuronc::CompileOptions;
+  std::vector<CompileOptions> wrong(8);
+  wrong[0].partition = static_cast<neuronc::PartitionStrategy>(99);
+  wrong[1].optimize_for = static_cast<neuronc::OptimizeFor>(2);
+  wrong[2].auto_cast = static_cast<neuronc::AutoCast>(3);
+  wrong[3].auto_cast_type = static_cast<neuronc::AutoCastType>(2);
+  wrong[4].numerics = static_cast<neuronc::Numerics>(2);
+  wrong[5].reductions = static_cast<neuronc::Reductions>(255);
+  wrong[6].num_jobs = -1;
+  wrong[7].optimization_level = 4;
+  for (const CompileOptions& options : wrong) {
+    CHECK(neuronc::compile_file(GLYPHS_MODEL, options).exit_code == 2);
+  }
 }
 
 TEST_CASE("options of an earlier version keep what it knows, and each field is taken over",

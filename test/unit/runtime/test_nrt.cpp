@@ -97,6 +97,19 @@ TEST_CASE("the C API, from file to result") {
   CHECK(std::string(nrt_get_last_message()) ==
         "output `y` is f32[4] of 16 bytes, the tensor has 12 bytes");
 
+  // A size without memory, its own and a slice's.
+  nrt_tensor_free(&slice);
+  nrt_tensor_t* virtual_x = nullptr;
+  REQUIRE(nrt_tensor_allocate(NRT_TENSOR_PLACEMENT_VIRTUAL, 0, 16, "x", &virtual_x) == NRT_SUCCESS);
+  REQUIRE(nrt_tensor_allocate_slice(virtual_x, 0, 16, "slice", &slice) == NRT_SUCCESS);
+  REQUIRE(nrt_tensor_attach_buffer(y, unaligned.data() + 1, 16) == NRT_SUCCESS);
+  for (nrt_tensor_t* const input : {virtual_x, slice}) {
+    REQUIRE(nrt_add_tensor_to_tensor_set(inputs, "x", input) == NRT_SUCCESS);
+    CHECK(nrt_execute(model, inputs, outputs) == NRT_EXEC_BAD_INPUT);
+    CHECK(std::string(nrt_get_last_message()).find("has no memory") != std::string::npos);
+  }
+  nrt_tensor_free(&virtual_x);
+
   nrt_tensor_free(&slice);
   nrt_tensor_free(&x);
   nrt_tensor_free(&y);
@@ -211,6 +224,41 @@ TEST_CASE("a handle that was destroyed is refused, and destroying it again does 
   nrt_destroy_tensor_set(&set);
   CHECK(nrt_add_tensor_to_tensor_set(stale_set, "x", freed) == NRT_INVALID_HANDLE);
   nrt_destroy_tensor_set(&stale_set);
+
+  nrt_tensor_info_array_t* info = nullptr;
+  REQUIRE(nrt_get_model_tensor_info(model, &info) == NRT_SUCCESS);
+  CHECK(nrt_free_model_tensor_info(info) == NRT_SUCCESS);
+  CHECK(nrt_free_model_tensor_info(info) == NRT_INVALID_HANDLE);
+  CHECK(nrt_free_model_tensor_info(nullptr) == NRT_SUCCESS);
+  nrt_unload(model);
+}
+
+TEST_CASE("a handle of another kind is refused") {
+  const Session session;
+  nrt_tensor_t* tensor = nullptr;
+  REQUIRE(nrt_tensor_allocate(NRT_TENSOR_PLACEMENT_HOST, 0, 16, "x", &tensor) == NRT_SUCCESS);
+  nrt_tensor_set_t* set = nullptr;
+  REQUIRE(nrt_allocate_tensor_set(&set) == NRT_SUCCESS);
+  nrt_model_t* model = nullptr;
+  const std::vector<std::byte> neff = neff_of(parsed_plan(kOneCore));
+  REQUIRE(nrt_load(neff.data(), neff.size(), -1, 0, &model) == NRT_SUCCESS);
+
+  auto* tensor_as_set = reinterpret_cast<nrt_tensor_set_t*>(tensor);
+  auto* set_as_tensor = reinterpret_cast<nrt_tensor_t*>(set);
+  CHECK(nrt_execute(model, tensor_as_set, set) == NRT_INVALID_HANDLE);
+  CHECK(std::string(nrt_get_last_message()) == "the tensor set is a handle of another kind");
+  CHECK(nrt_add_tensor_to_tensor_set(set, "x", set_as_tensor) == NRT_INVALID_HANDLE);
+  CHECK(nrt_tensor_get_va(set_as_tensor) == nullptr);
+  CHECK(nrt_execute(reinterpret_cast<nrt_model_t*>(set), set, set) == NRT_INVALID_HANDLE);
+  CHECK(nrt_unload(reinterpret_cast<nrt_model_t*>(tensor)) == NRT_INVALID_HANDLE);
+  CHECK(nrt_free_model_tensor_info(reinterpret_cast<nrt_tensor_info_array_t*>(set)) ==
+        NRT_INVALID_HANDLE);
+  nrt_tensor_free(&set_as_tensor);
+  nrt_destroy_tensor_set(&tensor_as_set);
+  CHECK(nrt_tensor_get_size(tensor) == 16);
+  CHECK(nrt_add_tensor_to_tensor_set(set, "x", tensor) == NRT_SUCCESS);
+  nrt_tensor_free(&tensor);
+  nrt_destroy_tensor_set(&set);
   nrt_unload(model);
 }
 
@@ -328,6 +376,9 @@ TEST_CASE("NEURON_RT_LOAD=copy maps nothing, and no change of the file matters")
   nrt_model_t* other = nullptr;
   CHECK(nrt_load_file(path.c_str(), -1, 0, &other) == NRT_INVALID);
   unsetenv("NEURON_RT_LOAD");
+  setenv("NEURON_RT_VERIFY", "metdata", 1);
+  CHECK(nrt_load_file(path.c_str(), -1, 0, &other) == NRT_INVALID);
+  unsetenv("NEURON_RT_VERIFY");
   REQUIRE(model);
   CHECK_FALSE(is_mapped(path));
   std::filesystem::resize_file(path, 100);

@@ -140,6 +140,15 @@ TEST_CASE("lists that do not fit their input are refused") {
   list = nrt::Model::list();
   nrt::Model::append(list, nrt::Model::attach(data.data(), 0), {int64_t{1} << 62, 2});
   CHECK(refused(std::move(list)).starts_with("input `x`: element 0 is f32[4611686018427387904,2]"));
+  // A size without memory.
+  nrt_tensor_t* element = nullptr;
+  REQUIRE(nrt_tensor_allocate(NRT_TENSOR_PLACEMENT_VIRTUAL, 0, 8, "e", &element) == NRT_SUCCESS);
+  const std::array<int64_t, 2> dims{1, 2};
+  REQUIRE(nrt_tensor_set_shape(element, dims.data(), 2) == NRT_SUCCESS);
+  list = nrt::Model::list();
+  REQUIRE(nrt_tensor_list_append(list.get(), element) == NRT_SUCCESS);
+  CHECK(refused(std::move(list)).starts_with("input `x`: the tensor has no memory"));
+  nrt_tensor_free(&element);
 }
 
 TEST_CASE("lists are handles like others") {
