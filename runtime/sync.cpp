@@ -25,11 +25,15 @@ timespec to_timespec(Deadline deadline) {
   return {static_cast<time_t>(ns / 1000000000), static_cast<long>(ns % 1000000000)};
 }
 
+int num_processors() {
+  static const int kCount = static_cast<int>(num_usable_processors());
+  return kCount;
+}
+
 }  // namespace
 
 bool Awake::may_spin() {
-  static const int num_processors = static_cast<int>(num_usable_processors());
-  return num_processors > 1 && num_awake_.load(std::memory_order_relaxed) <= num_processors;
+  return num_processors() > 1 && num_awake_.load(std::memory_order_relaxed) <= num_processors();
 }
 
 void WakeWord::wake() {
@@ -37,6 +41,8 @@ void WakeWord::wake() {
 }
 
 bool WakeWord::spin(uint32_t seen) const {
+  // On one processor who spins keeps the other from running.
+  if (num_processors() == 1) return now() != seen;
   // Between threads that run, the answer is there before it is worth while to be counted.
   for (int i = 0; i < kSpinsPerLook; ++i) {
     if (now() != seen) return true;
