@@ -2,6 +2,8 @@
 // be megabytes, and loading must not pay for it.
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 
 #include "runtime/neff_reader.h"
 
@@ -107,12 +109,13 @@ std::string NeffImage::nodes_of(std::string_view kernel_symbol) const {
   const Json json = Json::parse(text, text + member->bytes.size(), nullptr, false);
   if (!json.is_object() || !json.contains("kernels") || !json["kernels"].is_array()) return {};
   std::string names;
+  std::set<std::string> seen;  // each target has a kernel of this name
   for (const Json& kernel : json["kernels"]) {
     if (!kernel.is_object() || kernel.value("symbol", Json()) != kernel_symbol) continue;
     if (!kernel.contains("nodes") || !kernel["nodes"].is_array()) continue;
     for (const Json& node : kernel["nodes"]) {
       const Json name = node.is_object() ? node.value("name", Json()) : Json();
-      if (!name.is_string()) continue;
+      if (!name.is_string() || !seen.insert(name.get<std::string>()).second) continue;
       names += (names.empty() ? " (nodes `" : ", `") + name.get<std::string>() + "`";
     }
   }

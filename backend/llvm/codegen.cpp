@@ -21,12 +21,15 @@
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
 #include <llvm/Transforms/Utils/LCSSA.h>
 #include <llvm/Transforms/Utils/LoopSimplify.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <set>
 #include <system_error>
 #include <thread>
@@ -46,8 +49,30 @@ struct FatalError {
 };
 
 // LLVM is built with unwind tables, so an exception leaves it; nothing of it is used afterwards.
-// Without this handler, which is one for the process and so the command's, LLVM aborts.
+// Without this handler, which is one for the process and so the command's, LLVM aborts. Memory that
+// `new` cannot get throws in either case.
 void on_fatal_error(void*, const char* reason, bool) { throw FatalError{reason}; }
+
+// Owns an object that LLVM works on. An exception skips the destructors of LLVM's own frames, which
+// would have put the object in order: it cannot be destroyed any more, and is left behind.
+template <class T>
+class Worked {
+ public:
+  explicit Worked(std::unique_ptr<T> object) : object_(object.release()) {}
+  ~Worked() {
+    if (std::uncaught_exceptions() == num_exceptions_) delete object_;
+  }
+  Worked(const Worked&) = delete;
+  Worked& operator=(const Worked&) = delete;
+
+  T& operator*() const { return *object_; }
+  T* operator->() const { return object_; }
+  std::unique_ptr<T> release() { return std::unique_ptr<T>(std::exchange(object_, nullptr)); }
+
+ private:
+  T* object_;
+  int num_exceptions_ = std::uncaught_exceptions();
+};
 
 void initialise_llvm() {
   static std::once_flag once;
@@ -77,21 +102,32 @@ OrRefusal<std::unique_ptr<llvm::TargetMachine>> make_machine(const Isa& isa, int
 }
 
 // No loop idioms, no vectorisers: they would make calls, or reorder what the kernel states.
-void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
-  llvm::PipelineTuningOptions tuning;
-  tuning.LoopVectorization = false;
-  tuning.SLPVectorization = false;
-  llvm::PassBuilder builder(&machine, tuning);
+struct Optimiser {
+  explicit Optimiser(llvm::TargetMachine& machine) : builder(&machine, tuning()) {
+    builder.registerModuleAnalyses(modules);
+    builder.registerCGSCCAnalyses(graphs);
+    builder.registerFunctionAnalyses(functions);
+    builder.registerLoopAnalyses(loops);
+    builder.crossRegisterProxies(loops, functions, graphs, modules);
+  }
+
+  static llvm::PipelineTuningOptions tuning() {
+    llvm::PipelineTuningOptions tuning;
+    tuning.LoopVectorization = false;
+    tuning.SLPVectorization = false;
+    return tuning;
+  }
+
+  llvm::PassBuilder builder;
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager graphs;
   llvm::ModuleAnalysisManager modules;
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(graphs);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, graphs, modules);
+  llvm::ModulePassManager passes;
+};
 
+void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
+  const Worked optimiser(std::make_unique<Optimiser>(machine));
   const auto licm = [] {
     return llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()),
                                                  /*UseMemorySSA=*/true);
@@ -110,16 +146,15 @@ void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
   passes.addPass(llvm::SimplifyCFGPass());
   passes.addPass(licm());
   passes.addPass(llvm::ADCEPass());
-  llvm::ModulePassManager all;
-  all.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
-  all.run(module, modules);
+  optimiser->passes.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
+  optimiser->passes.run(module, optimiser->modules);
 }
 
 OrRefusal<std::unique_ptr<llvm::Module>> make_module(llvm::LLVMContext& context,
                                                      llvm::TargetMachine& machine,
                                                      std::span<const KernelSymbol> kernels,
                                                      const Isa& isa) {
-  auto module = std::make_unique<llvm::Module>("neuronc", context);
+  Worked module(std::make_unique<llvm::Module>("neuronc", context));
   module->setTargetTriple(machine.getTargetTriple().str());
   module->setDataLayout(machine.createDataLayout());
   module->setPICLevel(llvm::PICLevel::SmallPIC);
@@ -136,18 +171,18 @@ OrRefusal<std::unique_ptr<llvm::Module>> make_module(llvm::LLVMContext& context,
   std::string problem;
   llvm::raw_string_ostream stream(problem);
   if (llvm::verifyModule(*module, &stream)) return refuse("malformed LLVM IR: " + problem);
-  return module;
+  return module.release();
 }
 
 OrRefusal<llvm::SmallVector<char, 0>> emit_file(llvm::Module& module, llvm::TargetMachine& machine,
                                                 llvm::CodeGenFileType type) {
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);
-  llvm::legacy::PassManager passes;
-  if (machine.addPassesToEmitFile(passes, stream, nullptr, type)) {
+  const Worked passes(std::make_unique<llvm::legacy::PassManager>());
+  if (machine.addPassesToEmitFile(*passes, stream, nullptr, type)) {
     return refuse("LLVM cannot write this kind of file");
   }
-  passes.run(module);
+  passes->run(module);
   return bytes;
 }
 
@@ -158,9 +193,11 @@ OrRefusal<llvm::SmallVector<char, 0>> produce(std::span<const KernelSymbol> kern
   initialise_llvm();
   try {
     const Isa& isa = options.isa;
-    NEURONC_ASSIGN(const auto machine, make_machine(isa, options.opt_level));
-    llvm::LLVMContext context;
-    NEURONC_ASSIGN(const auto module, make_module(context, *machine, kernels, isa));
+    NEURONC_ASSIGN(auto made_machine, make_machine(isa, options.opt_level));
+    const Worked machine(std::move(made_machine));
+    const Worked context(std::make_unique<llvm::LLVMContext>());
+    NEURONC_ASSIGN(auto made_module, make_module(*context, *machine, kernels, isa));
+    const Worked module(std::move(made_module));
     if (product == Product::module_text) {
       llvm::SmallVector<char, 0> text;
       llvm::raw_svector_ostream stream(text);
@@ -178,6 +215,16 @@ OrRefusal<llvm::SmallVector<char, 0>> produce(std::span<const KernelSymbol> kern
 
 using Object = llvm::SmallVector<char, 0>;
 
+// Where LLVM's own arrays get no memory it ends the process, which a library must not do. So there is
+// room for what an object takes on each thread before it is begun. 64 MiB is several times what
+// objects have been seen to take.
+bool has_memory_for(size_t num_threads) {
+  const size_t size_bytes = num_threads * (size_t{64} << 20);
+  void* room =
+      mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return room != MAP_FAILED && munmap(room, size_bytes) == 0;
+}
+
 // Kernels that share an object. Fixed, so that the bytes do not depend on the number of threads.
 constexpr size_t kKernelsPerObject = 8;
 
@@ -190,11 +237,16 @@ std::vector<OrRefusal<Object>> produce_objects(std::span<const KernelSymbol> ker
   std::atomic<size_t> num_done{0};
   std::mutex mutex;
   std::exception_ptr failure;  // the first of any thread
+  size_t num_threads = std::min(
+      options.num_threads > 0 ? static_cast<size_t>(options.num_threads) : num_usable_processors(),
+      count);
+  while (num_threads > 1 && !has_memory_for(num_threads)) --num_threads;
   // `tell` is called behind each object, and may end the work of all threads. What is thrown, memory
   // that cannot be had or by the caller's callback, ends it too, and waits until no thread is left.
   const auto work_and = [&](const auto& tell) {
     try {
       for (size_t i = next++; i < count; i = next++) {
+        if (!has_memory_for(num_threads)) throw std::bad_alloc();
         const size_t first = i * kKernelsPerObject;
         const size_t size = std::min(kKernelsPerObject, kernels.size() - first);
         objects[i] = produce(kernels.subspan(first, size), options, Product::object);
@@ -208,13 +260,10 @@ std::vector<OrRefusal<Object>> produce_objects(std::span<const KernelSymbol> ker
     }
   };
   const auto work = [&] { work_and([] { return true; }); };
-  const size_t wanted =
-      options.num_threads > 0 ? static_cast<size_t>(options.num_threads) : num_usable_processors();
   std::vector<std::thread> helpers;
-  helpers.reserve(std::min(wanted, count));
+  helpers.reserve(num_threads);
   try {
-    for (size_t i = 1; i < std::min(wanted, count); ++i)
-      helpers.push_back(start_thread("neuronc llvm", work));
+    for (size_t i = 1; i < num_threads; ++i) helpers.push_back(start_thread("neuronc llvm", work));
   } catch (const std::exception&) {
     // The machine gives no more threads; those there are do the work.
   }
@@ -258,6 +307,7 @@ OrRefusal<std::string> produce_text(std::span<const KernelSymbol> kernels,
 }  // namespace llvm_backend
 
 void throw_llvm_errors() {
+  llvm::install_bad_alloc_error_handler([](void*, const char*, bool) { throw std::bad_alloc(); });
   llvm::install_fatal_error_handler(llvm_backend::on_fatal_error, nullptr);
 }
 

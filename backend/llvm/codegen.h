@@ -53,8 +53,9 @@ OrRefusal<std::string> emit_llvm_text(std::span<const KernelSymbol> kernels,
 OrRefusal<std::string> emit_assembly(std::span<const KernelSymbol> kernels,
                                      const CodegenOptions& options);
 
-// Makes LLVM's fatal errors refusals of compile_kernels, by a handler that LLVM keeps for the whole
-// process: a command calls it, a library leaves the process as it is.
+// Makes LLVM's fatal errors refusals of compile_kernels, and memory that its arrays cannot get
+// std::bad_alloc, by handlers that LLVM keeps for the whole process: a command calls it, a library
+// leaves the process as it is.
 void throw_llvm_errors();
 
 }  // namespace neuronc

@@ -1,6 +1,7 @@
-// Long use of the compiler: many compiles, kills at any time.
+// Long use of the compiler: many compiles, kills at any time, less memory than it takes.
 #include <dirent.h>
 #include <neuronc/neuronc.h>
+#include <sys/resource.h>
 
 #include "growth.h"
 
@@ -50,6 +51,33 @@ static void kills(int count) {
   rmdir(folder);
 }
 
+// In a child that may take `more_bytes`: its exit code, or -1 where something ended it.
+static int compile_within(size_t more_bytes) {
+  const size_t now_bytes = status_number("/proc/self/status", "VmSize:", 10) * 1024;
+  const pid_t pid = fork();
+  if (pid == 0) {
+    struct rlimit limit = {now_bytes + more_bytes, RLIM_INFINITY};
+    setrlimit(RLIMIT_AS, &limit);
+    const char* words[] = {"--jobs", "3"};
+    _exit(neuronc_result_exit_code(neuronc_compile_file(onnx, words, 2)));
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// Where memory is refused, whenever that is, the compile says so and the process goes on.
+static void memory(int count) {
+  int num_refused = 0;
+  for (int i = 0; i < count; ++i) {
+    const size_t more_bytes = (size_t)i * (400u << 20) / (size_t)count;
+    const int exit_code = compile_within(more_bytes);
+    CHECK(exit_code == 0 || exit_code == 1, "within %zu bytes: %d", more_bytes, exit_code);
+    num_refused += exit_code;
+  }
+  CHECK(num_refused > 0 && num_refused < count, "%d of %d were refused", num_refused, count);
+}
+
 int main(int argc, char** argv) {
   CHECK(argc == 4, "usage: CASE COUNT MODEL.onnx");
   const int count = atoi(argv[2]);
@@ -58,6 +86,8 @@ int main(int argc, char** argv) {
     growth(compiles, count);
   } else if (strcmp(argv[1], "kills") == 0) {
     kills(count);
+  } else if (strcmp(argv[1], "memory") == 0) {
+    memory(count);
   } else {
     CHECK(0, "no case %s", argv[1]);
   }
