@@ -1,38 +1,10 @@
 // Implements tensor.h.
 #include "ir/tensor.h"
 
-#include <sys/mman.h>
-
-#include <cstring>
-#include <new>
-
 #include "ir/base/check.h"
+#include "ir/tensor_pool.h"
 
 namespace neuronc {
-namespace {
-
-// From here on a buffer is mapped by itself: its pages come zeroed, and huge ones make few faults.
-constexpr size_t kMappedBytes = size_t{4} << 20;
-
-std::shared_ptr<std::byte> map_zeroed(size_t size) {
-  void* mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) throw std::bad_alloc();
-  // A wish, granted or not.
-  (void)::madvise(mapped, size, MADV_HUGEPAGE);
-  return {static_cast<std::byte*>(mapped), [size](std::byte* p) { ::munmap(p, size); }};
-}
-
-// Tensor buffers are cache-line aligned, so that they may be handed to kernels and written to
-// artifacts as they are.
-std::shared_ptr<std::byte> allocate_zeroed(size_t size) {
-  if (size >= kMappedBytes) return map_zeroed(size);
-  constexpr std::align_val_t kAlign{64};
-  auto* bytes = static_cast<std::byte*>(::operator new(size == 0 ? 1 : size, kAlign));
-  std::memset(bytes, 0, size);
-  return {bytes, [](std::byte* p) { ::operator delete(p, std::align_val_t{64}); }};
-}
-
-}  // namespace
 
 Tensor Tensor::zeros(DType dtype, std::vector<int64_t> shape) {
   Tensor tensor;
@@ -123,7 +95,7 @@ Tensor Tensor::with_shape(std::vector<int64_t> shape) const {
 
 Tensor Tensor::converted(DType dtype) const {
   if (dtype == dtype_) return *this;
-  Tensor result = zeros(dtype, shape_);
+  Tensor result = unfilled_tensor(dtype, shape_);
   if (dtype_ == DType::f32 && (dtype == DType::bf16 || dtype == DType::f16)) {
     // Weights take this way: hundreds of millions of elements.
     const auto convert = dtype == DType::bf16 ? f32_to_bf16 : f32_to_f16;

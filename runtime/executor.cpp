@@ -13,6 +13,10 @@ namespace {
 // How long a request that is told to end may take for the kernels that it is in.
 constexpr std::chrono::seconds kGrace{1};
 
+// Most of what the host operators of a request make in turns; larger tensors are rare, and idle
+// models should not hold them.
+constexpr uint64_t kMostPooledBytes = uint64_t{64} << 20;
+
 // Kernels are defined for the default floating-point environment: round to nearest, denormals kept,
 // nothing trapped. Whatever the calling thread had comes back; kernels use nothing of it but this
 // word.
@@ -36,13 +40,14 @@ uint64_t aligned(uint64_t size_bytes) {
 }  // namespace
 
 Executor::Executor(const plan::Plan& plan, ExecutorOptions options)
-    : plan_(plan), options_(std::move(options)) {
+    : plan_(plan), options_(std::move(options)), pool_(kMostPooledBytes) {
   if (options_.threading == Threading::automatic) {
     options_.threading = num_cores(plan) > 1 ? Threading::per_lane : Threading::caller;
   }
   state_.plan = &plan_;
   state_.evaluator = options_.evaluator;
   state_.checker = options_.checker;
+  state_.pool = &pool_;
   for (Place& place : places_) place.executor = this;
 }
 
@@ -155,7 +160,7 @@ Result<Done> Executor::find_workers() {
 }
 
 uint64_t Executor::memory_bytes() const {
-  uint64_t sum = arena_bytes_ + weights_.copied_bytes();
+  uint64_t sum = arena_bytes_ + weights_.copied_bytes() + pool_.kept_bytes();
   for (const plan::Team& team : plan_.teams) sum += team.shared_bytes;
   for (const plan::Channel& channel : plan_.channels) {
     sum += aligned(channel.slot_bytes) * channel.depth;
@@ -176,11 +181,18 @@ void Executor::count_end(int64_t begin_ns, bool has_failed) {
   num_requests_.fetch_sub(1, std::memory_order_relaxed);
   UsageModel* usage = options_.usage;
   if (usage == nullptr) return;
+  if (options_.evaluator != nullptr) count_pool();
   usage->num_in_flight.fetch_sub(1, std::memory_order_relaxed);
   usage->latency_ns.fetch_add(static_cast<uint64_t>(now_ns() - begin_ns),
                               std::memory_order_relaxed);
   if (has_failed) usage->num_failures.fetch_add(1, std::memory_order_relaxed);
   usage->num_requests.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Executor::count_pool() {
+  const uint64_t now = pool_.kept_bytes();
+  const uint64_t before = counted_pool_bytes_.exchange(now, std::memory_order_relaxed);
+  options_.usage->memory_bytes.fetch_add(now - before, std::memory_order_relaxed);
 }
 
 // --- Profiles ----------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ class Executor {
   void set_profile(std::shared_ptr<Profile> profile);
 
   uint64_t arena_bytes() const { return arena_bytes_; }
-  // Of the model's own: arenas, channels and shared memory.
+  // Of the model's own: arenas, channels, shared memory, and what the pool keeps now.
   uint64_t memory_bytes() const;
 
  private:
@@ -159,6 +159,7 @@ class Executor {
   };
   void count_begin();
   void count_end(int64_t begin_ns, bool has_failed);
+  void count_pool();
 
   const plan::Plan& plan_;
   ExecutorOptions options_;
@@ -172,6 +173,8 @@ class Executor {
   std::vector<Memory> shared_;  // by team
   std::vector<Memory> arenas_;
   std::vector<Memory> slots_;
+  TensorPool pool_;  // of host operators
+  std::atomic<uint64_t> counted_pool_bytes_{0};
   ModelState state_;
   std::vector<std::unique_ptr<LaneRunner>> runners_;
   std::vector<std::unique_ptr<LaneTask>> tasks_;  // by lane; none on the calling thread

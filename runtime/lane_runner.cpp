@@ -9,23 +9,18 @@
 namespace neuronc::runtime {
 namespace {
 
-// Whether `inner` lies in memory that `operands` borrow.
-bool is_borrowed(const Tensor& inner, std::span<const HostValue> operands) {
+bool lies_within(const Tensor& inner, const HostValue& outer) {
   const std::byte* data = inner.data();
-  for (const HostValue& operand : operands) {
-    for (const Tensor& tensor : operand.elements) {
-      const std::span<const std::byte> bytes = tensor.bytes();
-      if (data != nullptr && data >= bytes.data() && data <= bytes.data() + bytes.size()) {
-        return true;
-      }
-    }
-  }
-  return false;
+  return data != nullptr &&
+         std::any_of(outer.elements.begin(), outer.elements.end(), [data](const Tensor& tensor) {
+           const std::span<const std::byte> bytes = tensor.bytes();
+           return data >= bytes.data() && data <= bytes.data() + bytes.size();
+         });
 }
 
 Tensor deep_copy(const Tensor& tensor) {
   if (tensor.dtype() == DType::string) return tensor;
-  Tensor copy = Tensor::zeros(tensor.dtype(), tensor.shape());
+  Tensor copy = unfilled_tensor(tensor.dtype(), tensor.shape());
   const std::span<const std::byte> bytes = tensor.bytes();
   if (!bytes.empty()) std::memcpy(copy.mutable_data(), bytes.data(), bytes.size());
   return copy;
@@ -292,6 +287,9 @@ void LaneRunner::run_host_node(const ProgramStep& step) {
   for (size_t i = 0; i < node.results.size(); ++i) {
     store_result(node.results[i], buffers[node.operands.size() + i], std::move((*results)[i]));
   }
+  for (uint32_t i = 0; i < step.num_dead_slots; ++i) {
+    slots_[program_.dead_slots[step.first_dead_slot + i]] = HostValue();
+  }
 }
 
 Result<std::vector<HostValue>> LaneRunner::evaluate(const ProgramStep& step) {
@@ -301,6 +299,7 @@ Result<std::vector<HostValue>> LaneRunner::evaluate(const ProgramStep& step) {
     return fail(NRT_FAILURE, "the model has host operators, and there is no evaluator for them");
   }
   try {
+    const TensorPool::Scope scope(*model_.pool);
     std::vector<HostValue> operands;
     for (size_t i = 0; i < node.operands.size(); ++i) {
       operands.push_back(load_operand(node.operands[i], buffers[i]));
@@ -314,14 +313,27 @@ Result<std::vector<HostValue>> LaneRunner::evaluate(const ProgramStep& step) {
       return fail(NRT_EXEC_COMPLETED_WITH_ERR, "host node {} gave {} results, not {}",
                   node.host_node, results->size(), node.results.size());
     }
-    for (HostValue& result : *results) {
-      for (Tensor& tensor : result.elements) {
-        if (is_borrowed(tensor, operands)) tensor = deep_copy(tensor);
-      }
-    }
+    own_results(node, operands, *results);
     return std::move(*results);
   } catch (const std::exception& exception) {
     return fail(NRT_EXEC_COMPLETED_WITH_ERR, "host node {}: {}", node.host_node, exception.what());
+  }
+}
+
+// Slots hold their memory, and what a result shares with them stays; all else is someone else's.
+// What the caller gets shares memory with nothing.
+void LaneRunner::own_results(const plan::RunHostNode& node, std::span<const HostValue> operands,
+                             std::vector<HostValue>& results) const {
+  for (size_t r = 0; r < results.size(); ++r) {
+    const bool is_kept = node.results[r].ref.space == plan::Space::host_slot;
+    for (Tensor& tensor : results[r].elements) {
+      for (size_t i = 0; i < operands.size(); ++i) {
+        const bool is_slot = node.operands[i].ref.space == plan::Space::host_slot;
+        if ((is_kept && is_slot) || !lies_within(tensor, operands[i])) continue;
+        tensor = deep_copy(tensor);
+        break;
+      }
+    }
   }
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ir/tensor.h"
+#include "ir/tensor_pool.h"
 #include "runtime/host_evaluator.h"
 #include "runtime/kernel_checker.h"
 #include "runtime/memory.h"
@@ -76,6 +77,7 @@ struct ModelState {
   std::vector<std::unique_ptr<TeamState>> teams;
   HostEvaluator* evaluator = nullptr;
   KernelChecker* checker = nullptr;  // runs kernels instead of their code, if there is one
+  TensorPool* pool = nullptr;        // of the evaluator's results
   // By lane: whom to signal when something may have happened that it waits for; empty where one
   // thread runs all lanes.
   std::vector<Worker*> workers;
@@ -106,6 +108,8 @@ class LaneRunner {
   int32_t run_checked_kernel(const ProgramStep& step);
   void run_host_node(const ProgramStep& step);
   Result<std::vector<HostValue>> evaluate(const ProgramStep& step);
+  void own_results(const plan::RunHostNode& node, std::span<const HostValue> operands,
+                   std::vector<HostValue>& results) const;
   bool is_sized_at_run_time(const plan::BufferRef& ref) const;
   HostValue load_operand(const plan::HostOperand& operand, const plan::KernelBuffer& buffer) const;
   void store_result(const plan::HostOperand& target, const plan::KernelBuffer& buffer,

@@ -20,6 +20,7 @@ class ProgramBuilder {
       NEURONC_ASSIGN(std::vector<ProgramStep> steps, build_list(block.steps));
       program_.blocks.push_back(std::move(steps));
     }
+    find_dead_slots();
     return std::move(program_);
   }
 
@@ -33,6 +34,38 @@ class ProgramBuilder {
       return fail(NRT_INVALID, "the NEFF's code has no kernel `{}`", missing_kernel_);
     }
     return result;
+  }
+
+  template <class Use>
+  void for_each_slot(const ProgramStep& step, const Use& use) const {
+    if (step.kind != StepKind::host_node) return;
+    const plan::RunHostNode& node = *program_.host_nodes[step.index];
+    for (const auto* places : {&node.operands, &node.results}) {
+      for (const plan::HostOperand& place : *places) {
+        if (place.ref.space == Space::host_slot) use(place.ref.index);
+      }
+    }
+  }
+
+  // Slots of the entry block alone: other blocks may run more than once.
+  void find_dead_slots() {
+    if (program_.host_nodes.empty()) return;
+    std::vector<bool> is_met(plan_.num_host_slots);
+    for (size_t block = 1; block < program_.blocks.size(); ++block) {
+      for (const ProgramStep& step : program_.blocks[block]) {
+        for_each_slot(step, [&](uint32_t slot) { is_met[slot] = true; });
+      }
+    }
+    std::vector<ProgramStep>& steps = program_.blocks[0];
+    for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+      step->first_dead_slot = static_cast<uint32_t>(program_.dead_slots.size());
+      for_each_slot(*step, [&](uint32_t slot) {
+        if (!is_met[slot]) program_.dead_slots.push_back(slot);
+        is_met[slot] = true;
+      });
+      step->num_dead_slots =
+          static_cast<uint32_t>(program_.dead_slots.size()) - step->first_dead_slot;
+    }
   }
 
   uint32_t add_ref(const BufferRef& ref) {

@@ -52,6 +52,9 @@ struct ProgramStep {
   int64_t begin = 0;        // tiles; or the pattern of a fill
   int64_t end = 0;          // tiles; or the pattern's size of a fill
   uint64_t size_bytes = 0;  // of a fill or copy
+  // Of LaneProgram::dead_slots: what nothing reads behind this step.
+  uint32_t first_dead_slot = 0;
+  uint32_t num_dead_slots = 0;
 };
 
 // buffers[buffer] is base(space, index) + offset_bytes.
@@ -68,6 +71,7 @@ struct LaneProgram {
   std::vector<int64_t> sizes_bytes;                  // of the buffers, for checked runs
   std::vector<Patch> patches;                        // for each request
   std::vector<const plan::RunHostNode*> host_nodes;  // in the plan, which outlives the program
+  std::vector<uint32_t> dead_slots;
 };
 
 // Errors: NRT_INVALID for a kernel the code does not have.

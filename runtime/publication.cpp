@@ -157,7 +157,7 @@ void Publication::describe(UsageModel& place, const nrt_model_info_t& info) {
   place.num_cores = info.nc_count;
   place.code_bytes = info.code_bytes;
   place.weight_bytes = info.weight_bytes;
-  place.memory_bytes = info.memory_bytes;
+  place.memory_bytes.store(info.memory_bytes, kRelaxed);
   place.sequence.fetch_add(1, std::memory_order_release);
 }
 

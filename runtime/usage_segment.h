@@ -33,7 +33,7 @@ struct UsageModel {
   uint32_t num_cores = 0;
   uint64_t code_bytes = 0;
   uint64_t weight_bytes = 0;
-  uint64_t memory_bytes = 0;
+  std::atomic<uint64_t> memory_bytes{0};  // changes while requests run
   std::atomic<uint64_t> num_requests{0};  // that have ended
   std::atomic<uint64_t> num_failures{0};  // of these
   std::atomic<uint64_t> latency_ns{0};    // of these, together

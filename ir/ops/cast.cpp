@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "ir/ops/common.h"
+#include "ir/tensor_pool.h"
 
 namespace neuronc {
 
@@ -120,7 +121,7 @@ Types infer_bit_cast(const InferInput& input) {
 
 Values evaluate_bit_cast(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
-  Tensor result = Tensor::zeros(type.dtype, type.shape());
+  Tensor result = unfilled_tensor(type.dtype, type.shape());
   const Tensor& x = input.tensor(0);
   if (x.size_bytes() > 0) {
     std::memcpy(result.mutable_data(), x.data(), static_cast<size_t>(x.size_bytes()));

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "ir/base/check.h"
+#include "ir/tensor_pool.h"
 
 namespace neuronc::ops {
 
@@ -207,7 +208,7 @@ std::vector<int64_t> ints(const Tensor& tensor) {
 }
 
 Tensor from_doubles(DType dtype, Shape shape, std::span<const double> values) {
-  Tensor tensor = Tensor::zeros(dtype, std::move(shape));
+  Tensor tensor = unfilled_tensor(dtype, std::move(shape));
   NEURONC_CHECK(static_cast<size_t>(tensor.num_elements()) == values.size());
   if (dtype == DType::f32) {
     std::transform(values.begin(), values.end(), tensor.mutable_as<float>().begin(),
@@ -219,7 +220,7 @@ Tensor from_doubles(DType dtype, Shape shape, std::span<const double> values) {
 }
 
 Tensor from_ints(DType dtype, Shape shape, std::span<const int64_t> values) {
-  Tensor tensor = Tensor::zeros(dtype, std::move(shape));
+  Tensor tensor = unfilled_tensor(dtype, std::move(shape));
   NEURONC_CHECK(static_cast<size_t>(tensor.num_elements()) == values.size());
   if (dtype == DType::i64) {
     std::copy(values.begin(), values.end(), tensor.mutable_as<int64_t>().begin());
@@ -271,7 +272,7 @@ void take_as(const Tensor& source, std::span<const int64_t> offsets, const Tenso
 
 Tensor take(const Tensor& source, Shape shape, std::span<const int64_t> offsets,
             const Tensor* fill) {
-  Tensor result = Tensor::zeros(source.dtype(), std::move(shape));
+  Tensor result = unfilled_tensor(source.dtype(), std::move(shape));
   NEURONC_CHECK(static_cast<size_t>(result.num_elements()) == offsets.size());
   NEURONC_CHECK(fill == nullptr || (fill->dtype() == source.dtype() && fill->num_elements() > 0));
   if (source.dtype() == DType::string) {
@@ -354,7 +355,7 @@ Tensor take_strided(const Tensor& source, Shape shape, const Shape& strides, int
     for_each_offset(shape, strides, base, [&](int64_t offset) { offsets.push_back(offset); });
     return take(source, std::move(shape), offsets);
   }
-  Tensor result = Tensor::zeros(source.dtype(), std::move(shape));
+  Tensor result = unfilled_tensor(source.dtype(), std::move(shape));
   if (result.num_elements() == 0) return result;
   Shape dims = result.shape(), steps = strides;
   merge_dims(dims, steps);
@@ -379,7 +380,7 @@ Tensor copy(const Tensor& source) {
     const auto strings = source.strings();
     return Tensor::from_strings(source.shape(), {strings.begin(), strings.end()});
   }
-  Tensor result = Tensor::zeros(source.dtype(), source.shape());
+  Tensor result = unfilled_tensor(source.dtype(), source.shape());
   if (source.size_bytes() > 0) {
     std::memcpy(result.mutable_data(), source.data(), static_cast<size_t>(source.size_bytes()));
   }

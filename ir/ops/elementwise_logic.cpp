@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "ir/ops/elementwise.h"
+#include "ir/tensor_pool.h"
 
 namespace neuronc {
 
@@ -222,7 +223,7 @@ Values evaluate_where(const EvaluateInput& input) {
   const std::vector<int64_t> condition = offsets_of(0);
   const std::vector<int64_t> x = offsets_of(1);
   const std::vector<int64_t> y = offsets_of(2);
-  Tensor result = Tensor::zeros(type.dtype, shape);
+  Tensor result = unfilled_tensor(type.dtype, shape);
   for (size_t i = 0; i < condition.size(); ++i) {
     const bool first = input.tensor(0).i64(condition[i]) != 0;
     copy_element(result, static_cast<int64_t>(i), input.tensor(first ? 1 : 2), first ? x[i] : y[i]);

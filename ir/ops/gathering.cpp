@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ir/ops/common.h"
+#include "ir/tensor_pool.h"
 
 namespace neuronc {
 
@@ -62,7 +63,7 @@ Values evaluate_gather(const EvaluateInput& input) {
   const AxisView view = axis_view(x.shape(), axis);
   NEURONC_ASSIGN(const std::vector<int64_t> indices, resolve_indices(input.tensor(1), view.extent));
   if (x.dtype() != DType::string && view.inner > 1) {
-    Tensor result = Tensor::zeros(x.dtype(), type.shape());
+    Tensor result = unfilled_tensor(x.dtype(), type.shape());
     const auto run = static_cast<size_t>(view.inner * size_bytes(x.dtype()));
     std::byte* to = result.mutable_data();
     for (int64_t outer = 0; outer < view.outer; ++outer) {

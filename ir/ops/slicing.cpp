@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "ir/ops/common.h"
+#include "ir/tensor_pool.h"
 
 namespace neuronc {
 
@@ -167,7 +168,7 @@ Values evaluate_concat(const EvaluateInput& input) {
   const Shape shape = type.shape();
   NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), type.rank()));
   const AxisView view = axis_view(shape, axis);
-  Tensor result = Tensor::zeros(type.dtype, shape);
+  Tensor result = unfilled_tensor(type.dtype, shape);
   int64_t begin = 0;
   for (const HostValue* operand : input.operands) {
     const Tensor& x = operand->tensor();

@@ -53,7 +53,7 @@ std::optional<ModelUsage> read_model(const UsageModel& model) {
     usage.num_cores = model.num_cores;
     usage.code_bytes = model.code_bytes;
     usage.weight_bytes = model.weight_bytes;
-    usage.memory_bytes = model.memory_bytes;
+    usage.memory_bytes = model.memory_bytes.load(kRelaxed);
     usage.num_requests = model.num_requests.load(kRelaxed);
     usage.num_failures = model.num_failures.load(kRelaxed);
     usage.latency_ns = model.latency_ns.load(kRelaxed);

@@ -20,8 +20,11 @@ using kernel::Index;
 // Vectors of channels that share a sample: their sums, two registers of f64 each, fill half of the
 // registers.
 int64_t max_runs(const Machine& machine) { return machine.isa.num_vector_registers / 4; }
-// Finding a sample, in neighbours of a channel (measured on Zen 4).
-constexpr double kPlacePerSample = 60;
+// In operations at the rate of FP32 products. A read is widened, multiplied, chosen and added in f64,
+// at half that rate and without a product to each sum.
+constexpr double kFlopsPerRead = 16;
+// Finding a sample, for each neighbour of a block of channels (measured on Zen 4).
+constexpr double kPlaceFlopsPerRead = 240;
 // Samples of a bin that are assumed where data say how many there are.
 constexpr double kUnknownSamples = 4;
 
@@ -58,9 +61,9 @@ OrRefusal<double> predict_ns(const GroupContext& context) {
   const double lanes = 16;
   const double blocks =
       std::max(1.0, channels / (static_cast<double>(max_runs(context.machine)) * lanes));
-  // A read is widened, multiplied, chosen and added in f64, each at half the rate of f32.
-  const double work = bins * reads_of(context) * (channels * 8 + blocks * kPlacePerSample * 4);
-  return hardware.launch_ns + work / hardware.vector_flops_per_s * 1e9;
+  const double work =
+      bins * reads_of(context) * (channels * kFlopsPerRead + blocks * kPlaceFlopsPerRead);
+  return hardware.launch_ns + work / hardware.f32_flops_per_s * 1e9;
 }
 
 OrRefusal<LoweredKernel> lower(const GroupContext& context) {

@@ -131,7 +131,7 @@ typedef struct nrt_model_info {
   uint32_t first_nc;     /* the first of its logical NeuronCores */
   uint64_t code_bytes;   /* kernels */
   uint64_t weight_bytes; /* in the NEFF */
-  uint64_t memory_bytes; /* of the model's own: arenas, channels, shared memory */
+  uint64_t memory_bytes; /* of the model's own: arenas, channels, shared memory, host operators */
 } nrt_model_info_t;
 
 /* Of this process. Later versions add fields at the end. */

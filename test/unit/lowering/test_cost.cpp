@@ -71,6 +71,20 @@ TEST_CASE("attention costs two products and a softmax", "[cost]") {
   CHECK(cost.flops == Approx(4.0 * 12 * 128 * 128 * 64));
 }
 
+TEST_CASE("pooling regions costs some operations for each neighbour of a sample", "[cost]") {
+  const GroupCost cost = cost_of(
+      "input %x : f32[1,256,10,10]\n"
+      "input %r : f32[150,4]\n"
+      "input %b : i64[150]\n"
+      "%0 = roi_align(%x, %r, %b) {output_height = 7, output_width = 7, sampling_ratio = 2} "
+      ": f32[150,256,7,7] core\n"
+      "output %0 as \"y\"\n");
+  const double neighbours = 150.0 * 7 * 7 * 256 * 4 * 4;
+  const double least_ns = 16 * neighbours / machine().hardware.f32_flops_per_s * 1e9;
+  CHECK(cost.time_ns > least_ns);
+  CHECK(cost.time_ns < 2 * least_ns);
+}
+
 TEST_CASE("work behind a product adds to its time", "[cost]") {
   const std::string product =
       "input %x : f32[256,256]\n"

@@ -345,6 +345,69 @@ TEST_CASE("an output sized at run time is read by a later host node") {
   CHECK(host_outputs[1].tensor().i64(0) == 4);
 }
 
+namespace {
+
+// Remembers where its operands and results were.
+class TracingEvaluator : public TestEvaluator {
+ public:
+  OrRefusal<std::vector<HostValue>> evaluate(uint32_t node,
+                                             std::span<const HostValue> operands) override {
+    operands_at.push_back(operands[0].tensor().data());
+    auto results = TestEvaluator::evaluate(node, operands);
+    if (results) results_at.push_back(results->front().tensor().data());
+    return results;
+  }
+  std::vector<const std::byte*> operands_at, results_at;
+};
+
+}  // namespace
+
+TEST_CASE("host nodes share what slots hold, and find their memory again in the next request") {
+  TracingEvaluator evaluator;
+  ExecutorOptions options;
+  options.evaluator = &evaluator;
+  Fixture fixture(R"(plan "shared_slots" {
+  input 0 "x" f32[4] bytes 16
+  output 0 "z" i64[-1] bytes 0
+  host_slots 3
+  lane 0 core 0 arena 0 {
+    block 0 {
+    }
+  }
+  lane 1 host arena 0 {
+    block 0 {
+      host 0 (r input0+0:16 f32[4]) -> (w slot0)
+      host 4 (r slot0) -> (w slot1)
+      host 1 (r slot1) -> (w slot2)
+      host 4 (r slot2) -> (w output0+0:0 i64[-1])
+    }
+  }
+})",
+                  options);
+  const uint64_t before = fixture.executor->memory_bytes();
+  uint64_t after_first = 0;
+  for (float length : {40000.0f, 39000.0f}) {
+    evaluator.operands_at.clear();
+    evaluator.results_at.clear();
+    const Four x{length, 0, 0, 0};
+    std::array<HostValue, 1> host_outputs;
+    const std::byte* inputs[] = {reinterpret_cast<const std::byte*>(&x)};
+    std::byte* outputs[] = {nullptr};
+    REQUIRE(fixture.executor->run({inputs, outputs, {}, host_outputs}));
+    const Tensor& z = host_outputs[0].tensor();
+    REQUIRE(z.num_elements() == static_cast<int64_t>(length));
+    CHECK(z.i64(0) == 2 * (static_cast<int64_t>(length) - 1));
+    CHECK(z.i64(z.num_elements() - 1) == 0);
+    CHECK(evaluator.operands_at[2] == evaluator.results_at[0]);  // through slot 1
+    CHECK(z.data() != evaluator.operands_at[3]);                 // the caller's own
+    // Slots 0 and 1 ended behind their last reader: the output lies where they were.
+    CHECK(z.data() == evaluator.results_at[0]);
+    if (after_first == 0) after_first = fixture.executor->memory_bytes();
+  }
+  CHECK(after_first > before);
+  CHECK(fixture.executor->memory_bytes() == after_first + (after_first - before));
+}
+
 TEST_CASE("host nodes that refuse or give another type end the request") {
   const auto [from, to, message] = GENERATE(table<std::string, std::string, std::string>(
       {{"host 4", "host 2", "host node 2: of a principle"},
