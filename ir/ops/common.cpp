@@ -207,6 +207,36 @@ std::vector<int64_t> ints(const Tensor& tensor) {
   return tensor.to_ints();
 }
 
+void load_run(const Tensor& tensor, int64_t first, int64_t step, std::span<double> to) {
+  if (tensor.dtype() == DType::f32) {
+    const float* from = reinterpret_cast<const float*>(tensor.data()) + first;
+    for (size_t i = 0; i < to.size(); ++i) to[i] = from[static_cast<int64_t>(i) * step];
+    return;
+  }
+  for (size_t i = 0; i < to.size(); ++i) to[i] = tensor.f64(first + static_cast<int64_t>(i) * step);
+}
+
+void load_run(const Tensor& tensor, int64_t first, int64_t step, std::span<int64_t> to) {
+  for (size_t i = 0; i < to.size(); ++i) to[i] = tensor.i64(first + static_cast<int64_t>(i) * step);
+}
+
+void store_run(Tensor& tensor, int64_t first, std::span<const double> values) {
+  if (tensor.dtype() == DType::f32) {
+    float* to = reinterpret_cast<float*>(tensor.mutable_data()) + first;
+    for (size_t i = 0; i < values.size(); ++i) to[i] = static_cast<float>(values[i]);
+    return;
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    tensor.set_f64(first + static_cast<int64_t>(i), values[i]);
+  }
+}
+
+void store_run(Tensor& tensor, int64_t first, std::span<const int64_t> values) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    tensor.set_i64(first + static_cast<int64_t>(i), values[i]);
+  }
+}
+
 Tensor from_doubles(DType dtype, Shape shape, std::span<const double> values) {
   Tensor tensor = unfilled_tensor(dtype, std::move(shape));
   NEURONC_CHECK(static_cast<size_t>(tensor.num_elements()) == values.size());
@@ -328,25 +358,32 @@ void take_strided_as(const Tensor& source, const Shape& shape, const Shape& stri
                   });
 }
 
-// The same elements in the same order with fewer, longer dims: those that one stride runs through
-// are one.
+}  // namespace
+
 void merge_dims(Shape& shape, Shape& strides) {
-  Shape merged_shape, merged_strides;
-  for (size_t d = 0; d < shape.size(); ++d) {
-    if (shape[d] == 1) continue;
-    if (!merged_shape.empty() && merged_strides.back() == strides[d] * shape[d]) {
-      merged_shape.back() *= shape[d];
-      merged_strides.back() = strides[d];
-    } else {
-      merged_shape.push_back(shape[d]);
-      merged_strides.push_back(strides[d]);
-    }
-  }
-  shape = std::move(merged_shape);
-  strides = std::move(merged_strides);
+  Shape others = strides;
+  merge_dims(shape, strides, others);
 }
 
-}  // namespace
+void merge_dims(Shape& shape, Shape& a_strides, Shape& b_strides) {
+  Shape merged, a, b;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (shape[d] == 1) continue;
+    if (!merged.empty() && a.back() == a_strides[d] * shape[d] &&
+        b.back() == b_strides[d] * shape[d]) {
+      merged.back() *= shape[d];
+      a.back() = a_strides[d];
+      b.back() = b_strides[d];
+    } else {
+      merged.push_back(shape[d]);
+      a.push_back(a_strides[d]);
+      b.push_back(b_strides[d]);
+    }
+  }
+  shape = std::move(merged);
+  a_strides = std::move(a);
+  b_strides = std::move(b);
+}
 
 Tensor take_strided(const Tensor& source, Shape shape, const Shape& strides, int64_t base) {
   if (source.dtype() == DType::string) {

@@ -72,6 +72,11 @@ std::vector<int64_t> ints(const Tensor& tensor);
 // A tensor of `values`, each rounded once (integers wrap).
 Tensor from_doubles(DType dtype, Shape shape, std::span<const double> values);
 Tensor from_ints(DType dtype, Shape shape, std::span<const int64_t> values);
+// The same of a few elements at a time: those from `first` on, `step` apart, into all of `to`.
+void load_run(const Tensor& tensor, int64_t first, int64_t step, std::span<double> to);
+void load_run(const Tensor& tensor, int64_t first, int64_t step, std::span<int64_t> to);
+void store_run(Tensor& tensor, int64_t first, std::span<const double> values);
+void store_run(Tensor& tensor, int64_t first, std::span<const int64_t> values);
 inline Values one(Tensor tensor) {
   std::vector<HostValue> values;
   values.emplace_back(std::move(tensor));
@@ -84,33 +89,41 @@ inline Values one(Tensor tensor) {
 // 0 along axes it is broadcast over. `from` must broadcast to `to`.
 Shape broadcast_strides(const Shape& from, const Shape& to);
 
-// Calls `visit(offset)` for each index of `shape` in row-major order, offset = base + sum of
-// index[i] * strides[i].
+// Calls `visit(a_offset, b_offset)` for each index of `shape` in row-major order, an offset being the sum
+// of index[i] * strides[i].
 template <class Visit>
-void for_each_offset(const Shape& shape, const Shape& strides, int64_t base, Visit visit) {
+void for_each_pair(const Shape& shape, const Shape& a_strides, const Shape& b_strides,
+                   Visit visit) {
   const size_t rank = shape.size();
   for (int64_t extent : shape) {
     if (extent == 0) return;
   }
-  if (rank == 0) {
-    visit(base);
-    return;
-  }
+  if (rank == 0) return visit(int64_t{0}, int64_t{0});
   const int64_t inner_extent = shape[rank - 1];
-  const int64_t inner_stride = strides[rank - 1];
   Shape index(rank, 0);
-  int64_t row = base;
+  int64_t a = 0, b = 0;
   while (true) {
-    for (int64_t i = 0; i < inner_extent; ++i) visit(row + i * inner_stride);
+    for (int64_t i = 0; i < inner_extent; ++i) {
+      visit(a + i * a_strides[rank - 1], b + i * b_strides[rank - 1]);
+    }
     size_t axis = rank - 1;
     while (axis-- > 0) {
-      row += strides[axis];
+      a += a_strides[axis];
+      b += b_strides[axis];
       if (++index[axis] < shape[axis]) break;
-      row -= strides[axis] * shape[axis];
+      a -= a_strides[axis] * shape[axis];
+      b -= b_strides[axis] * shape[axis];
       index[axis] = 0;
     }
     if (axis == static_cast<size_t>(-1)) return;
   }
+}
+
+// Calls `visit(offset)` for each index of `shape` in row-major order, offset = base + sum of
+// index[i] * strides[i].
+template <class Visit>
+void for_each_offset(const Shape& shape, const Shape& strides, int64_t base, Visit visit) {
+  for_each_pair(shape, strides, strides, [&](int64_t offset, int64_t) { visit(base + offset); });
 }
 
 // Calls `visit(index)` for each index of `shape` in row-major order.
@@ -146,6 +159,10 @@ inline AxisView axis_view(const Shape& shape, int64_t axis) {
 // dtype's zero where there is no fill.
 Tensor take(const Tensor& source, Shape shape, std::span<const int64_t> offsets,
             const Tensor* fill = nullptr);
+// The same elements in the same order with fewer, longer dims: those that one stride runs through
+// are one.
+void merge_dims(Shape& shape, Shape& strides);
+void merge_dims(Shape& shape, Shape& a_strides, Shape& b_strides);
 // The strided view of `source` made dense.
 Tensor take_strided(const Tensor& source, Shape shape, const Shape& strides, int64_t base);
 // A copy whose elements may be changed.

@@ -6,36 +6,39 @@
 // included, always with i64.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <type_traits>
 
 #include "ir/ops/common.h"
+#include "ir/tensor_pool.h"
 
 namespace neuronc::ops {
 
 enum class Elements : uint8_t { floats, integers, numbers };
 
-// Stores what formulas return: numbers of any kind, bool included.
-template <class T>
-Tensor from_values(DType dtype, Shape shape, const std::vector<T>& values) {
-  if constexpr (std::is_floating_point_v<T>) {
-    return from_doubles(dtype, std::move(shape), values);
-  } else {
-    return from_ints(dtype, std::move(shape), values);
-  }
-}
-
 // f64 for f64 formulas, i64 for all integer ones.
 template <class T>
 using StoredAs = std::conditional_t<std::is_floating_point_v<T>, double, int64_t>;
 
+// Elements go through the formulas some at a time, so that what they are converted to stays in cache.
+inline constexpr int64_t kRunLength = 256;
+
 template <class X, class F>
-Tensor map(const Tensor& x, DType dtype, const std::vector<StoredAs<X>>& values, F f) {
+Tensor map(const Tensor& x, DType dtype, F f) {
   using Y = StoredAs<decltype(f(X{}))>;
-  std::vector<Y> results(values.size());
-  for (size_t i = 0; i < values.size(); ++i) {
-    results[i] = static_cast<Y>(f(static_cast<X>(values[i])));
+  Tensor result = unfilled_tensor(dtype, x.shape());
+  std::array<StoredAs<X>, kRunLength> values;
+  std::array<Y, kRunLength> results;
+  for (int64_t first = 0; first < x.num_elements(); first += kRunLength) {
+    const auto count = static_cast<size_t>(std::min(kRunLength, x.num_elements() - first));
+    load_run(x, first, 1, std::span(values).first(count));
+    for (size_t i = 0; i < count; ++i) {
+      results[i] = static_cast<Y>(f(static_cast<X>(values[i])));
+    }
+    store_run(result, first, std::span<const Y>(results).first(count));
   }
-  return from_values(dtype, x.shape(), results);
+  return result;
 }
 
 template <Elements kElements, auto kFormula>
@@ -44,33 +47,44 @@ Values evaluate_unary(const EvaluateInput& input) {
   const Tensor& x = input.tensor(0);
   const auto f = kFormula(input.op);
   if constexpr (kElements == Elements::integers) {
-    return one(map<int64_t>(x, type.dtype, ints(x), f));
+    return one(map<int64_t>(x, type.dtype, f));
   } else if constexpr (kElements == Elements::numbers) {
-    if (x.dtype() == DType::u64) return one(map<uint64_t>(x, type.dtype, ints(x), f));
-    if (!is_float(x.dtype())) return one(map<int64_t>(x, type.dtype, ints(x), f));
+    if (x.dtype() == DType::u64) return one(map<uint64_t>(x, type.dtype, f));
+    if (!is_float(x.dtype())) return one(map<int64_t>(x, type.dtype, f));
   }
   if constexpr (kElements != Elements::integers) {
-    return one(map<double>(x, type.dtype, doubles(x), f));
+    return one(map<double>(x, type.dtype, f));
   }
 }
 
+// Two operands as one index space reads them: runs of `length`, at offsets that for_each_run gives.
+struct PairedRuns {
+  Shape dims, a_strides, b_strides;
+  int64_t length = 1, a_step = 0, b_step = 0;
+};
+PairedRuns paired_runs(const Shape& shape, const Shape& a, const Shape& b);
+
 template <class X, class F>
-Tensor map_pairs(const Type& type, const Shape& a_shape, const std::vector<StoredAs<X>>& a,
-                 const Shape& b_shape, const std::vector<StoredAs<X>>& b, F f) {
+Tensor map_pairs(const Type& type, const Tensor& a, const Tensor& b, F f) {
   using Y = StoredAs<decltype(f(X{}, X{}))>;
-  const Shape shape = type.shape();
-  std::vector<Y> results;
-  results.reserve(static_cast<size_t>(num_elements(shape)));
-  const Shape b_strides = broadcast_strides(b_shape, shape);
-  std::vector<int64_t> b_offsets;
-  b_offsets.reserve(results.capacity());
-  for_each_offset(shape, b_strides, 0, [&](int64_t offset) { b_offsets.push_back(offset); });
-  for_each_offset(shape, broadcast_strides(a_shape, shape), 0, [&](int64_t offset) {
-    const auto b_offset = static_cast<size_t>(b_offsets[results.size()]);
-    results.push_back(static_cast<Y>(
-        f(static_cast<X>(a[static_cast<size_t>(offset)]), static_cast<X>(b[b_offset]))));
+  Tensor result = unfilled_tensor(type.dtype, type.shape());
+  const PairedRuns runs = paired_runs(type.shape(), a.shape(), b.shape());
+  std::array<StoredAs<X>, kRunLength> a_values, b_values;
+  std::array<Y, kRunLength> results;
+  int64_t to = 0;
+  for_each_pair(runs.dims, runs.a_strides, runs.b_strides, [&](int64_t a_first, int64_t b_first) {
+    for (int64_t at = 0; at < runs.length; at += kRunLength) {
+      const auto count = static_cast<size_t>(std::min(kRunLength, runs.length - at));
+      load_run(a, a_first + at * runs.a_step, runs.a_step, std::span(a_values).first(count));
+      load_run(b, b_first + at * runs.b_step, runs.b_step, std::span(b_values).first(count));
+      for (size_t i = 0; i < count; ++i) {
+        results[i] = static_cast<Y>(f(static_cast<X>(a_values[i]), static_cast<X>(b_values[i])));
+      }
+      store_run(result, to, std::span<const Y>(results).first(count));
+      to += static_cast<int64_t>(count);
+    }
   });
-  return from_values(type.dtype, shape, results);
+  return result;
 }
 
 template <Elements kElements, auto kFormula>
@@ -80,17 +94,17 @@ Values evaluate_binary(const EvaluateInput& input) {
   const Tensor& b = input.tensor(1);
   const auto f = kFormula(input.op);
   if constexpr (kElements == Elements::integers) {
-    return one(map_pairs<int64_t>(type, a.shape(), ints(a), b.shape(), ints(b), f));
+    return one(map_pairs<int64_t>(type, a, b, f));
   } else if constexpr (kElements == Elements::numbers) {
     if (a.dtype() == DType::u64) {
-      return one(map_pairs<uint64_t>(type, a.shape(), ints(a), b.shape(), ints(b), f));
+      return one(map_pairs<uint64_t>(type, a, b, f));
     }
     if (!is_float(a.dtype())) {
-      return one(map_pairs<int64_t>(type, a.shape(), ints(a), b.shape(), ints(b), f));
+      return one(map_pairs<int64_t>(type, a, b, f));
     }
   }
   if constexpr (kElements != Elements::integers) {
-    return one(map_pairs<double>(type, a.shape(), doubles(a), b.shape(), doubles(b), f));
+    return one(map_pairs<double>(type, a, b, f));
   }
 }
 

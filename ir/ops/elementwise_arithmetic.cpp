@@ -194,8 +194,8 @@ OrRefusal<std::vector<Type>> infer_clip(const InferInput& input) {
 }
 
 template <class X>
-Tensor clip_as(const EvaluateInput& input, const std::vector<StoredAs<X>>& values, X low, X high) {
-  return map<X>(input.tensor(0), input.tensor(0).dtype(), values,
+Tensor clip_as(const EvaluateInput& input, X low, X high) {
+  return map<X>(input.tensor(0), input.tensor(0).dtype(),
                 [=](X x) { return minimum(maximum(x, low), high); });
 }
 
@@ -205,15 +205,15 @@ Values evaluate_clip(const EvaluateInput& input) {
   const bool has_min = input.has(1);
   const bool has_max = input.has(2);
   if (x.dtype() == DType::u64) {
-    return one(clip_as<uint64_t>(
-        input, ints(x), has_min ? static_cast<uint64_t>(input.tensor(1).i64(0)) : 0,
-        has_max ? static_cast<uint64_t>(input.tensor(2).i64(0)) : UINT64_MAX));
+    return one(
+        clip_as<uint64_t>(input, has_min ? static_cast<uint64_t>(input.tensor(1).i64(0)) : 0,
+                          has_max ? static_cast<uint64_t>(input.tensor(2).i64(0)) : UINT64_MAX));
   }
   if (!is_float(x.dtype())) {
-    return one(clip_as<int64_t>(input, ints(x), has_min ? input.tensor(1).i64(0) : INT64_MIN,
+    return one(clip_as<int64_t>(input, has_min ? input.tensor(1).i64(0) : INT64_MIN,
                                 has_max ? input.tensor(2).i64(0) : INT64_MAX));
   }
-  return one(clip_as<double>(input, doubles(x), has_min ? input.tensor(1).f64(0) : -INFINITY,
+  return one(clip_as<double>(input, has_min ? input.tensor(1).f64(0) : -INFINITY,
                              has_max ? input.tensor(2).f64(0) : INFINITY));
 }
 

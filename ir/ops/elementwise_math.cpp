@@ -145,11 +145,10 @@ Values evaluate_pow(const EvaluateInput& input) {
   const Tensor& x = input.tensor(0);
   const Tensor& exponent = input.tensor(1);
   if (!is_float(x.dtype()) && !is_float(exponent.dtype())) {
-    return one(map_pairs<int64_t>(type, x.shape(), ints(x), exponent.shape(), ints(exponent),
-                                  integer_power));
+    return one(map_pairs<int64_t>(type, x, exponent, integer_power));
   }
-  return one(map_pairs<double>(type, x.shape(), doubles(x), exponent.shape(), doubles(exponent),
-                               [](double a, double b) { return math::pow(a, b); }));
+  return one(
+      map_pairs<double>(type, x, exponent, [](double a, double b) { return math::pow(a, b); }));
 }
 
 }  // namespace

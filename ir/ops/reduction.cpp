@@ -67,10 +67,26 @@ std::vector<T> fold_axes(const std::vector<T>& values, const Shape& shape, const
   Shape kept = shape;
   for (int64_t axis : axes) kept[static_cast<size_t>(axis)] = 1;
   std::vector<T> results(static_cast<size_t>(num_elements(kept)), first);
-  size_t i = 0;
-  for_each_offset(shape, broadcast_strides(kept, shape), 0, [&](int64_t offset) {
-    T& result = results[static_cast<size_t>(offset)];
-    result = fold(result, values[i++]);
+  if (values.empty()) return results;
+  Shape dims = shape, strides = broadcast_strides(kept, shape);
+  merge_dims(dims, strides);
+  const int64_t length = dims.empty() ? 1 : dims.back();
+  const int64_t step = dims.empty() ? 0 : strides.back();
+  if (!dims.empty()) {
+    dims.pop_back();
+    strides.pop_back();
+  }
+  const T* from = values.data();
+  for_each_offset(dims, strides, 0, [&](int64_t offset) {
+    T* to = results.data() + offset;
+    if (step == 0) {
+      T result = *to;
+      for (int64_t i = 0; i < length; ++i) result = fold(result, from[i]);
+      *to = result;
+    } else {
+      for (int64_t i = 0; i < length; ++i) to[i * step] = fold(to[i * step], from[i]);
+    }
+    from += length;
   });
   return results;
 }

@@ -20,9 +20,10 @@ namespace {
 Tensor pack_groups(const ConvGeometry& g, const KLoops& k, const Tensor& weights) {
   const int64_t columns = g.m / g.groups;
   const auto pack = [&](int64_t group) {
-    return pack_panels(weights, k, columns, [&](int64_t at, int64_t column) {
-      return weight_offset(g, at, group * columns + column);
-    });
+    const int64_t first = group * columns;
+    const EvenColumns even{[&](int64_t at) { return weight_offset(g, at, first); },
+                           weight_offset(g, 0, 1)};
+    return pack_panels(weights, k, columns, even);
   };
   Tensor all = pack(0);
   if (g.groups == 1) return all;

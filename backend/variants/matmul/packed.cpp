@@ -152,9 +152,9 @@ Tensor packed_weights(const GroupContext& context, const MatmulProblem& problem)
   return context.machine.packs->get(weights, form, [&] {
     KLoops k;
     k.inner = problem.k;
-    return pack_panels(signed_bytes(weights), k, problem.n, [&](int64_t row, int64_t column) {
-      return weight_offset(problem, row, column);
-    });
+    const EvenColumns even{[&](int64_t row) { return weight_offset(problem, row, 0); },
+                           weight_offset(problem, 0, 1)};
+    return pack_panels(signed_bytes(weights), k, problem.n, even);
   });
 }
 

@@ -10,9 +10,9 @@ using kernel::Values;
 
 namespace {
 
-template <class T>
-void pack(const Tensor& weights, const KLoops& k, int64_t n, int k_step,
-          const std::function<int64_t(int64_t, int64_t)>& offset, Tensor& packed) {
+template <class T, class Offset>
+void pack(const Tensor& weights, const KLoops& k, int64_t n, int k_step, const Offset& offset,
+          Tensor& packed) {
   const T* from = weights.as<T>().data();
   T* to = packed.mutable_as<T>().data();
   const int64_t num_outer = k.num_outer();
@@ -33,10 +33,8 @@ void pack(const Tensor& weights, const KLoops& k, int64_t n, int k_step,
   }
 }
 
-}  // namespace
-
-Tensor pack_panels(const Tensor& weights, const KLoops& k, int64_t n,
-                   const std::function<int64_t(int64_t, int64_t)>& offset) {
+template <class Offset>
+Tensor pack_all(const Tensor& weights, const KLoops& k, int64_t n, const Offset& offset) {
   const int k_step = k_group(weights.dtype());
   Tensor packed = Tensor::zeros(
       weights.dtype(), {num_panels(n), k.num_groups(k_step), int64_t{kPanelColumns} * k_step});
@@ -55,6 +53,21 @@ Tensor pack_panels(const Tensor& weights, const KLoops& k, int64_t n,
       pack<uint32_t>(weights, k, n, k_step, offset, packed);
   }
   return packed;
+}
+
+}  // namespace
+
+Tensor pack_panels(const Tensor& weights, const KLoops& k, int64_t n,
+                   const std::function<int64_t(int64_t, int64_t)>& offset) {
+  return pack_all(weights, k, n, offset);
+}
+
+Tensor pack_panels(const Tensor& weights, const KLoops& k, int64_t n, const EvenColumns& columns) {
+  std::vector<int64_t> rows(static_cast<size_t>(k.num_outer() * k.inner));
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = columns.row(static_cast<int64_t>(i));
+  return pack_all(weights, k, n, [&](int64_t row, int64_t column) {
+    return rows[static_cast<size_t>(row)] + column * columns.step;
+  });
 }
 
 Values load_panel(GroupEmitter& emitter, kernel::BufferId buffer, const ProductStep& step,
