@@ -57,6 +57,14 @@ bool works_on_channels(Op op) {
   }
 }
 
+// A resize along axis 1 has its channels elsewhere.
+bool works_on_channels(const GroupContext& context) {
+  const Op op = context.anchor_node().op;
+  if (op != Op::resize) return works_on_channels(op);
+  const std::vector<int64_t> x = context.operand_shape(0), y = context.result_shape();
+  return x.size() > 1 && x[1] == y[1];
+}
+
 bool wants_channels_last(const Type& type, const Machine& machine) {
   return type.rank() >= 3 && type.is_static() && type.shape()[1] >= machine.lanes(4);
 }
@@ -132,8 +140,8 @@ DimOrder CpuTarget::preferred_operand_order(const Module& module, const Graph& g
     if (variant != nullptr) return variant->operand_order(context, i);
     const Type& type = context.body.type(input);
     if (i > 0 || !wants_channels_last(type, machine_)) return {};
-    return works_on_channels(anchor.op) ? channels_last(static_cast<size_t>(type.rank()))
-                                        : DimOrder();
+    return works_on_channels(context) ? channels_last(static_cast<size_t>(type.rank()))
+                                      : DimOrder();
   }
   // An addend behind the anchor is read in the order in which results are written.
   const std::vector<int64_t> shape = context.body.type(input).shape();
@@ -148,7 +156,7 @@ DimOrder CpuTarget::preferred_result_order(const Module& module, const Graph& gr
   if (const Variant* variant = best_variant(context).variant) return variant->result_order(context);
   const Type& type = graph.type(graph.node(group).results[result_index]);
   const Type& x = context.body.type(context.anchor_node().operands[0]);
-  if (!works_on_channels(context.anchor_node().op) || !wants_channels_last(x, machine_)) return {};
+  if (!works_on_channels(context) || !wants_channels_last(x, machine_)) return {};
   return wants_channels_last(type, machine_) ? channels_last(static_cast<size_t>(type.rank()))
                                              : DimOrder();
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "ir/ops/resize_taps.h"
 #include "passes/rewrite.h"
 
 namespace neuronc {
@@ -182,6 +183,69 @@ OrRefusal<void> expand_stft(Rewriter& rewriter, NodeId id, const ExpandTransform
   return {};
 }
 
+// More taps than these along an axis are worth a pass over the image of their own.
+constexpr size_t kFewTaps = 4;
+
+size_t num_taps(const ResizeAxis& axis) {
+  size_t count = 1;
+  for (const auto& taps : axis.taps) count = std::max(count, taps.size());
+  return count;
+}
+
+// Along axes in order: the first is the farthest from the elements that lie together, and what it
+// leaves is less to resize.
+OrRefusal<void> split_resize(Rewriter& rewriter, NodeId id) {
+  const Node& node = rewriter.node(id);
+  const OpView op = node.view();
+  const Type& x = rewriter.type(node.operands[0]);
+  const bool has_sizes = node.has_operand(3);
+  const Tensor* extents = rewriter.constant(id, has_sizes ? 3 : 2);
+  if (x.dtype != DType::f32 || !x.is_static() || extents == nullptr) {
+    return refuse("it is not of f32 and static");
+  }
+  const std::string mode = op.string("coordinate_transformation_mode");
+  if (op.string("mode") == "nearest" || mode == "tf_crop_and_resize" ||
+      op.string("keep_aspect_ratio_policy") != "stretch") {
+    return refuse("its axes are not resized each by itself");
+  }
+  NEURONC_ASSIGN(const std::vector<ResizeAxis> axes,
+                 resize_axes(op, x.shape(), nullptr, has_sizes ? nullptr : extents,
+                             has_sizes ? extents : nullptr));
+  std::vector<int64_t> resized;
+  size_t most = 0;
+  for (size_t d = 0; d < axes.size(); ++d) {
+    if (axes[d].is_identity) continue;
+    resized.push_back(static_cast<int64_t>(d));
+    most = std::max(most, num_taps(axes[d]));
+  }
+  if (resized.size() < 2 || most <= kFewTaps) return refuse("few elements make a result");
+  std::vector<int64_t> named = op.ints("axes");
+  if (named.empty()) {
+    named.resize(axes.size());
+    std::iota(named.begin(), named.end(), 0);
+  }
+  for (int64_t& axis : named) axis += axis < 0 ? static_cast<int64_t>(axes.size()) : 0;
+  const Tensor given = *extents;
+  ValueId value = node.operands[0];
+  const std::vector<NamedAttribute> attributes{{"antialias", op.i64("antialias")},
+                                               {"coordinate_transformation_mode", mode},
+                                               {"cubic_coeff_a", op.f64("cubic_coeff_a")},
+                                               {"exclude_outside", op.i64("exclude_outside")},
+                                               {"mode", op.string("mode")}};
+  for (int64_t axis : resized) {
+    const int64_t at = std::find(named.begin(), named.end(), axis) - named.begin();
+    Tensor extent = Tensor::zeros(given.dtype(), {1});
+    extent.set_f64(0, given.f64(at));
+    const ValueId constant = rewriter.make_constant(id, extent);
+    std::vector<NamedAttribute> own = attributes;
+    own.push_back({"axes", std::vector<int64_t>{axis}});
+    value = has_sizes ? rewriter.make(id, Op::resize, {value, ValueId(), ValueId(), constant}, own)
+                      : rewriter.make(id, Op::resize, {value, ValueId(), constant}, own);
+  }
+  rewriter.replace(id, value);
+  return {};
+}
+
 }  // namespace
 
 Expected<Changed> expand_transforms(Module& module, const ExpandTransformsOptions& options,
@@ -190,6 +254,7 @@ Expected<Changed> expand_transforms(Module& module, const ExpandTransformsOption
   Rewriter rewriter{module, module.graph(), context.remarks};
   for (NodeId id : module.graph().nodes()) {
     const Op op = rewriter.node(id).op;
+    if (op == Op::resize && split_resize(rewriter, id)) changed = Changed::yes;
     if (op != Op::dft && op != Op::stft) continue;
     const OrRefusal<void> done =
         op == Op::dft ? expand_dft(rewriter, id, options) : expand_stft(rewriter, id, options);

@@ -2,6 +2,10 @@
 #include "backend/llvm/codegen.h"
 
 #include <llvm/Analysis/AliasAnalysis.h>
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/InstIterator.h>
+#include <llvm/IR/Instructions.h>
+#include <llvm/IR/IntrinsicInst.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/MC/TargetRegistry.h>
@@ -101,6 +105,50 @@ OrRefusal<std::unique_ptr<llvm::TargetMachine>> make_machine(const Isa& isa, int
   return machine;
 }
 
+// Compares vectors of halves as floats, and takes the greater and the smaller of them so. InstCombine drops
+// the conversions around them, and without arithmetic on halves the code generator then goes lane by lane.
+struct WidenHalves : llvm::PassInfoMixin<WidenHalves> {
+  static bool is_halves(const llvm::Type* type) {
+    return type->isVectorTy() && type->getScalarType()->isHalfTy();
+  }
+
+  static void widen(llvm::Instruction& instruction, unsigned num_operands) {
+    llvm::IRBuilder<> builder(&instruction);
+    for (unsigned i = 0; i < num_operands; ++i) {
+      llvm::Value* operand = instruction.getOperand(i);
+      auto* type = llvm::cast<llvm::VectorType>(operand->getType());
+      instruction.setOperand(
+          i, builder.CreateFPExt(operand, llvm::VectorType::get(builder.getFloatTy(), type)));
+    }
+  }
+
+  static llvm::PreservedAnalyses run(llvm::Function& function, llvm::FunctionAnalysisManager&) {
+    bool has_changed = false;
+    for (llvm::Instruction& instruction :
+         llvm::make_early_inc_range(llvm::instructions(function))) {
+      if (llvm::isa<llvm::FCmpInst>(instruction) &&
+          is_halves(instruction.getOperand(0)->getType())) {
+        widen(instruction, 2);
+        has_changed = true;
+      }
+      auto* call = llvm::dyn_cast<llvm::IntrinsicInst>(&instruction);
+      if (call == nullptr || !is_halves(call->getType())) continue;
+      const llvm::Intrinsic::ID id = call->getIntrinsicID();
+      if (id != llvm::Intrinsic::maximum && id != llvm::Intrinsic::minimum) continue;
+      llvm::IRBuilder<> builder(call);
+      auto* wide = llvm::VectorType::get(builder.getFloatTy(),
+                                         llvm::cast<llvm::VectorType>(call->getType()));
+      llvm::Value* result =
+          builder.CreateBinaryIntrinsic(id, builder.CreateFPExt(call->getArgOperand(0), wide),
+                                        builder.CreateFPExt(call->getArgOperand(1), wide));
+      call->replaceAllUsesWith(builder.CreateFPTrunc(result, call->getType()));
+      call->eraseFromParent();
+      has_changed = true;
+    }
+    return has_changed ? llvm::PreservedAnalyses::none() : llvm::PreservedAnalyses::all();
+  }
+};
+
 // No loop idioms, no vectorisers: they would make calls, or reorder what the kernel states.
 struct Optimiser {
   explicit Optimiser(llvm::TargetMachine& machine) : builder(&machine, tuning()) {
@@ -146,6 +194,7 @@ void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
   passes.addPass(llvm::SimplifyCFGPass());
   passes.addPass(licm());
   passes.addPass(llvm::ADCEPass());
+  passes.addPass(WidenHalves());
   optimiser->passes.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
   optimiser->passes.run(module, optimiser->modules);
 }

@@ -360,6 +360,57 @@ void take_strided_as(const Tensor& source, const Shape& shape, const Shape& stri
 
 }  // namespace
 
+namespace {
+
+template <class T>
+void take_slices_as(const Tensor& source, const AxisView& view, std::span<const int64_t> indices,
+                    Tensor& result) {
+  const T* from = reinterpret_cast<const T*>(source.data());
+  T* to = reinterpret_cast<T*>(result.mutable_data());
+  for (int64_t outer = 0; outer < view.outer; ++outer) {
+    if (view.inner == 1) {
+      for (int64_t index : indices) *to++ = from[index];
+    } else {
+      for (int64_t index : indices) to = std::copy_n(from + index * view.inner, view.inner, to);
+    }
+    from += view.extent * view.inner;
+  }
+}
+
+}  // namespace
+
+Tensor take_slices(const Tensor& source, Shape shape, const AxisView& view,
+                   std::span<const int64_t> indices) {
+  if (source.dtype() == DType::string) {
+    std::vector<int64_t> offsets;
+    for (int64_t outer = 0; outer < view.outer; ++outer) {
+      for (int64_t index : indices) {
+        for (int64_t inner = 0; inner < view.inner; ++inner) {
+          offsets.push_back((outer * view.extent + index) * view.inner + inner);
+        }
+      }
+    }
+    return take(source, std::move(shape), offsets);
+  }
+  Tensor result = unfilled_tensor(source.dtype(), std::move(shape));
+  NEURONC_CHECK(result.num_elements() ==
+                view.outer * static_cast<int64_t>(indices.size()) * view.inner);
+  switch (size_bytes(source.dtype())) {
+    case 1:
+      take_slices_as<uint8_t>(source, view, indices, result);
+      break;
+    case 2:
+      take_slices_as<uint16_t>(source, view, indices, result);
+      break;
+    case 4:
+      take_slices_as<uint32_t>(source, view, indices, result);
+      break;
+    default:
+      take_slices_as<uint64_t>(source, view, indices, result);
+  }
+  return result;
+}
+
 void merge_dims(Shape& shape, Shape& strides) {
   Shape others = strides;
   merge_dims(shape, strides, others);

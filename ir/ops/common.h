@@ -159,6 +159,9 @@ inline AxisView axis_view(const Shape& shape, int64_t axis) {
 // dtype's zero where there is no fill.
 Tensor take(const Tensor& source, Shape shape, std::span<const int64_t> offsets,
             const Tensor* fill = nullptr);
+// The slices of `source` that `indices` name along the axis of `view`, which has that many elements.
+Tensor take_slices(const Tensor& source, Shape shape, const AxisView& view,
+                   std::span<const int64_t> indices);
 // The same elements in the same order with fewer, longer dims: those that one stride runs through
 // are one.
 void merge_dims(Shape& shape, Shape& strides);

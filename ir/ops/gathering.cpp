@@ -62,28 +62,7 @@ Values evaluate_gather(const EvaluateInput& input) {
   NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), x.rank()));
   const AxisView view = axis_view(x.shape(), axis);
   NEURONC_ASSIGN(const std::vector<int64_t> indices, resolve_indices(input.tensor(1), view.extent));
-  if (x.dtype() != DType::string && view.inner > 1) {
-    Tensor result = unfilled_tensor(x.dtype(), type.shape());
-    const auto run = static_cast<size_t>(view.inner * size_bytes(x.dtype()));
-    std::byte* to = result.mutable_data();
-    for (int64_t outer = 0; outer < view.outer; ++outer) {
-      for (int64_t index : indices) {
-        std::memcpy(to, x.data() + static_cast<size_t>(outer * view.extent + index) * run, run);
-        to += run;
-      }
-    }
-    return one(std::move(result));
-  }
-  std::vector<int64_t> offsets;
-  offsets.reserve(static_cast<size_t>(type.num_elements()));
-  for (int64_t outer = 0; outer < view.outer; ++outer) {
-    for (int64_t index : indices) {
-      for (int64_t inner = 0; inner < view.inner; ++inner) {
-        offsets.push_back((outer * view.extent + index) * view.inner + inner);
-      }
-    }
-  }
-  return one(take(x, type.shape(), offsets));
+  return one(take_slices(x, type.shape(), view, indices));
 }
 
 // ---- gather_elements and scatter_elements

@@ -234,8 +234,8 @@ Types infer_compress(const InferInput& input) {
   const Type& x = input.operands[0];
   Dim count;
   if (const Tensor* condition = input.constant(1)) {
-    const std::vector<int64_t> flags = ints(*condition);
-    count = std::count(flags.begin(), flags.end(), 1);
+    const auto flags = condition->as<uint8_t>();
+    count = static_cast<int64_t>(flags.size()) - std::count(flags.begin(), flags.end(), 0);
   }
   if (!input.op.has("axis")) return std::vector<Type>{ranked(x.dtype, {count})};
   Type type = x;
@@ -246,6 +246,13 @@ Types infer_compress(const InferInput& input) {
   return std::vector<Type>{std::move(type)};
 }
 
+// Where a condition holds, in order.
+std::vector<int64_t> true_places(const Tensor& condition) {
+  const Tensor places = coordinates_of<uint8_t>(condition.as<uint8_t>(), uint8_t{0xff},
+                                                {condition.num_elements()});
+  return ints(places);
+}
+
 Values evaluate_compress(const EvaluateInput& input) {
   NEURONC_ASSIGN(const Type type, actual_type(input));
   const Tensor& x = input.tensor(0);
@@ -254,21 +261,11 @@ Values evaluate_compress(const EvaluateInput& input) {
     NEURONC_ASSIGN(const int64_t axis, resolve_axis(input.op.i64("axis"), x.rank()));
     view = axis_view(x.shape(), axis);
   }
-  std::vector<int64_t> kept;
-  for (int64_t i = 0; i < input.tensor(1).num_elements(); ++i) {
-    if (input.tensor(1).i64(i) == 0) continue;
-    if (i >= view.extent) return refuse("the condition is longer than the axis");
-    kept.push_back(i);
+  const std::vector<int64_t> kept = true_places(input.tensor(1));
+  if (!kept.empty() && kept.back() >= view.extent) {
+    return refuse("the condition is longer than the axis");
   }
-  std::vector<int64_t> offsets;
-  for (int64_t outer = 0; outer < view.outer; ++outer) {
-    for (int64_t i : kept) {
-      for (int64_t inner = 0; inner < view.inner; ++inner) {
-        offsets.push_back((outer * view.extent + i) * view.inner + inner);
-      }
-    }
-  }
-  return one(take(x, type.shape(), offsets));
+  return one(take_slices(x, type.shape(), view, kept));
 }
 
 // ---- unique
