@@ -248,8 +248,8 @@ Types infer_compress(const InferInput& input) {
 
 // Where a condition holds, in order.
 std::vector<int64_t> true_places(const Tensor& condition) {
-  const Tensor places = coordinates_of<uint8_t>(condition.as<uint8_t>(), uint8_t{0xff},
-                                                {condition.num_elements()});
+  const Tensor places =
+      coordinates_of<uint8_t>(condition.as<uint8_t>(), uint8_t{0xff}, {condition.num_elements()});
   return ints(places);
 }
 
