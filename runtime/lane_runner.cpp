@@ -221,8 +221,7 @@ void LaneRunner::run_plain_step(const ProgramStep& step) {
     case StepKind::host_node:
       return run_host_node(step);
     case StepKind::if_: {
-      const bool condition = *static_cast<const uint8_t*>(buffers[0].data) != 0;
-      const uint32_t block = condition ? step.index : step.else_block;
+      const uint32_t block = holds(step.first_buffer) ? step.index : step.else_block;
       if (block != 0) run_block(block);
       return;
     }
@@ -237,13 +236,33 @@ void LaneRunner::run_block(uint32_t block) {
   for (const ProgramStep& step : program_.blocks[block]) run_plain_step(step);
 }
 
+bool LaneRunner::holds(uint32_t buffer) const {
+  return *static_cast<const uint8_t*>(program_.buffers[buffer].data) != 0;
+}
+
+// A request that fails, because its deadline passes for one, leaves its loops.
 void LaneRunner::run_loop(const ProgramStep& step) {
-  const plan::KernelBuffer* buffers = program_.buffers.data() + step.first_buffer;
-  int64_t count = 0;
-  std::memcpy(&count, buffers[0].data, sizeof(count));
-  for (int64_t i = 0; i < count && !request_->has_failed(); ++i) {
-    std::memcpy(buffers[1].data, &i, sizeof(i));
+  int64_t count = step.end;
+  if (step.count_buffer != ProgramStep::kNone) {
+    int64_t wanted = 0;
+    std::memcpy(&wanted, program_.buffers[step.count_buffer].data, sizeof(wanted));
+    count = std::min(count, wanted);
+  }
+  int64_t trip = 0;
+  for (; trip < count && !request_->has_failed(); ++trip) {
+    if (step.condition_buffer != ProgramStep::kNone && !holds(step.condition_buffer)) break;
+    std::memcpy(program_.buffers[step.first_buffer].data, &trip, sizeof(trip));
     run_block(step.index);
+    move_buffers(step, 1);
+  }
+  move_buffers(step, -trip);
+}
+
+void LaneRunner::move_buffers(const ProgramStep& step, int64_t trips) {
+  for (uint32_t i = 0; i < step.num_moving; ++i) {
+    const MovingBuffer& moving = program_.moving[step.first_moving + i];
+    plan::KernelBuffer& buffer = program_.buffers[moving.buffer];
+    buffer.data = static_cast<std::byte*>(buffer.data) + moving.stride_bytes * trips;
   }
 }
 

@@ -115,6 +115,8 @@ class LaneRunner {
   void store_result(const plan::HostOperand& target, const plan::KernelBuffer& buffer,
                     HostValue value);
   void run_loop(const ProgramStep& step);
+  bool holds(uint32_t buffer) const;
+  void move_buffers(const ProgramStep& step, int64_t trips);
   void send(uint32_t channel);
   void release(uint32_t channel);
   bool is_slot_free(const ChannelState& channel) const;

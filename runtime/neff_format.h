@@ -31,10 +31,11 @@ inline constexpr uint64_t kNeffWeightAlignment = 64;
 // What a runtime must know to run the file; unknown bits are refused.
 enum NeffFeature : uint64_t {
   kNeffFeatureHostNodes = 1u << 0,
-  kNeffFeatureControlFlow = 1u << 1,
+  // Bit 1 stood for loops as plan 1.0 had them, which no compiler wrote.
   kNeffFeatureSharedMemory = 1u << 2,  // cores meet at barriers
   kNeffFeatureState = 1u << 3,         // outputs bound to inputs
   kNeffFeatureLists = 1u << 4,         // sequences and optionals as inputs or outputs
+  kNeffFeatureControlFlow = 1u << 5,   // If and Loop as of plan 1.1
 };
 inline constexpr uint64_t kNeffKnownFeatures =
     kNeffFeatureHostNodes | kNeffFeatureControlFlow | kNeffFeatureSharedMemory | kNeffFeatureLists;

@@ -2,6 +2,7 @@
 #include "runtime/program.h"
 
 #include <cstring>
+#include <limits>
 
 namespace neuronc::runtime {
 namespace {
@@ -16,10 +17,14 @@ class ProgramBuilder {
       : plan_(plan), lane_(plan.lanes[lane]), memory_(memory), resolver_(resolver) {}
 
   Result<LaneProgram> build() {
-    for (const plan::Block& block : lane_.blocks) {
-      NEURONC_ASSIGN(std::vector<ProgramStep> steps, build_list(block.steps));
+    moving_.resize(lane_.blocks.size());
+    for (size_t i = 0; i < lane_.blocks.size(); ++i) {
+      block_ = i;
+      NEURONC_ASSIGN(std::vector<ProgramStep> steps, build_list(lane_.blocks[i].steps));
       program_.blocks.push_back(std::move(steps));
     }
+    // A block's steps know what they name, so that the last blocks are done first.
+    for (size_t i = lane_.blocks.size(); i-- > 0;) gather_moving(i);
     find_dead_slots();
     return std::move(program_);
   }
@@ -47,6 +52,24 @@ class ProgramBuilder {
     }
   }
 
+  // What moves in a loop stands in its body, or in the branches there.
+  void gather_moving(size_t block) {
+    for (ProgramStep& step : program_.blocks[block]) {
+      if (step.kind == StepKind::if_) {
+        for (const uint32_t branch : {step.index, step.else_block}) {
+          if (branch == 0) continue;
+          const std::vector<MovingBuffer>& inner = moving_[branch];
+          moving_[block].insert(moving_[block].end(), inner.begin(), inner.end());
+        }
+      } else if (step.kind == StepKind::loop) {
+        const std::vector<MovingBuffer>& inner = moving_[step.index];
+        step.first_moving = static_cast<uint32_t>(program_.moving.size());
+        step.num_moving = static_cast<uint32_t>(inner.size());
+        program_.moving.insert(program_.moving.end(), inner.begin(), inner.end());
+      }
+    }
+  }
+
   // Slots of the entry block alone: other blocks may run more than once.
   void find_dead_slots() {
     if (program_.host_nodes.empty()) return;
@@ -70,6 +93,7 @@ class ProgramBuilder {
 
   uint32_t add_ref(const BufferRef& ref) {
     const auto index = static_cast<uint32_t>(program_.buffers.size());
+    if (ref.trip_stride_bytes != 0) moving_[block_].push_back({index, ref.trip_stride_bytes});
     std::byte* base = nullptr;
     switch (ref.space) {
       case Space::arena:
@@ -141,8 +165,10 @@ class ProgramBuilder {
             add_ref(step.condition)};
   }
   ProgramStep build_step(const plan::Loop& step) {
-    const ProgramStep result{StepKind::loop, step.body.index, 0, add_ref(step.count)};
-    add_ref(step.iteration);
+    ProgramStep result{StepKind::loop, step.body.index, 0, add_ref(step.iteration)};
+    result.end = step.max_trips < 0 ? std::numeric_limits<int64_t>::max() : step.max_trips;
+    if (step.count) result.count_buffer = add_ref(*step.count);
+    if (step.condition) result.condition_buffer = add_ref(*step.condition);
     return result;
   }
 
@@ -153,6 +179,8 @@ class ProgramBuilder {
   const StaticMemory& memory_;
   const KernelResolver& resolver_;
   LaneProgram program_;
+  size_t block_ = 0;
+  std::vector<std::vector<MovingBuffer>> moving_;  // by block
   std::string missing_kernel_;
 };
 

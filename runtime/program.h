@@ -55,6 +55,18 @@ struct ProgramStep {
   // Of LaneProgram::dead_slots: what nothing reads behind this step.
   uint32_t first_dead_slot = 0;
   uint32_t num_dead_slots = 0;
+  // Of a loop: its most trips are `end`, its iteration is `first_buffer`; kNone: it has none.
+  static constexpr uint32_t kNone = UINT32_MAX;
+  uint32_t count_buffer = kNone;
+  uint32_t condition_buffer = kNone;
+  uint32_t first_moving = 0;  // of LaneProgram::moving
+  uint32_t num_moving = 0;
+};
+
+// A buffer that moves from trip to trip of a loop.
+struct MovingBuffer {
+  uint32_t buffer = 0;
+  int64_t stride_bytes = 0;
 };
 
 // buffers[buffer] is base(space, index) + offset_bytes.
@@ -70,6 +82,7 @@ struct LaneProgram {
   std::vector<plan::KernelBuffer> buffers;
   std::vector<int64_t> sizes_bytes;                  // of the buffers, for checked runs
   std::vector<Patch> patches;                        // for each request
+  std::vector<MovingBuffer> moving;                  // of each loop, in a row
   std::vector<const plan::RunHostNode*> host_nodes;  // in the plan, which outlives the program
   std::vector<uint32_t> dead_slots;
 };

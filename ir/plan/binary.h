@@ -16,7 +16,7 @@
 namespace neuronc::plan {
 
 inline constexpr uint16_t kPlanMajorVersion = 1;
-inline constexpr uint16_t kPlanMinorVersion = 0;
+inline constexpr uint16_t kPlanMinorVersion = 1;
 
 // One byte string per lane, lane 0 first. The same plan always gives the same bytes.
 std::vector<std::vector<std::byte>> encode(const Plan& plan);

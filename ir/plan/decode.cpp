@@ -72,6 +72,19 @@ class FileReader {
     return result;
   }
 
+  // Of a reference; 0 where the table has none.
+  int64_t trip_stride_bytes(uint64_t ref) {
+    if (!has_strides_) {
+      has_strides_ = true;
+      for (uint64_t i = 0; i < count(Table::trip_strides) && !is_damaged_; ++i) {
+        const auto record = get<tables::TripStride>(Table::trip_strides, i);
+        strides_.emplace(record.ref, record.stride_bytes);
+      }
+    }
+    const auto it = strides_.find(ref);
+    return it == strides_.end() ? 0 : it->second;
+  }
+
   DType dtype(Range range) {
     const std::string dtype_name = text(range);
     if (dtype_name == name(DType::none)) return DType::none;
@@ -84,6 +97,8 @@ class FileReader {
   std::span<const std::byte> file_;
   tables::Header header_{};
   std::map<uint32_t, tables::DirectoryEntry> tables_;
+  bool has_strides_ = false;
+  std::map<uint64_t, int64_t> strides_;
   bool is_damaged_ = false;
   // Records that may still be read. Ranges may share records (names do), but a file whose ranges
   // all name everything must not make the decoder's memory grow with the square of its size.
@@ -138,6 +153,7 @@ BufferRef read_ref(FileReader& reader, uint64_t index) {
     const auto run = reader.get<tables::Run>(Table::runs, uint64_t{record.touched.begin} + i);
     ref.touched.push_back({run.offset_bytes, run.size_bytes, run.stride_bytes, run.count});
   }
+  ref.trip_stride_bytes = reader.trip_stride_bytes(index);
   return ref;
 }
 
@@ -160,6 +176,22 @@ RunHostNode read_host_node(FileReader& reader, const tables::Step& record) {
 }
 
 BlockId to_block_id(uint32_t index) { return index == BlockId::kNone ? BlockId() : BlockId(index); }
+
+Loop read_loop(FileReader& reader, const tables::Step& record, const std::vector<BufferRef>& refs) {
+  Loop loop;
+  loop.max_trips = record.x;
+  loop.body = to_block_id(record.a);
+  const bool has_count = (record.b & tables::kLoopCount) != 0;
+  const bool has_condition = (record.b & tables::kLoopCondition) != 0;
+  if (refs.size() != size_t{1} + (has_count ? 1 : 0) + (has_condition ? 1 : 0)) {
+    reader.set_damaged();
+    return loop;
+  }
+  if (has_count) loop.count = refs[0];
+  if (has_condition) loop.condition = refs[has_count ? 1 : 0];
+  loop.iteration = refs.back();
+  return loop;
+}
 
 Step read_step(FileReader& reader, uint64_t index) {
   const auto record = reader.get<tables::Step>(Table::steps, index);
@@ -197,7 +229,7 @@ Step read_step(FileReader& reader, uint64_t index) {
     case tables::StepKind::if_:
       return If{ref(0), to_block_id(record.a), to_block_id(record.b)};
     case tables::StepKind::loop:
-      return Loop{ref(0), ref(1), to_block_id(record.a)};
+      return read_loop(reader, record, refs);
   }
   reader.set_damaged();
   return Barrier{};

@@ -79,6 +79,10 @@ class FileWriter {
 };
 
 tables::Ref to_record(FileWriter& writer, const BufferRef& ref) {
+  if (ref.trip_stride_bytes != 0) {
+    writer.add(Table::trip_strides,
+               tables::TripStride{writer.count(Table::refs), 0, ref.trip_stride_bytes});
+  }
   const Range touched{writer.count(Table::runs), static_cast<uint32_t>(ref.touched.size())};
   for (const Run& run : ref.touched) {
     writer.add(Table::runs,
@@ -151,8 +155,19 @@ class StepEncoder {
             refs({step.condition})};
   }
   tables::Step operator()(const Loop& step) {
-    return {kind(tables::StepKind::loop), step.body.index, 0, 0,
-            refs({step.count, step.iteration})};
+    std::vector<BufferRef> list;
+    uint32_t present = 0;
+    if (step.count) {
+      present |= tables::kLoopCount;
+      list.push_back(*step.count);
+    }
+    if (step.condition) {
+      present |= tables::kLoopCondition;
+      list.push_back(*step.condition);
+    }
+    list.push_back(step.iteration);
+    return {kind(tables::StepKind::loop), step.body.index, present, 0, refs(list), {},
+            step.max_trips};
   }
 
  private:

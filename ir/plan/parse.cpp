@@ -368,6 +368,7 @@ class Parser {
       do ref.touched.push_back(parse_run_of_bytes());
       while (in_.at_digit());
     }
+    if (in_.accept("step")) ref.trip_stride_bytes = in_.i64();
     return ref;
   }
 
@@ -446,6 +447,20 @@ class Parser {
     return step;
   }
 
+  Step parse_loop() {
+    Loop step;
+    if (in_.accept("most")) {
+      step.max_trips = in_.i64();
+      if (step.max_trips < 0) in_.fail("expected a number of trips");
+    }
+    if (in_.accept("count")) step.count = parse_refs(1)[0];
+    if (in_.accept("while")) step.condition = parse_refs(1)[0];
+    in_.expect("trip");
+    step.iteration = parse_refs(1)[0];
+    step.body = BlockId(in_.u32());
+    return step;
+  }
+
   Step parse_step() {
     if (in_.accept("run")) return parse_run();
     if (in_.accept("acquire")) return Acquire{ChannelId(in_.u32())};
@@ -461,8 +476,7 @@ class Parser {
       return Copy{refs[0], refs[1]};
     }
     if (in_.accept("loop")) {
-      const std::vector<BufferRef> refs = parse_refs(2);
-      return Loop{refs[0], refs[1], BlockId(in_.u32())};
+      return parse_loop();
     }
     in_.fail("expected a step");
     return Barrier{};

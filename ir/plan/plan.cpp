@@ -59,7 +59,8 @@ struct RefVisitor {
   }
   void operator()(If& s) const { visit(s.condition); }
   void operator()(Loop& s) const {
-    visit(s.count);
+    if (s.count) visit(*s.count);
+    if (s.condition) visit(*s.condition);
     visit(s.iteration);
   }
 };
@@ -73,6 +74,56 @@ void for_each_ref(Step& step, const std::function<void(BufferRef&)>& visit) {
 void for_each_ref(const Step& step, const std::function<void(const BufferRef&)>& visit) {
   // The visitor sees every reference as constant, so that none is changed.
   for_each_ref(const_cast<Step&>(step), [&visit](BufferRef& ref) { visit(ref); });
+}
+
+std::vector<BlockId> blocks_of(const Step& step) {
+  std::vector<BlockId> blocks;
+  if (const auto* branch = std::get_if<If>(&step)) {
+    blocks.push_back(branch->then_block);
+    if (branch->else_block) blocks.push_back(branch->else_block);
+  } else if (const auto* loop = std::get_if<Loop>(&step)) {
+    blocks.push_back(loop->body);
+  }
+  return blocks;
+}
+
+namespace {
+
+// The lane may be hostile: a block counts once, and only behind the block that names it.
+class StepCounter {
+ public:
+  StepCounter(const Lane& lane, StepNumbers& result)
+      : lane_(lane), result_(result), is_counted_(lane.blocks.size(), false) {
+    result_.numbers.resize(lane.blocks.size());
+  }
+
+  void count(BlockId block, uint32_t depth) {
+    if (block.index >= lane_.blocks.size() || is_counted_[block.index]) return;
+    if (depth >= kMaxNestedBlocks) return;
+    is_counted_[block.index] = true;
+    for (const Step& step : lane_.blocks[block.index].steps) {
+      const auto number = static_cast<uint32_t>(result_.ranges.size());
+      result_.numbers[block.index].push_back(number);
+      result_.ranges.push_back({number, number, block});
+      for (BlockId inner : blocks_of(step)) {
+        if (inner.index > block.index) count(inner, depth + 1);
+      }
+      result_.ranges[number].last = static_cast<uint32_t>(result_.ranges.size()) - 1;
+    }
+  }
+
+ private:
+  const Lane& lane_;
+  StepNumbers& result_;
+  std::vector<bool> is_counted_;
+};
+
+}  // namespace
+
+StepNumbers number_steps(const Lane& lane) {
+  StepNumbers result;
+  StepCounter(lane, result).count(BlockId(0), 0);
+  return result;
 }
 
 uint32_t num_cores(const Plan& plan) {

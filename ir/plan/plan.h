@@ -24,6 +24,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -113,6 +114,8 @@ struct Run {
 // of vector tails included. The step itself touches the bytes of `touched`, which count from the
 // pointer; empty stands for all of them. A workspace, whose contents are undefined, is `write`.
 // `write` promises that what is touched is written by the steps that name it as theirs.
+// Inside a loop all of that moves by `trip_stride_bytes` from trip to trip of the innermost one: a
+// body reads slices of what it scans, and writes rows of what it stacks, where they lie.
 struct BufferRef {
   Space space = Space::arena;
   Access access = Access::read;
@@ -120,6 +123,7 @@ struct BufferRef {
   uint64_t offset_bytes = 0;
   uint64_t size_bytes = 0;
   std::vector<Run> touched = {};
+  int64_t trip_stride_bytes = 0;
   friend bool operator==(const BufferRef&, const BufferRef&) = default;
 };
 
@@ -191,21 +195,28 @@ struct If {
   BlockId else_block;  // none: nothing
   friend bool operator==(const If&, const If&) = default;
 };
-// Runs `body` `count` times (an i64 of 8 bytes; negative counts as 0). The number of the iteration
-// is stored in `iteration` (i64, write) before each run.
+// Runs `body` again and again: at most `max_trips` times (negative: any number), at most `count`
+// times (an i64 of 8 bytes, read once; negative counts as 0), and as long as `condition` (a bool,
+// read before each run) holds. The number of the trip is stored in `iteration` (i64, write) before
+// each run.
 struct Loop {
-  BufferRef count;
+  int64_t max_trips = -1;
+  std::optional<BufferRef> count;
+  std::optional<BufferRef> condition;
   BufferRef iteration;
   BlockId body;
+  // Whether it is known to run `max_trips` times.
+  bool is_counted() const { return max_trips >= 0 && !count && !condition; }
   friend bool operator==(const Loop&, const Loop&) = default;
 };
 
 using Step = std::variant<RunKernel, Acquire, Send, Recv, Release, Barrier, Fill, Copy, RunHostNode,
                           If, Loop>;
 
-// A range of the lane's arena in use from before step `first_step` to after step `last_step` of
-// the entry block (steps inside an If or Loop count as that step); of a team's memory, from epoch
-// `first_step` to epoch `last_step`.
+// A range of the lane's arena in use from before step `first_step` to after step `last_step`, as
+// `number_steps` counts them; of a team's memory, from epoch `first_step` to epoch `last_step`.
+// Both steps are of one block; the last counts with all that its blocks hold, so that what is in
+// use before a loop stays so in every trip.
 struct Allocation {
   std::string name;  // for people; may be empty
   uint64_t offset_bytes = 0;
@@ -259,6 +270,22 @@ struct Plan {
 // Calls `visit` for each reference a step itself makes; blocks of If and Loop are not entered.
 void for_each_ref(const Step& step, const std::function<void(const BufferRef&)>& visit);
 void for_each_ref(Step& step, const std::function<void(BufferRef&)>& visit);
+
+// The steps of a lane in the order in which they stand: those of a block come behind the step that
+// names the block. What no step names, or lies deeper than kMaxNestedBlocks, is left out.
+struct StepNumbers {
+  struct Range {
+    uint32_t first = 0;
+    uint32_t last = 0;  // of the steps in its blocks
+    BlockId block;
+  };
+  std::vector<std::vector<uint32_t>> numbers;  // by block and step
+  std::vector<Range> ranges;                   // by number
+};
+inline constexpr uint32_t kMaxNestedBlocks = 64;
+StepNumbers number_steps(const Lane& lane);
+// The blocks that a step names.
+std::vector<BlockId> blocks_of(const Step& step);
 
 uint32_t num_cores(const Plan& plan);
 // The team of a lane; nullptr for a lane that works alone.

@@ -102,7 +102,11 @@ struct StepPrinter {
     return step.else_block ? fmt::format("{} else {}", head, step.else_block.index) : head;
   }
   std::string operator()(const Loop& step) const {
-    return fmt::format("loop {} {}", refs_text({step.count, step.iteration}), step.body.index);
+    std::string text = "loop";
+    if (step.max_trips >= 0) text += fmt::format(" most {}", step.max_trips);
+    if (step.count) text += " count " + refs_text({*step.count});
+    if (step.condition) text += " while " + refs_text({*step.condition});
+    return text + fmt::format(" trip {} {}", refs_text({step.iteration}), step.body.index);
   }
 };
 
@@ -191,6 +195,7 @@ std::string to_text(const BufferRef& ref) {
                           run.size_bytes);
     if (run.count != 1) result += fmt::format("*{}/{}", run.count, run.stride_bytes);
   }
+  if (ref.trip_stride_bytes != 0) result += fmt::format(" step {}", ref.trip_stride_bytes);
   return result;
 }
 

@@ -29,6 +29,7 @@ enum class Table : uint32_t {
   host_operands = 13,
   runs = 14,
   teams = 15,
+  trip_strides = 16,  // since 1.1
 };
 
 struct Header {
@@ -65,6 +66,14 @@ struct Ref {
   Range touched;  // of runs
 };
 static_assert(sizeof(Ref) == 32);
+
+// Of a reference that moves from trip to trip; ascending by `ref`.
+struct TripStride {
+  uint32_t ref;
+  uint32_t reserved;
+  int64_t stride_bytes;
+};
+static_assert(sizeof(TripStride) == 16);
 
 struct Run {
   uint64_t offset_bytes;
@@ -160,8 +169,11 @@ enum class StepKind : uint32_t {
   copy = 8,        // refs: source, target
   host_node = 9,   // a: node; b: number of operands; hosts: operands, then results
   if_ = 10,        // a: then block; b: else block; refs: condition
-  loop = 11,       // a: body; refs: count, iteration
+  // a: body; b: LoopRef bits; x: most trips, -1: any number; refs: those of the bits, iteration
+  loop = 11,
 };
+
+enum LoopRef : uint32_t { kLoopCount = 1, kLoopCondition = 2 };
 
 struct Step {
   uint32_t kind;

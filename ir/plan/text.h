@@ -24,8 +24,11 @@
 // A reference that touches only a part says where, from its pointer on: `w shared0+0:64 at 0:8` or,
 // for 4 ranges of 8 bytes every 16, `at 0:8*4/16`.
 //
+// One that moves from trip to trip of its loop says how far: `r input0+0:16 step 16`.
+//
 // Further steps: `recv 0`, `release 0`, `barrier 0`, `if (r arena+0:1) 1 else 2`,
-// `loop (r arena+0:8, w arena+8:8) 1`, `host 3 (r slot0, r arena+0:16 f32[4]) -> (w slot1)`.
+// `loop most 9 count (r arena+0:8) while (r arena+64:1) trip (w arena+8:8) 1` with at least one of the
+// bounds, `host 3 (r slot0, r arena+0:16 f32[4]) -> (w slot1)`.
 // Numbers in front are the entity's index and must count up. `#` starts a comment.
 #pragma once
 

@@ -140,7 +140,7 @@ class TableVerifier {
       }
       if (team.shared_bytes > kMaxBytes) error("has too much shared memory");
       check_allocations(fmt::format("team {}", i), team.allocations, team.shared_bytes,
-                        num_epochs(team));
+                        [end = num_epochs(team)](const Allocation& a) { return a.last_step < end; });
     }
   }
 
@@ -164,14 +164,24 @@ class TableVerifier {
       if (lane.blocks.empty()) errors_.add(fmt::format("lane {} has no block", i));
       if (lane.arena_bytes > kMaxBytes)
         errors_.add(fmt::format("lane {}: the arena is too large", i));
-      check_allocations(fmt::format("lane {}", i), lane.allocations, lane.arena_bytes,
-                        lane.blocks.empty() ? 0 : lane.blocks[0].steps.size());
+      const StepNumbers steps = number_steps(lane);
+      std::set<std::pair<uint32_t, uint32_t>> ends;  // block, number
+      for (const StepNumbers::Range& range : steps.ranges) {
+        ends.emplace(range.block.index, range.last);
+      }
+      const auto are_steps = [&](const Allocation& a) {
+        return a.first_step < steps.ranges.size() &&
+               ends.contains({steps.ranges[a.first_step].block.index, a.last_step});
+      };
+      check_allocations(fmt::format("lane {}", i), lane.allocations, lane.arena_bytes, are_steps);
     }
   }
 
-  // Of a lane's arena in steps, or of a team's memory in epochs.
+  // Of a lane's arena in steps, or of a team's memory in epochs: `are_steps` says whether those of
+  // an allocation are there.
   void check_allocations(const std::string& where, const std::vector<Allocation>& allocations,
-                         uint64_t memory_bytes, size_t num_steps) {
+                         uint64_t memory_bytes,
+                         const std::function<bool(const Allocation&)>& are_steps) {
     std::vector<const Allocation*> sorted;
     for (size_t i = 0; i < allocations.size(); ++i) {
       const Allocation& a = allocations[i];
@@ -182,7 +192,7 @@ class TableVerifier {
       if (a.size_bytes > memory_bytes || a.offset_bytes > memory_bytes - a.size_bytes) {
         error("lies outside its memory");
       }
-      if (a.first_step > a.last_step || a.last_step >= num_steps) {
+      if (a.first_step > a.last_step || !are_steps(a)) {
         error("names steps that are not there");
       }
       sorted.push_back(&a);
@@ -223,6 +233,7 @@ class StepVerifier {
   void run() {
     for (lane_ = 0; lane_ < plan_.lanes.size(); ++lane_) {
       const std::vector<Block>& blocks = plan_.lanes[lane_].blocks;
+      nests_.assign(blocks.size(), {});
       for (block_ = 0; block_ < static_cast<int64_t>(blocks.size()); ++block_) {
         const std::string list = block_ == 0 ? "" : fmt::format("block {} ", block_);
         check_list(list, blocks[static_cast<size_t>(block_)].steps);
@@ -281,6 +292,9 @@ class StepVerifier {
     if (ref.size_bytes > *size || ref.offset_bytes > *size - ref.size_bytes) {
       return ref_error("lies outside its space");
     }
+    if (ref.trip_stride_bytes != 0 && !check_trips(ref, *size)) {
+      return ref_error("moves out of its space, or by trips that no loop bounds");
+    }
     const bool is_read_only = ref.space == Space::constant || ref.space == Space::input;
     if (writes(ref) && is_read_only) return ref_error("is written, but may only be read");
     if (ref.space == Space::host_slot && !is_host()) ref_error("is used outside the host lane");
@@ -298,6 +312,20 @@ class StepVerifier {
       num_ranges_ += run.count;
     }
     if (num_ranges_ > kMaxRanges) ref_error("is one of references that touch too many ranges");
+  }
+
+  // Whether a reference that moves stays inside its space, which has `space_bytes`, in all trips.
+  bool check_trips(const BufferRef& ref, uint64_t space_bytes) {
+    const int64_t max_trips = nest().max_trips;
+    const bool can_move = ref.space != Space::host_slot && ref.touched.empty();
+    if (!can_move || max_trips < 0) return false;
+    const __int128 last = static_cast<__int128>(ref.offset_bytes) +
+                          static_cast<__int128>(std::max<int64_t>(max_trips - 1, 0)) *
+                              ref.trip_stride_bytes;
+    // What is written row by row is noted as so many ranges.
+    num_ranges_ += static_cast<uint64_t>(max_trips);
+    return last >= 0 && last + static_cast<__int128>(ref.size_bytes) <= space_bytes &&
+           num_ranges_ <= kMaxRanges;
   }
 
   void check(const RunKernel& step) {
@@ -346,12 +374,24 @@ class StepVerifier {
     if (a.size_bytes != b.size_bytes) error("source and target differ in size");
     check_is_whole(a);
     check_is_whole(b);
-    const bool overlaps = a.space == b.space && a.index == b.index &&
-                          a.offset_bytes < b.offset_bytes + b.size_bytes &&
-                          b.offset_bytes < a.offset_bytes + a.size_bytes;
+    const auto [a_begin, a_end] = extent(a);
+    const auto [b_begin, b_end] = extent(b);
+    const bool overlaps =
+        a.space == b.space && a.index == b.index && a_begin < b_end && b_begin < a_end;
     if (overlaps) error("source and target overlap");
     check_no_slot(a);
     check_no_slot(b);
+  }
+
+  // The bytes of its space between which a reference moves.
+  std::pair<uint64_t, uint64_t> extent(const BufferRef& ref) const {
+    const __int128 begin = ref.offset_bytes, end = begin + ref.size_bytes;
+    const __int128 moved = static_cast<__int128>(std::max<int64_t>(nest().max_trips - 1, 0)) *
+                           ref.trip_stride_bytes;
+    const auto clamped = [](__int128 at) {
+      return static_cast<uint64_t>(std::clamp<__int128>(at, 0, UINT64_MAX));
+    };
+    return {clamped(std::min(begin, begin + moved)), clamped(std::max(end, end + moved))};
   }
 
   void check_is_whole(const BufferRef& ref) {
@@ -392,21 +432,39 @@ class StepVerifier {
       error("the condition is one byte that is read");
     }
     check_no_slot(step.condition);
-    check_block(step.then_block);
-    if (step.else_block) check_block(step.else_block);
+    check_block(step.then_block, nest().max_trips);
+    if (step.else_block) check_block(step.else_block, nest().max_trips);
   }
 
   void check(const Loop& step) {
-    if (step.count.size_bytes != 8 || step.count.access != Access::read ||
-        step.iteration.size_bytes != 8 || step.iteration.access != Access::write) {
+    const auto is_read = [](const BufferRef& ref, uint64_t size_bytes) {
+      return ref.size_bytes == size_bytes && ref.access == Access::read;
+    };
+    if ((step.count && !is_read(*step.count, 8)) || step.iteration.size_bytes != 8 ||
+        step.iteration.access != Access::write) {
       error("count (read) and iteration (written) are 8 bytes each");
     }
-    check_no_slot(step.count);
-    check_no_slot(step.iteration);
-    check_block(step.body);
+    if (step.condition && !is_read(*step.condition, 1)) {
+      error("the condition is one byte that is read");
+    }
+    const Step all(step);
+    for_each_ref(all, [this](const BufferRef& ref) {
+      check_no_slot(ref);
+      check_is_whole(ref);
+      if (ref.trip_stride_bytes != 0) error("what a loop itself reads and writes does not move");
+    });
+    if (step.max_trips < 0 && !step.count && !step.condition) error("nothing ends the loop");
+    check_block(step.body, std::max<int64_t>(step.max_trips, -1));
   }
 
-  void check_block(BlockId block) {
+  // Where a block stands: how deep, and how often its innermost loop runs at most (-1: any number).
+  struct Nest {
+    uint32_t depth = 0;
+    int64_t max_trips = -1;
+  };
+  const Nest& nest() const { return nests_[static_cast<size_t>(block_)]; }
+
+  void check_block(BlockId block, int64_t max_trips) {
     const auto num_blocks = static_cast<int64_t>(plan_.lanes[lane_].blocks.size());
     if (block.index >= num_blocks || int64_t{block.index} <= block_) {
       return error("the block does not exist later in the lane");
@@ -414,6 +472,8 @@ class StepVerifier {
     if (!named_blocks_.insert({lane_, block.index}).second) {
       error("the block belongs to two steps");
     }
+    nests_[block.index] = {nest().depth + 1, max_trips};
+    if (nest().depth + 1 >= kMaxNestedBlocks) error("blocks nest too deep");
   }
 
   const Plan& plan_;
@@ -421,6 +481,7 @@ class StepVerifier {
   size_t lane_ = 0;
   int64_t block_ = 0;
   uint64_t num_ranges_ = 0;
+  std::vector<Nest> nests_;  // of the lane's blocks; those that name others come before them
   std::set<std::pair<size_t, uint32_t>> named_blocks_;
   std::function<std::string()> where_;
 };

@@ -25,11 +25,17 @@ enum class SlotUse : uint8_t { closed, open, done };
 
 // What only one lane can see is `written`. What its team can see too (shared memory, outputs, slots
 // that it produces) is `fresh` until the team's next barrier; without a team it stays that.
+// What moves from trip to trip of the innermost loop is `by_trip`, where it lies in the first one.
+// `maybe` is what is written since the last barrier by steps that need not run.
 struct LaneState {
   size_t next_step = 0;
   bool waits_at_barrier = false;
   Written written;
   Written fresh, seen;                             // written and read since the last barrier
+  Written maybe;
+  std::map<std::pair<SpaceKey, int64_t>, ByteRanges> by_trip;  // by stride
+  int64_t max_trips = 0;                                       // of the innermost loop
+  uint32_t loop_step = 0;                                      // its number
   std::map<uint64_t, const Allocation*> live;      // by offset
   std::map<uint32_t, SlotUse> produced, consumed;  // by channel
 };
@@ -54,6 +60,7 @@ class FlowVerifier {
         team_of_lane_(plan.lanes.size(), -1),
         sent_(plan.channels.size()),
         num_sent_(plan.channels.size(), 0) {
+    for (const Lane& lane : plan.lanes) step_numbers_.push_back(number_steps(lane));
     for (size_t t = 0; t < plan.teams.size(); ++t) {
       const Team& team = plan.teams[t];
       for (uint32_t i = 0; i < team.num_lanes; ++i) {
@@ -105,17 +112,24 @@ class FlowVerifier {
       state.waits_at_barrier = true;
       return false;
     }
-    begin_allocations();
-    run_step(*step_);
-    end_allocations();
+    run_numbered(*step_, number());
     ++state.next_step;
     return true;
   }
 
-  void begin_allocations() {
+  // Of the current step of the entry block.
+  uint32_t number() const { return step_numbers_[lane_].numbers[0][step_index_]; }
+
+  void run_numbered(const Step& step, uint32_t number) {
+    begin_allocations(number);
+    run_step(step, number);
+    end_allocations(number);
+  }
+
+  void begin_allocations(uint32_t number) {
     LaneState& state = lanes_[lane_];
-    if (step_index_ == 0) sort_allocations();
-    for (const Allocation* allocation : begins_[{lane_, step_index_}]) {
+    if (number == 0) sort_allocations();
+    for (const Allocation* allocation : begins_[{lane_, number}]) {
       if (allocation->size_bytes == 0) continue;
       state.live.emplace(allocation->offset_bytes, allocation);
       state.written[{Space::arena, 0}].remove(allocation->offset_bytes,
@@ -130,8 +144,12 @@ class FlowVerifier {
     }
   }
 
-  void end_allocations() {
-    for (const Allocation* allocation : ends_[{lane_, step_index_}]) {
+  // A step ends behind what its blocks hold.
+  void end_allocations(uint32_t number) {
+    const uint32_t last = step_numbers_[lane_].ranges[number].last;
+    const BlockId block = step_numbers_[lane_].ranges[number].block;
+    for (const Allocation* allocation : ends_[{lane_, last}]) {
+      if (step_numbers_[lane_].ranges[allocation->first_step].block != block) continue;
       lanes_[lane_].live.erase(allocation->offset_bytes);
     }
   }
@@ -173,11 +191,12 @@ class FlowVerifier {
       for (const auto& [key, ranges] : state.fresh) teams_[t].written[key].add_all(ranges);
       state.fresh.clear();
       state.seen.clear();
+      state.maybe.clear();
       state.waits_at_barrier = false;
       // Allocations may begin or end at the barrier's own step.
       step_index_ = state.next_step;
-      begin_allocations();
-      end_allocations();
+      begin_allocations(number());
+      end_allocations(number());
       ++state.next_step;
     }
     begin_epoch(t);
@@ -194,10 +213,11 @@ class FlowVerifier {
     std::vector<OwnedRange> ranges;
     for (uint32_t i = 0; i < team.num_lanes; ++i) {
       const size_t lane = team.first_lane.index + i;
-      const auto it = lanes_[lane].fresh.find(key);
-      if (it == lanes_[lane].fresh.end()) continue;
-      it->second.for_each(
-          [&](uint64_t begin, uint64_t end) { ranges.push_back({begin, end, lane}); });
+      ByteRanges written;
+      for (const Written* some : {&lanes_[lane].fresh, &lanes_[lane].maybe}) {
+        if (const auto it = some->find(key); it != some->end()) written.add_all(it->second);
+      }
+      written.for_each([&](uint64_t begin, uint64_t end) { ranges.push_back({begin, end, lane}); });
     }
     std::sort(ranges.begin(), ranges.end(),
               [](const OwnedRange& a, const OwnedRange& b) { return a.begin < b.begin; });
@@ -208,7 +228,9 @@ class FlowVerifier {
     const Team& team = plan_.teams[t];
     std::set<SpaceKey> keys;
     for (uint32_t i = 0; i < team.num_lanes; ++i) {
-      for (const auto& [key, ranges] : lanes_[team.first_lane.index + i].fresh) keys.insert(key);
+      const LaneState& state = lanes_[team.first_lane.index + i];
+      for (const auto& [key, ranges] : state.fresh) keys.insert(key);
+      for (const auto& [key, ranges] : state.maybe) keys.insert(key);
     }
     for (const SpaceKey& key : keys) {
       const std::vector<OwnedRange> writes = fresh_ranges(team, key);
@@ -240,45 +262,93 @@ class FlowVerifier {
 
   // --- Steps ---------------------------------------------------------------------------------
 
-  void run_step(const Step& step) {
+  void run_step(const Step& step, uint32_t number) {
     check_refs(step);
     if (const auto* s = std::get_if<Acquire>(&step)) return acquire(s->channel);
     if (const auto* s = std::get_if<Send>(&step)) return send(s->channel);
     if (const auto* s = std::get_if<Recv>(&step)) return recv(s->channel);
     if (const auto* s = std::get_if<Release>(&step)) return release(s->channel);
     if (const auto* s = std::get_if<If>(&step)) return run_if(*s);
-    if (const auto* s = std::get_if<Loop>(&step)) return run_loop(*s);
+    if (const auto* s = std::get_if<Loop>(&step)) return run_loop(*s, number);
   }
 
   void run_block(BlockId block) {
-    for (const Step& step : plan_.lanes[lane_].blocks[block.index].steps) run_step(step);
+    const std::vector<Step>& steps = plan_.lanes[lane_].blocks[block.index].steps;
+    const std::vector<uint32_t>& numbers = step_numbers_[lane_].numbers[block.index];
+    const Step* const outer_step = step_;
+    const size_t outer_index = step_index_;
+    const std::string outer_list = std::exchange(list_, fmt::format("block {} ", block.index));
+    for (size_t i = 0; i < steps.size() && errors_.is_empty(); ++i) {
+      step_ = &steps[i];
+      step_index_ = i;
+      run_numbered(steps[i], numbers[i]);
+    }
+    step_ = outer_step;
+    step_index_ = outer_index;
+    list_ = outer_list;
   }
 
   void run_if(const If& step) {
     LaneState& state = lanes_[lane_];
-    const Written written = state.written, fresh = state.fresh;
+    const auto written = state.written, fresh = state.fresh;
+    const auto by_trip = state.by_trip;
     run_block(step.then_block);
-    const Written written_then = std::exchange(state.written, written);
-    const Written fresh_then = std::exchange(state.fresh, fresh);
+    const auto written_then = std::exchange(state.written, written);
+    const auto fresh_then = std::exchange(state.fresh, fresh);
+    const auto by_trip_then = std::exchange(state.by_trip, by_trip);
     if (step.else_block) run_block(step.else_block);
+    // What one branch writes may be unwritten, and may be in another lane's way.
+    note_maybe(fresh_then);
+    note_maybe(state.fresh);
     keep_common(state.written, written_then);
     keep_common(state.fresh, fresh_then);
+    keep_common(state.by_trip, by_trip_then);
+  }
+
+  void note_maybe(const Written& some) {
+    for (const auto& [key, ranges] : some) lanes_[lane_].maybe[key].add_all(ranges);
   }
 
   // What is written in one branch only may be unwritten afterwards.
-  static void keep_common(Written& here, const Written& there) {
+  template <class Ranges>
+  static void keep_common(Ranges& here, const Ranges& there) {
     for (auto& [key, ranges] : here) {
       const auto it = there.find(key);
       ranges = it == there.end() ? ByteRanges() : ranges.intersection(it->second);
     }
   }
 
-  void run_loop(const Loop& step) {
+  void run_loop(const Loop& step, uint32_t number) {
     LaneState& state = lanes_[lane_];
     Written written = state.written, fresh = state.fresh;
+    const auto by_trip = std::exchange(state.by_trip, {});
+    const int64_t max_trips = std::exchange(state.max_trips, step.max_trips);
+    const uint32_t loop_step = std::exchange(state.loop_step, number);
     run_block(step.body);
-    state.written = std::move(written);
-    state.fresh = std::move(fresh);
+    // A reference that moves was noted for all trips.
+    for (const auto& [key, ranges] : state.by_trip) note_rows(key.first, key.second, ranges);
+    note_maybe(state.fresh);
+    if (!step.is_counted() || step.max_trips == 0) {
+      state.written = std::move(written);
+      state.fresh = std::move(fresh);
+    }
+    state.by_trip = by_trip;
+    state.max_trips = max_trips;
+    state.loop_step = loop_step;
+  }
+
+  // Notes what moves by `stride_bytes` a trip as written in all trips.
+  void note_rows(SpaceKey key, int64_t stride_bytes, const ByteRanges& ranges) {
+    ByteRanges& all = written_of(key.first)[key];
+    for_each_row(stride_bytes, ranges, [&](uint64_t begin, uint64_t end) { all.add(begin, end); });
+  }
+
+  template <class Visit>
+  void for_each_row(int64_t stride_bytes, const ByteRanges& ranges, const Visit& visit) const {
+    for (int64_t trip = 0; trip < lanes_[lane_].max_trips; ++trip) {
+      const auto moved = static_cast<uint64_t>(trip * stride_bytes);  // it wraps as it should
+      ranges.for_each([&](uint64_t begin, uint64_t end) { visit(begin + moved, end + moved); });
+    }
   }
 
   void acquire(ChannelId channel) {
@@ -345,11 +415,21 @@ class FlowVerifier {
     for_each_range(ref, visit);
   }
 
-  static bool lies_in(const BufferRef& ref, const std::map<uint64_t, const Allocation*>& live) {
-    auto it = live.upper_bound(ref.offset_bytes);
+  // In all trips, if it moves.
+  bool lies_in(const BufferRef& ref, const std::map<uint64_t, const Allocation*>& live) const {
+    const int64_t last_trip = std::max<int64_t>(lanes_[lane_].max_trips - 1, 0);
+    const auto moved = static_cast<uint64_t>(
+        ref.trip_stride_bytes == 0 ? 0 : last_trip * ref.trip_stride_bytes);
+    const uint64_t first = std::min(ref.offset_bytes, ref.offset_bytes + moved);
+    const uint64_t last = std::max(ref.offset_bytes, ref.offset_bytes + moved) + ref.size_bytes;
+    auto it = live.upper_bound(first);
     const Allocation* allocation = it == live.begin() ? nullptr : std::prev(it)->second;
-    return allocation != nullptr &&
-           ref.offset_bytes + ref.size_bytes <= allocation->offset_bytes + allocation->size_bytes;
+    if (allocation == nullptr) return false;
+    // Rows are those of one allocation.
+    const bool is_older =
+        ref.space != Space::arena || allocation->first_step <= lanes_[lane_].loop_step;
+    return last <= allocation->offset_bytes + allocation->size_bytes &&
+           (ref.trip_stride_bytes == 0 || is_older);
   }
 
   void check_is_open(const BufferRef& ref) {
@@ -383,6 +463,7 @@ class FlowVerifier {
     LaneState& state = lanes_[lane_];
     if (ref.space == Space::constant || ref.space == Space::input) return;
     const SpaceKey key{ref.space, ref.index};
+    if (ref.trip_stride_bytes != 0) return check_moving_read(ref, key);
     const bool is_received = ref.space == Space::channel && is_open(state.consumed, ref.index);
     bool is_good = true;
     if (is_received || !is_team_space(ref.space)) {
@@ -400,10 +481,47 @@ class FlowVerifier {
     if (!is_good) error(fmt::format("`{}` is read before it is written", to_text(ref)));
   }
 
+  // It reads what a reference that moves alike wrote in the same trip, or what all trips find
+  // written.
+  void check_moving_read(const BufferRef& ref, SpaceKey key) {
+    LaneState& state = lanes_[lane_];
+    const uint64_t end = ref.offset_bytes + ref.size_bytes;
+    ByteRanges rows;
+    rows.add(ref.offset_bytes, end);
+    if (is_team_space(ref.space) && team_of_lane_[lane_] >= 0) {
+      for_each_row(ref.trip_stride_bytes, rows,
+                   [&](uint64_t b, uint64_t e) { state.seen[key].add(b, e); });
+    }
+    const auto own = state.by_trip.find({key, ref.trip_stride_bytes});
+    if (own != state.by_trip.end() && own->second.contains(ref.offset_bytes, end)) return;
+    bool is_good = true;
+    const bool is_received = ref.space == Space::channel && is_open(state.consumed, ref.index);
+    const ByteRanges& known = is_received ? sent_[ref.index] : written_of(ref.space)[key];
+    const ByteRanges& team = of_team(key);
+    for_each_row(ref.trip_stride_bytes, rows, [&](uint64_t b, uint64_t e) {
+      is_good = is_good && (is_received ? known.contains(b, e) : ByteRanges::hold(known, team, b, e));
+    });
+    if (!is_good) error(fmt::format("`{}` is read before it is written", to_text(ref)));
+  }
+
+  Written& written_of(Space space) {
+    return is_team_space(space) ? lanes_[lane_].fresh : lanes_[lane_].written;
+  }
+
   void note_write(const BufferRef& ref) {
     LaneState& state = lanes_[lane_];
-    Written& written = is_team_space(ref.space) ? state.fresh : state.written;
-    ByteRanges& ranges = written[{ref.space, ref.index}];
+    if (ref.trip_stride_bytes != 0) {
+      ByteRanges rows;
+      rows.add(ref.offset_bytes, ref.offset_bytes + ref.size_bytes);
+      const SpaceKey key{ref.space, ref.index};
+      state.by_trip[{key, ref.trip_stride_bytes}].add_all(rows);
+      if (!is_team_space(ref.space)) return;
+      ByteRanges& maybe = state.maybe[key];
+      for_each_row(ref.trip_stride_bytes, rows,
+                   [&](uint64_t begin, uint64_t end) { maybe.add(begin, end); });
+      return;
+    }
+    ByteRanges& ranges = written_of(ref.space)[{ref.space, ref.index}];
     for_each_touched(ref, [&](uint64_t begin, uint64_t end) { ranges.add(begin, end); });
   }
 
@@ -487,6 +605,7 @@ class FlowVerifier {
   Errors& errors_;
   std::vector<LaneState> lanes_;
   std::vector<TeamState> teams_;
+  std::vector<StepNumbers> step_numbers_;          // by lane
   std::vector<int64_t> team_of_lane_;              // -1: it works alone
   std::vector<ByteRanges> sent_;                   // what the sent slot of each channel holds
   std::vector<size_t> num_sent_;                   // producers that have sent it
@@ -496,7 +615,7 @@ class FlowVerifier {
   size_t lane_ = 0;
   size_t step_index_ = 0;
   const Step* step_ = nullptr;
-  std::string_view list_;
+  std::string list_;
 };
 
 }  // namespace

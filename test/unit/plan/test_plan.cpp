@@ -31,7 +31,7 @@ constexpr std::string_view kText = R"(plan "a \"b\" \x01" {
   host_slots 1
   lane 0 core 0 arena 192 {
     alloc "t" 0:64 steps 0..5
-    alloc "u" 0:64 steps 6..13
+    alloc "u" 0:64 steps 6..16
     alloc "halo" 64:64 steps 0..5
     block 0 {
       fill (w arena+64:64) 0xff800000:4
@@ -42,7 +42,7 @@ constexpr std::string_view kText = R"(plan "a \"b\" \x01" {
       run @scale tiles 0..4 (r arena+64:64, r arena+0:16, w shared0+0:64 at 0:8*4/16)
       fill (w arena+0:16) 0x1:8
       if (r arena+0:1) 1 else 2
-      loop (r arena+0:8, w arena+8:8) 3
+      loop count (r arena+0:8) trip (w arena+8:8) 3
       recv 0
       copy (r channel0+0:16, w arena+16:16)
       release 0
@@ -164,8 +164,8 @@ TEST_CASE("every rule of the verifier fires") {
       {"tiles 0..4", "tiles 0..9", "has 8 tiles"},
       {"alloc \"halo\" 64:64", "alloc \"halo\" 32:64", "does not start on 64 bytes"},
       {"alloc \"halo\" 64:64", "alloc \"halo\" 0:128", "live together"},
-      {"steps 6..13", "steps 5..13", "live together"},
-      {"steps 6..13", "steps 6..40", "steps that are not there"},
+      {"steps 6..16", "steps 5..16", "live together"},
+      {"steps 6..16", "steps 6..40", "steps that are not there"},
       {"\"t\" 0:64 steps 0..5", "\"t\" 0:64 steps 2..5", "lies in no live allocation"},
       {"\"v\" 64:64 epochs 1..1", "\"v\" 0:64 epochs 1..1", "live together"},
       {"\"v\" 64:64 epochs 1..1", "\"v\" 64:64 epochs 0..3", "steps that are not there"},

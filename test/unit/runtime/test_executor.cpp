@@ -158,14 +158,14 @@ TEST_CASE("fills, shared memory with barriers, if and loop") {
     kernel 0 @add_scalar buffers 3 tiles 4
     team 0 lanes 2 from 0 shared 64 { alloc "half" 0:16 epochs 1..2 }
     lane 0 core 0 arena 192 {
-      alloc "count" 0:8 steps 0..3
-      alloc "i" 64:8 steps 3..3
-      alloc "sum" 128:16 steps 2..5
+      alloc "count" 0:8 steps 0..4
+      alloc "i" 64:8 steps 3..4
+      alloc "sum" 128:16 steps 2..7
       block 0 {
         fill (w arena+0:8) 0x3:8
         barrier 0
         copy (r input0+0:16, w arena+128:16)
-        loop (r arena+0:8, w arena+64:8) 1
+        loop count (r arena+0:8) trip (w arena+64:8) 1
         if (r input0+3:1) 2
         copy (r arena+128:8, w shared0+0:8)
         barrier 0
