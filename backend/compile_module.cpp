@@ -99,7 +99,7 @@ Expected<CompiledModel> compile_module(const Module& partitioned, const Machine&
   };
   NEURONC_ASSIGN(LoweredModule lowered, lower_module(module, lower, diagnostics));
   for (const LoweredNode& node : lowered.nodes) {
-    compiled.kernels.push_back(report_kernel(module, module.graph(), node.node, machine));
+    compiled.kernels.push_back(report_kernel(module, *node.graph, node.node, machine));
     compiled.kernels.back().symbol = lowered.kernels.entries()[node.kernel.index].symbol;
   }
   clock.end("lower");

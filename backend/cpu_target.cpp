@@ -6,6 +6,7 @@
 #include "backend/lower/lowering.h"
 #include "backend/variants/lower_group.h"
 #include "backend/variants/variant.h"
+#include "ir/control_flow.h"
 #include "ir/cost.h"
 #include "ir/kernel/kernel.h"
 
@@ -79,8 +80,8 @@ bool reads_once(const Graph& graph, const Node& node) {
 
 OrRefusal<void> CpuTarget::can_lower(const Module& module, const Graph& graph, NodeId id) const {
   const Node& node = graph.node(id);
+  if (node.has(Trait::control_flow)) return refuse("control flow has no kernel of its own");
   if (node.has(Trait::host)) return refuse("it runs on the host by nature");
-  if (node.has(Trait::control_flow)) return refuse("control flow runs on the host");
   for (ValueId operand : node.operands) {
     if (operand) NEURONC_TRY(check_type(graph.type(operand)));
   }
@@ -171,6 +172,12 @@ DType CpuTarget::storage_dtype(DType dtype) const {
 
 GroupCost CpuTarget::cost(const Module& module, const Graph& graph, NodeId group,
                           const HardwareModel& hardware) const {
+  if (runs_blocks(graph.node(group))) {
+    return cost_of_blocks(module, graph, group, hardware.for_target(machine_.isa.name),
+                          [&](const Graph& body, NodeId node) {
+                            return cost(module, body, node, hardware);
+                          });
+  }
   Machine machine = machine_;
   machine.hardware = hardware.for_target(machine.isa.name);
   if (graph.node(group).op != Op::group) {
@@ -194,6 +201,7 @@ GroupCost CpuTarget::cost(const Module& module, const Graph& graph, NodeId group
 
 // Only lowering decides it.
 int64_t CpuTarget::num_tiles(const Module& module, const Graph& graph, NodeId node) const {
+  if (runs_blocks(graph.node(node))) return 1;
   const OrRefusal<LoweredKernel> lowered = lower_group(module, graph, node, machine_);
   return lowered ? std::max<int64_t>(lowered->kernel.num_tiles, 1) : 1;
 }

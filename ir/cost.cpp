@@ -5,6 +5,8 @@
 #include <limits>
 #include <unordered_set>
 
+#include "ir/control_flow.h"
+
 namespace neuronc {
 namespace {
 
@@ -233,6 +235,37 @@ GroupCost predict_cost(const Module& module, const Graph& graph, NodeId id,
       moved_bytes / rate * 1e9 + cost.weight_bytes / hardware.on_chip_bytes_per_s * 1e9;
   cost.time_ns = hardware.launch_ns + std::max(compute_ns, memory_ns);
   return cost;
+}
+
+GroupCost cost_of_blocks(const Module& module, const Graph& graph, NodeId id,
+                         const HardwareModel& hardware, const NodeCost& cost_of) {
+  const Node& node = graph.node(id);
+  const double trips =
+      node.op == Op::if_else ? 1 : predicted_trips(trip_form(module, graph, id));
+  GroupCost total;
+  for (const auto& body : node.bodies) {
+    GroupCost sum;
+    for (NodeId inner : body->nodes()) {
+      if (body->node(inner).op == Op::constant || is_free(*body, inner)) continue;
+      const GroupCost cost = cost_of(*body, inner);
+      sum.time_ns += cost.time_ns;
+      sum.flops += cost.flops;
+      sum.weight_bytes += cost.weight_bytes;
+      sum.bytes_read += cost.bytes_read;
+      sum.bytes_written += cost.bytes_written;
+    }
+    total.weight_bytes += sum.weight_bytes;
+    if (sum.time_ns < total.time_ns) continue;
+    total.time_ns = sum.time_ns;
+    total.flops = sum.flops;
+    total.bytes_read = sum.bytes_read;
+    total.bytes_written = sum.bytes_written;
+  }
+  total.time_ns = hardware.launch_ns + total.time_ns * trips;
+  total.flops *= trips;
+  total.bytes_read *= trips;
+  total.bytes_written *= trips;
+  return total;
 }
 
 GraphWork total_work(const Module& module, const Graph& graph) {

@@ -10,6 +10,7 @@
 // Unknown dims count as nothing.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +30,12 @@ struct KnownTime {
 // The cost of a group, or of a single operator outside of one. Constants and views are free.
 GroupCost predict_cost(const Module& module, const Graph& graph, NodeId node,
                        const HardwareModel& hardware, const KnownTime& known = {});
+
+// The cost of control flow on a core, of the costs of what stands in its bodies: all trips, or the
+// dearer branch.
+using NodeCost = std::function<GroupCost(const Graph& body, NodeId node)>;
+GroupCost cost_of_blocks(const Module& module, const Graph& graph, NodeId node,
+                         const HardwareModel& hardware, const NodeCost& cost_of);
 
 // What `node` reads of an operand: no more of a table than the elements that it copies from it.
 double read_bytes(const Graph& graph, NodeId node, size_t operand_index);

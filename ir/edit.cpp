@@ -294,6 +294,17 @@ Node clone_node(const Node& from) {
 
 }  // namespace
 
+void GraphEditor::swap(Graph& a, Graph& b) {
+  std::swap(a.nodes_, b.nodes_);
+  std::swap(a.values_, b.values_);
+  std::swap(a.inputs_, b.inputs_);
+  std::swap(a.outputs_, b.outputs_);
+  std::swap(a.output_names_, b.output_names_);
+  std::swap(a.first_, b.first_);
+  std::swap(a.last_, b.last_);
+  std::swap(a.num_nodes_, b.num_nodes_);
+}
+
 std::unique_ptr<Graph> GraphEditor::clone(const Graph& graph) {
   auto copy = std::make_unique<Graph>();
   copy->nodes_.reserve(graph.nodes_.size());

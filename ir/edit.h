@@ -66,6 +66,8 @@ class GraphEditor {
   Graph& graph() { return graph_; }
 
   static std::unique_ptr<Graph> clone(const Graph& graph);
+  // Two graphs of one module change places.
+  static void swap(Graph& a, Graph& b);
 
  private:
   NodeId create(NodeSpec spec);

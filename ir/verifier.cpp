@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "ir/base/text.h"
+#include "ir/control_flow.h"
 #include "ir/printer.h"
 
 namespace neuronc {
@@ -21,7 +22,8 @@ class Verifier {
   Verifier(const Module& module, Diagnostics& diagnostics, std::string_view file)
       : module_(module), diagnostics_(diagnostics), file_(file) {}
 
-  void verify_graph(const Graph& graph, const Node* parent);
+  // `holds_groups`: the main graph, or a body that a core runs.
+  void verify_graph(const Graph& graph, const Node* parent, bool holds_groups);
 
  private:
   // Structure; false if the rest cannot be looked at.
@@ -98,7 +100,7 @@ void Verifier::report(const Rule& rule, std::string_view where, std::string_view
   diagnostics_.report(rule, std::move(location), where, problem);
 }
 
-void Verifier::verify_graph(const Graph& graph, const Node* parent) {
+void Verifier::verify_graph(const Graph& graph, const Node* parent, bool holds_groups) {
   graph_ = &graph;
   parent_ = parent;
   if (!verify_order()) return;
@@ -110,9 +112,9 @@ void Verifier::verify_graph(const Graph& graph, const Node* parent) {
   for (NodeId id : graph.nodes()) {
     verify_names(id);
     if (verify_schema(id)) verify_types(id);
-    if (parent_ == nullptr) verify_stage(id);
+    if (holds_groups) verify_stage(id);
   }
-  if (parent_ != nullptr) return;
+  if (!holds_groups) return;
   for (ValueId input : graph.inputs()) verify_storage(input);
 }
 
@@ -418,6 +420,7 @@ void Verifier::verify_core_node(NodeId id) {
   for (ValueId operand : node.operands) verify_value(operand);
   for (ValueId result : node.results) verify_value(result);
   if (module_.stage < Stage::fused) return;
+  if (runs_blocks(node)) return;
   if (node.op != Op::group && !node.has(Trait::moves_data)) {
     report(diag::broken_stage, id, "a node on a core is a group or moves data from stage `fused`");
   }
@@ -494,14 +497,21 @@ void Verifier::verify_bounds(ValueId id, const Storage& owner) {
 Expected<void> verify(const Module& module, Diagnostics& diagnostics, std::string_view file) {
   const size_t num_errors = diagnostics.num_errors();
   // Bodies wait in a list; each graph is looked at by itself, as it is isolated from the others.
-  std::vector<std::pair<const Graph*, const Node*>> work{{&module.graph(), nullptr}};
+  struct Item {
+    const Graph* graph;
+    const Node* parent;
+    bool holds_groups;
+  };
+  std::vector<Item> work{{&module.graph(), nullptr, true}};
   for (size_t i = 0; i < work.size(); ++i) {
-    const auto [graph, parent] = work[i];
-    Verifier(module, diagnostics, file).verify_graph(*graph, parent);
+    const auto [graph, parent, holds_groups] = work[i];
+    Verifier(module, diagnostics, file).verify_graph(*graph, parent, holds_groups);
     for (size_t n = 0; n < graph->num_node_slots(); ++n) {
       const Node& node = graph->node(NodeId(n));
       if (node.is_erased) continue;
-      for (const auto& body : node.bodies) work.emplace_back(body.get(), &node);
+      // Up to stage `placed` all bodies are alike.
+      const bool is_of_core = holds_groups && runs_blocks(node);
+      for (const auto& body : node.bodies) work.push_back({body.get(), &node, is_of_core});
     }
   }
   if (diagnostics.num_errors() != num_errors) return reported();

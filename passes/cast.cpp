@@ -47,7 +47,7 @@ class Caster {
 
   Expected<void> set_kept(const std::string& pattern);
   Changed run();
-  void warn_if_nothing_is_kept(const std::string& pattern);
+  bool has_kept() const { return has_kept_; }
 
  private:
   bool is_kept(NodeId id) const;
@@ -107,11 +107,6 @@ bool Caster::is_kept(NodeId id) const {
     if (matches(graph_.value(result).name)) return true;
   }
   return false;
-}
-
-void Caster::warn_if_nothing_is_kept(const std::string& pattern) {
-  if (!kept_ || has_kept_) return;
-  context_.diagnostics.report(diag::unused_keep_fp32, {}, pattern);
 }
 
 // A matmul-like node on a core whose leading operands are f32.
@@ -316,10 +311,15 @@ DType narrow_dtype(std::string_view type) { return type == "fp16" ? DType::f16 :
 
 Expected<Changed> cast(Module& module, const CastOptions& options, PassContext& context) {
   if (options.mode == "none") return Changed::no;
-  Caster caster(module, options, context);
-  NEURONC_TRY(caster.set_kept(options.keep_fp32));
-  const Changed changed = caster.run();
-  caster.warn_if_nothing_is_kept(options.keep_fp32);
+  bool has_kept = options.keep_fp32.empty();
+  NEURONC_ASSIGN(const Changed changed, on_core_graphs(module, [&]() -> Expected<Changed> {
+                   Caster caster(module, options, context);
+                   NEURONC_TRY(caster.set_kept(options.keep_fp32));
+                   const Changed one = caster.run();
+                   has_kept |= caster.has_kept();
+                   return one;
+                 }));
+  if (!has_kept) context.diagnostics.report(diag::unused_keep_fp32, {}, options.keep_fp32);
   return changed;
 }
 

@@ -248,8 +248,10 @@ OrRefusal<void> split_resize(Rewriter& rewriter, NodeId id) {
 
 }  // namespace
 
-Expected<Changed> expand_transforms(Module& module, const ExpandTransformsOptions& options,
-                                    PassContext& context) {
+namespace {
+
+Changed expand_in_main_graph(Module& module, const ExpandTransformsOptions& options,
+                             PassContext& context) {
   Changed changed = Changed::no;
   Rewriter rewriter{module, module.graph(), context.remarks};
   for (NodeId id : module.graph().nodes()) {
@@ -267,6 +269,15 @@ Expected<Changed> expand_transforms(Module& module, const ExpandTransformsOption
                                        rewriter.node(id).def().name, done.error().reason));
   }
   return changed;
+}
+
+}  // namespace
+
+Expected<Changed> expand_transforms(Module& module, const ExpandTransformsOptions& options,
+                                    PassContext& context) {
+  return on_core_graphs(module, [&]() -> Expected<Changed> {
+    return expand_in_main_graph(module, options, context);
+  });
 }
 
 }  // namespace neuronc

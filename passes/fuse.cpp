@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "ir/base/check.h"
+#include "ir/control_flow.h"
 #include "ir/edit.h"
 #include "ir/remarks.h"
 #include "ir/target.h"
@@ -72,7 +73,7 @@ class Fuser {
   bool is_clustered(NodeId id) const {
     const Node& node = graph_.node(id);
     return node.placement == Placement::core && node.op != Op::constant && node.op != Op::group &&
-           !is_view_candidate(module_, graph_, id);
+           !runs_blocks(node) && !is_view_candidate(module_, graph_, id);
   }
   bool is_element(NodeId id) const {
     return graph_.node(id).has(Trait::elementwise) &&
@@ -117,7 +118,8 @@ void Fuser::form_clusters() {
     ++position;
     const Node& node = graph_.node(id);
     if (!is_clustered(id)) {
-      int64_t ready = node.placement == Placement::host ? position : kBeforeAll;
+      const bool is_whole = node.placement == Placement::host || runs_blocks(node);
+      int64_t ready = is_whole ? position : kBeforeAll;
       for (ValueId operand : node.operands) {
         if (operand) ready = std::max(ready, available(operand));
       }
@@ -518,7 +520,9 @@ void Fuser::build_group(const Cluster& cluster) {
 }  // namespace
 
 Expected<Changed> fuse(Module& module, const FuseOptions& options, PassContext& context) {
-  return Fuser(module, options, context).run();
+  return on_core_graphs(module, [&]() -> Expected<Changed> {
+    return Fuser(module, options, context).run();
+  });
 }
 
 }  // namespace neuronc

@@ -463,7 +463,9 @@ Changed join(Rewriter& rewriter, NodeId id, const Target& target) {
 
 }  // namespace
 
-Expected<Changed> join_attention(Module& module, const NoOptions&, PassContext& context) {
+namespace {
+
+Changed join_in_main_graph(Module& module, PassContext& context) {
   Changed changed = Changed::no;
   Rewriter rewriter{module, module.graph(), context.remarks};
   std::vector<NodeId> products;
@@ -474,6 +476,13 @@ Expected<Changed> join_attention(Module& module, const NoOptions&, PassContext& 
     if (!rewriter.node(id).is_erased) changed |= join(rewriter, id, context.target);
   }
   return changed;
+}
+
+}  // namespace
+
+Expected<Changed> join_attention(Module& module, const NoOptions&, PassContext& context) {
+  return on_core_graphs(
+      module, [&]() -> Expected<Changed> { return join_in_main_graph(module, context); });
 }
 
 }  // namespace neuronc

@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "ir/base/check.h"
+#include "ir/control_flow.h"
 #include "ir/edit.h"
 #include "ir/target.h"
 #include "ir/view.h"
@@ -210,7 +211,8 @@ void Layouter::assign_storages() {
       assign_views(id);
       continue;
     }
-    const bool is_raw = graph_.node(id).op == Op::constant || !is_on_core(id);
+    const bool is_raw = graph_.node(id).op == Op::constant || !is_on_core(id) ||
+                        runs_blocks(graph_.node(id));
     for (ValueId result : graph_.node(id).results) {
       const Type& type = graph_.type(result);
       if (graph_.value(result).storage || !type.is_static()) continue;
@@ -296,7 +298,8 @@ void Layouter::settle_outputs() {
 }  // namespace
 
 Expected<Changed> lay_out(Module& module, const NoOptions&, PassContext& context) {
-  return Layouter(module, context).run();
+  return on_core_graphs(
+      module, [&]() -> Expected<Changed> { return Layouter(module, context).run(); });
 }
 
 }  // namespace neuronc

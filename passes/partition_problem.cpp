@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ir/control_flow.h"
 #include "ir/cost.h"
 
 namespace neuronc {
@@ -108,7 +109,22 @@ class ProblemBuilder {
         use(unit, operand);
       }
     }
+    if (runs_blocks(node)) add_weights_of_bodies(node, work);
     for (ValueId result : node.results) new_value(result, unit);
+  }
+
+  void add_weights_of_bodies(const Node& node, SplitUnit& work) {
+    for (const auto& body : node.bodies) {
+      for_each_core_graph(*body, [&](const Graph& graph) {
+        for (NodeId id : graph.nodes()) {
+          const std::vector<ValueId>& operands = graph.node(id).operands;
+          for (size_t i = 0; i < operands.size(); ++i) {
+            const ConstantId constant = operands[i] ? graph.constant_id(operands[i]) : ConstantId();
+            if (constant) work.weights_used.push_back(weight(constant, read_bytes(graph, id, i)));
+          }
+        }
+      });
+    }
   }
 
   // What is kept on chip of it is the most that any kernel reads.

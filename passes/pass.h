@@ -89,4 +89,8 @@ Location node_location(const Module& module, const Graph& graph, NodeId node);
 // visit that erases a node ends the node's bodies too.
 void for_each_graph(Module& module, const std::function<void(Graph&)>& visit);
 
+// Runs what works on a module's main graph on it, and then on each body that cores run, put in the
+// main graph's place.
+Expected<Changed> on_core_graphs(Module& module, const std::function<Expected<Changed>()>& pass);
+
 }  // namespace neuronc

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/control_flow.h"
 #include "ir/cost.h"
 #include "ir/hardware_model.h"
 
@@ -61,7 +62,10 @@ DimOrder ReferenceTarget::preferred_result_order(const Module&, const Graph&, No
 
 GroupCost ReferenceTarget::cost(const Module& module, const Graph& graph, NodeId group,
                                 const HardwareModel& hardware) const {
-  return predict_cost(module, graph, group, hardware);
+  if (!runs_blocks(graph.node(group))) return predict_cost(module, graph, group, hardware);
+  return cost_of_blocks(module, graph, group, hardware, [&](const Graph& body, NodeId node) {
+    return cost(module, body, node, hardware);
+  });
 }
 
 int64_t ReferenceTarget::num_tiles(const Module&, const Graph&, NodeId) const { return 8; }

@@ -1,6 +1,8 @@
 // The table of passes.def, and the helpers every pass uses.
 #include <fmt/format.h>
 
+#include "ir/control_flow.h"
+#include "ir/edit.h"
 #include "passes/bound_rows.h"
 #include "passes/canonicalize.h"
 #include "passes/cast.h"
@@ -18,6 +20,7 @@
 #include "passes/partition.h"
 #include "passes/pass.h"
 #include "passes/place.h"
+#include "passes/prepare_blocks.h"
 #include "passes/recognise.h"
 #include "passes/simplify.h"
 #include "passes/unroll_loops.h"
@@ -109,6 +112,42 @@ void for_each_graph(Module& module, const std::function<void(Graph&)>& visit) {
       for (const auto& body : graph.node(node).bodies) work.push_back(body.get());
     }
   }
+}
+
+namespace {
+
+// A body of `node`, at work as the main graph until the end of a scope.
+class AsMainGraph {
+ public:
+  AsMainGraph(Graph& main, Graph& body) : main_(main), body_(body) {
+    GraphEditor::swap(main_, body_);
+  }
+  ~AsMainGraph() { GraphEditor::swap(main_, body_); }
+  AsMainGraph(const AsMainGraph&) = delete;
+  AsMainGraph& operator=(const AsMainGraph&) = delete;
+
+ private:
+  Graph& main_;
+  Graph& body_;
+};
+
+}  // namespace
+
+// It recurses as deep as bodies nest.
+Expected<Changed> on_core_graphs(Module& module, const std::function<Expected<Changed>()>& pass) {
+  NEURONC_ASSIGN(Changed changed, pass());
+  std::vector<Graph*> bodies;
+  for (NodeId id : module.graph().nodes()) {
+    const Node& node = module.graph().node(id);
+    if (!runs_blocks(node)) continue;
+    for (const auto& body : node.bodies) bodies.push_back(body.get());
+  }
+  for (Graph* body : bodies) {
+    const AsMainGraph scope(module.graph(), *body);
+    NEURONC_ASSIGN(const Changed inner, on_core_graphs(module, pass));
+    changed |= inner;
+  }
+  return changed;
 }
 
 }  // namespace neuronc

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "backend/variants/matmul/problem.h"
 #include "backend/variants/product/bytes.h"
 #include "backend/variants/product/step.h"
+#include "ir/control_flow.h"
 
 namespace neuronc {
 namespace {
@@ -24,6 +26,7 @@ class TableSharer {
   void run() {
     find_products();
     if (products_.empty()) return;
+    find_bodies();
     for (NodeId id : graph_.nodes()) {
       if (graph_.node(id).op == Op::constant) share(graph_.node(id).results[0]);
     }
@@ -38,6 +41,7 @@ class TableSharer {
   };
 
   void find_products();
+  void find_bodies();
   void share(ValueId table);
   bool reads_rows(NodeId group, size_t operand) const;
   bool is_transposed(const Product& product, ValueId table, const Tensor& tensor) const;
@@ -46,7 +50,19 @@ class TableSharer {
   const Graph& graph_;
   const Machine& machine_;
   std::vector<Product> products_;
+  std::set<ConstantId> of_bodies_;  // which bodies read, in ways that are not looked at
 };
+
+void TableSharer::find_bodies() {
+  for_each_core_graph(graph_, [&](const Graph& graph) {
+    if (&graph == &graph_) return;
+    for (NodeId id : graph.nodes()) {
+      if (graph.node(id).op == Op::constant) {
+        of_bodies_.insert(graph.constant_id(graph.node(id).results[0]));
+      }
+    }
+  });
+}
 
 void TableSharer::find_products() {
   for (NodeId id : graph_.nodes()) {
@@ -108,7 +124,7 @@ bool TableSharer::is_transposed(const Product& product, ValueId table, const Ten
 
 void TableSharer::share(ValueId table) {
   const Tensor* tensor = module_.constant_of(graph_, table);
-  if (tensor == nullptr || tensor->shape().size() != 2 || !is_float(tensor->dtype()) ||
+  if (tensor == nullptr || of_bodies_.contains(graph_.constant_id(table)) || tensor->shape().size() != 2 || !is_float(tensor->dtype()) ||
       tensor->size_bytes() < kFewestBytes || graph_.value(table).num_output_uses > 0) {
     return;
   }

@@ -10,9 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "backend/plan/block_builder.h"
 #include "backend/plan/lane_builder.h"
 #include "backend/plan/team_builder.h"
 #include "backend/plan/value_flow.h"
+#include "ir/control_flow.h"
 #include "ir/plan/verify.h"
 
 namespace neuronc {
@@ -42,6 +44,7 @@ class PlanBuilder {
   void close_channels(const Work& work, uint32_t index);
   void send_output(const Base& base);
   void run_kernel(const Work& work);
+  void meet_before(const Work& work);
   BufferRef scratch_ref(const Work& work, size_t buffer, uint32_t lane);
   void add_to_group(uint32_t group, const plan::Step& step);
   TeamBuilder* team_of(uint32_t group);
@@ -56,6 +59,7 @@ class PlanBuilder {
     return base.home == Home::arena && flow_.is_team(base.group);
   }
   void run_host_node(const Work& work);
+  void run_blocks(const Work& work);
   void take_in_place(const Work& work, uint32_t index);
   bool can_take_in_place(const Work& work, uint32_t index, const Base& result,
                          uint32_t operand) const;
@@ -379,6 +383,8 @@ void PlanBuilder::emit(const Work& work, uint32_t index) {
   open_channels(work, index);
   if (work.lowered != nullptr) {
     run_kernel(work);
+  } else if (runs_blocks(graph_.node(work.node))) {
+    run_blocks(work);
   } else {
     run_host_node(work);
   }
@@ -405,10 +411,7 @@ BufferRef PlanBuilder::scratch_ref(const Work& work, size_t i, uint32_t lane) {
 void PlanBuilder::run_kernel(const Work& work) {
   const LaneGroup& group = flow_.groups[work.group];
   if (!work.parts.empty()) {
-    TeamBuilder& team = *team_of(work.group);
-    const std::vector<LaneAccess> accesses = accesses_of(work);
-    if (team.needs_barrier(accesses)) pass_barrier(work.group);
-    team.note(accesses);
+    meet_before(work);
     for (uint32_t i = 0; i < group.count; ++i) run_part(work, i);
     return;
   }
@@ -421,6 +424,29 @@ void PlanBuilder::run_kernel(const Work& work) {
                                     : scratch_ref(work, i, group.first));
   }
   lanes_[group.first].add(std::move(step));
+}
+
+// A barrier, where lanes of the team have to wait for each other first.
+void PlanBuilder::meet_before(const Work& work) {
+  TeamBuilder& team = *team_of(work.group);
+  const std::vector<LaneAccess> accesses = accesses_of(work);
+  if (team.needs_barrier(accesses)) pass_barrier(work.group);
+  team.note(accesses);
+}
+
+void PlanBuilder::run_blocks(const Work& work) {
+  if (!work.parts.empty()) meet_before(work);
+  const uint32_t lane = flow_.groups[work.group].first;
+  const size_t num_operands = graph_.node(work.node).operands.size();
+  std::vector<BlockBuilder::Place> operands, results;
+  for (size_t i = 0; i < work.touches.size(); ++i) {
+    const Touch& touch = work.touches[i];
+    auto& list = i < num_operands ? operands : results;
+    list.push_back(touch.base ? BlockBuilder::Place(ref_to(touch, work.group, lane))
+                              : BlockBuilder::Place());
+  }
+  BlockBuilder(module_, lowered_, lanes_[lane])
+      .add(graph_, work.node, std::move(operands), std::move(results));
 }
 
 void PlanBuilder::run_part(const Work& work, uint32_t index_in_team) {

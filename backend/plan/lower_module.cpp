@@ -5,6 +5,7 @@
 
 #include "backend/plan/share_kernels.h"
 #include "ir/base/hash.h"
+#include "ir/control_flow.h"
 #include "ir/kernel/verify.h"
 
 namespace neuronc {
@@ -88,12 +89,12 @@ void KernelTable::keep_alias(plan::KernelId kernel, std::string alias) {
 namespace {
 
 // The node's kernel: that of the first variant whose kernel verifies.
-OrRefusal<LoweredKernel> lower_provably(const Module& module, NodeId node,
+OrRefusal<LoweredKernel> lower_provably(const Module& module, const Graph& graph, NodeId node,
                                         const LowerFunction& lower, const KernelTable& kernels,
                                         Diagnostics& diagnostics) {
   std::string problem;
   for (size_t pass = 0;; ++pass) {
-    OrRefusal<LoweredKernel> lowered = lower(module, module.graph(), node, pass);
+    OrRefusal<LoweredKernel> lowered = lower(module, graph, node, pass);
     if (!lowered) return pass == 0 ? std::move(lowered) : refuse(problem);
     if (kernels.holds(lowered->kernel)) return lowered;
     const std::vector<std::string> errors = kernel::verify(lowered->kernel, 1);
@@ -101,46 +102,77 @@ OrRefusal<LoweredKernel> lower_provably(const Module& module, NodeId node,
     const std::string kernel = lowered->kernel.name;
     if (!problem.empty()) continue;
     problem = "kernel `" + kernel + "` is not valid: " + errors[0];
-    const Node& at = module.graph().node(node);
+    const Node& at = graph.node(node);
     diagnostics.report(diag::variant_not_proven, location_of(module, at), kernel, errors[0]);
   }
+}
+
+class ModuleLowerer {
+ public:
+  ModuleLowerer(const Module& module, const LowerFunction& lower, Diagnostics& diagnostics)
+      : module_(module), lower_(lower), diagnostics_(diagnostics) {}
+
+  // It recurses as deep as bodies nest.
+  void run(const Graph& graph) {
+    for (NodeId id : graph.nodes()) {
+      const Node& node = graph.node(id);
+      if (runs_blocks(node)) {
+        for (const auto& body : node.bodies) run(*body);
+      } else if (node.placement == Placement::core && is_lowered(node)) {
+        lower_node(graph, id);
+      }
+    }
+  }
+
+  Expected<LoweredModule> finish() && {
+    if (!is_good_) return reported();
+    share_kernels(result_);
+    return std::move(result_);
+  }
+
+ private:
+  void lower_node(const Graph& graph, NodeId id);
+
+  const Module& module_;
+  const LowerFunction& lower_;
+  Diagnostics& diagnostics_;
+  LoweredModule result_;
+  bool is_good_ = true;
+};
+
+void ModuleLowerer::lower_node(const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  OrRefusal<LoweredKernel> lowered =
+      lower_provably(module_, graph, id, lower_, result_.kernels, diagnostics_);
+  if (!lowered) {
+    diagnostics_.report(diag::cannot_lower, location_of(module_, node), lowered.error().reason);
+    is_good_ = false;
+    return;
+  }
+  LoweredNode entry;
+  entry.graph = &graph;
+  entry.node = id;
+  entry.num_tiles = lowered->kernel.num_tiles;
+  for (KernelBuffer& buffer : lowered->buffers) {
+    const bool is_packed = buffer.kind == KernelBuffer::Kind::packed;
+    const std::string label = node.source ? module_.source(node.source).node : std::string();
+    entry.packed_constants.push_back(is_packed ? result_.constants.add(buffer.packed, label) : 0);
+    buffer.packed = Tensor();
+    entry.buffers.push_back(std::move(buffer));
+  }
+  const auto num_buffers = static_cast<uint32_t>(entry.buffers.size());
+  entry.kernel = result_.kernels.add(std::move(lowered->kernel), num_buffers);
+  if (node.source) result_.kernels.add_alias(entry.kernel, module_.source(node.source).node);
+  result_.nodes.push_back(std::move(entry));
 }
 
 }  // namespace
 
 Expected<LoweredModule> lower_module(const Module& module, const LowerFunction& lower,
                                      Diagnostics& diagnostics) {
-  LoweredModule result;
-  bool is_good = true;
-  const Graph& graph = module.graph();
-  for (NodeId id : graph.nodes()) {
-    const Node& node = graph.node(id);
-    if (node.placement != Placement::core || !is_lowered(node)) continue;
-    OrRefusal<LoweredKernel> lowered =
-        lower_provably(module, id, lower, result.kernels, diagnostics);
-    if (!lowered) {
-      diagnostics.report(diag::cannot_lower, location_of(module, node), lowered.error().reason);
-      is_good = false;
-      continue;
-    }
-    LoweredNode entry;
-    entry.node = id;
-    entry.num_tiles = lowered->kernel.num_tiles;
-    for (KernelBuffer& buffer : lowered->buffers) {
-      const bool is_packed = buffer.kind == KernelBuffer::Kind::packed;
-      const std::string label = node.source ? module.source(node.source).node : std::string();
-      entry.packed_constants.push_back(is_packed ? result.constants.add(buffer.packed, label) : 0);
-      buffer.packed = Tensor();
-      entry.buffers.push_back(std::move(buffer));
-    }
-    const auto num_buffers = static_cast<uint32_t>(entry.buffers.size());
-    entry.kernel = result.kernels.add(std::move(lowered->kernel), num_buffers);
-    if (node.source) result.kernels.add_alias(entry.kernel, module.source(node.source).node);
-    result.nodes.push_back(std::move(entry));
-  }
-  if (!is_good) return reported();
-  share_kernels(result);
-  return result;
+  ModuleLowerer lowerer(module, lower, diagnostics);
+  lowerer.run(module.graph());
+  return std::move(lowerer).finish();
 }
 
 }  // namespace neuronc

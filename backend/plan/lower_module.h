@@ -69,8 +69,10 @@ class KernelTable {
 // `text` with everything but [A-Za-z0-9_.] replaced by `_`.
 std::string to_symbol(std::string_view text);
 
-// One group or reorder, in execution order. The bytes of packed buffers are in the constant table.
+// One group or reorder, in execution order; those of bodies that cores run stand where their node
+// does. The bytes of packed buffers are in the constant table.
 struct LoweredNode {
+  const Graph* graph = nullptr;  // of the module that was lowered
   NodeId node;
   plan::KernelId kernel;
   int64_t num_tiles = 0;
@@ -84,7 +86,7 @@ struct LoweredModule {
   ConstantTable constants;
 };
 
-// All groups and reorders of the module's main graph; every kernel verifies. Where a variant's does
+// All groups and reorders that cores run; every kernel verifies. Where a variant's does
 // not, the next variant's is taken. Warns: NEU0707. Errors: NEU0701, all of them reported.
 Expected<LoweredModule> lower_module(const Module& module, const LowerFunction& lower,
                                      Diagnostics& diagnostics);

@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "ir/control_flow.h"
 #include "ir/edit.h"
 
 namespace neuronc {
@@ -12,17 +13,13 @@ namespace {
 
 class HostPreparer {
  public:
-  explicit HostPreparer(Module& module) : graph_(module.graph()), edit_(module.graph()) {}
+  explicit HostPreparer(Graph& graph) : graph_(graph), edit_(graph) {}
 
-  void run() {
-    straighten_host_operands();
-    settle_outputs();
-  }
+  void straighten_operands();
+  void settle_outputs();
 
  private:
   bool is_core(NodeId id) const { return id && graph_.node(id).placement == Placement::core; }
-  void straighten_host_operands();
-  void settle_outputs();
   ValueId copy_before(NodeId position, ValueId value, Storage storage, CoreRange cores);
 
   Graph& graph_;
@@ -45,13 +42,13 @@ ValueId HostPreparer::copy_before(NodeId position, ValueId value, Storage storag
   return copy;
 }
 
-void HostPreparer::straighten_host_operands() {
-  std::vector<NodeId> host_nodes;
+void HostPreparer::straighten_operands() {
+  std::vector<NodeId> nodes;
   for (NodeId id : graph_.nodes()) {
-    if (!is_core(id)) host_nodes.push_back(id);
+    if (!is_core(id) || runs_blocks(graph_.node(id))) nodes.push_back(id);
   }
   std::map<ValueId, ValueId> copies;
-  for (NodeId id : host_nodes) {
+  for (NodeId id : nodes) {
     for (size_t i = 0; i < graph_.node(id).operands.size(); ++i) {
       const ValueId operand = graph_.node(id).operands[i];
       const NodeId producer = operand ? graph_.producer(operand) : NodeId();
@@ -89,6 +86,10 @@ void HostPreparer::settle_outputs() {
 
 }  // namespace
 
-void prepare_host(Module& module) { HostPreparer(module).run(); }
+void prepare_host(Module& module) {
+  for_each_core_graph(module.graph(),
+                      [](Graph& graph) { HostPreparer(graph).straighten_operands(); });
+  HostPreparer(module.graph()).settle_outputs();
+}
 
 }  // namespace neuronc

@@ -86,8 +86,8 @@ plan::Team TeamBuilder::finish(std::vector<plan::Lane>& lanes) {
     ref.index = id_.index;
   };
   for (uint32_t i = 0; i < num_lanes_; ++i) {
-    for (plan::Step& step : lanes[first_lane_.index + i].blocks[0].steps) {
-      plan::for_each_ref(step, settle);
+    for (plan::Block& block : lanes[first_lane_.index + i].blocks) {
+      for (plan::Step& step : block.steps) plan::for_each_ref(step, settle);
     }
   }
   return team;

@@ -6,18 +6,23 @@
 #include "backend/plan/host_graph.h"
 #include "backend/plan/prepare_host.h"
 #include "ir/base/check.h"
+#include "ir/control_flow.h"
 
 namespace neuronc {
 namespace {
 
 class Tracer {
  public:
-  Tracer(const Module& module, LoweredModule& lowered)
-      : module_(module), graph_(module.graph()), lowered_(lowered), splitter_(lowered.kernels) {}
+  Tracer(const Module& module, const Graph& graph, LoweredModule& lowered)
+      : module_(module), graph_(graph), lowered_(lowered), splitter_(lowered.kernels) {}
 
   ValueFlow run() {
-    count_lanes();
-    form_groups();
+    if (&graph_ == &module_.graph()) {
+      count_lanes();
+      form_groups();
+    } else {
+      flow_.groups.push_back({0, 1});
+    }
     collect_works();
     for (uint32_t i = 0; i < flow_.works.size(); ++i) note_touches(i);
     choose_homes();
@@ -31,6 +36,8 @@ class Tracer {
   void add_kernel(const LoweredNode& lowered);
   void split_work(Work& work);
   void add_host_node(NodeId id, uint32_t host_node);
+  void add_blocks(NodeId id);
+  void add_values(Work& work) const;
   Touch touch(ValueId value, plan::Access access, uint64_t size_bytes) const;
   uint64_t dense_bytes(ValueId value) const;
   void note_touches(uint32_t work_index);
@@ -74,12 +81,20 @@ void Tracer::form_groups() {
 
 void Tracer::collect_works() {
   size_t next_lowered = 0;
+  const auto skip_other_graphs = [&] {
+    const std::vector<LoweredNode>& nodes = lowered_.nodes;
+    while (next_lowered < nodes.size() && nodes[next_lowered].graph != &graph_) ++next_lowered;
+  };
+  skip_other_graphs();
   uint32_t next_host_node = 0;
   for (NodeId id : graph_.nodes()) {
     if (is_host_item(module_, graph_, id)) {
       add_host_node(id, next_host_node++);
+    } else if (runs_blocks(graph_.node(id))) {
+      add_blocks(id);
     } else if (next_lowered < lowered_.nodes.size() && lowered_.nodes[next_lowered].node == id) {
       add_kernel(lowered_.nodes[next_lowered++]);
+      skip_other_graphs();
     }
   }
   NEURONC_CHECK(next_lowered == lowered_.nodes.size());
@@ -142,17 +157,43 @@ uint64_t Tracer::dense_bytes(ValueId value) const {
 }
 
 void Tracer::add_host_node(NodeId id, uint32_t host_node) {
-  const Node& node = graph_.node(id);
   Work work;
   work.node = id;
   work.group = flow_.host_group();
   work.host_node = host_node;
+  add_values(work);
+  flow_.works.push_back(std::move(work));
+}
+
+// Operands and results of a node that is no kernel, each as a whole.
+void Tracer::add_values(Work& work) const {
+  const Node& node = graph_.node(work.node);
   for (ValueId operand : node.operands) {
     work.touches.push_back(operand ? touch(operand, plan::Access::read, dense_bytes(operand))
                                    : Touch());
   }
   for (ValueId result : node.results) {
     work.touches.push_back(touch(result, plan::Access::write, dense_bytes(result)));
+  }
+}
+
+// The work of the first lane of its group, whatever is in it.
+void Tracer::add_blocks(NodeId id) {
+  Work work;
+  work.node = id;
+  const auto group = group_of_core_.find(static_cast<uint32_t>(graph_.node(id).cores.first));
+  work.group = group == group_of_core_.end() ? 0 : group->second;
+  add_values(work);
+  if (flow_.is_team(work.group)) {
+    work.parts.resize(flow_.groups[work.group].count);
+    for (TilePart& part : work.parts) part.touched.resize(work.touches.size());
+    work.parts[0].tile_end = 1;
+    for (size_t i = 0; i < work.touches.size(); ++i) {
+      Touch& touch = work.touches[i];
+      if (touch.size_bytes == 0) continue;
+      touch.runs = {plan::Run{0, touch.size_bytes}};
+      work.parts[0].touched[i] = touch.runs;
+    }
   }
   flow_.works.push_back(std::move(work));
 }
@@ -211,7 +252,8 @@ void Tracer::note_touches(uint32_t work_index) {
     for_each_range(work, touch, [&](uint64_t begin, uint64_t range_end) {
       if (!written.contains(begin, range_end)) base.needs_clearing = true;
     });
-    if (work.lowered == nullptr && touch.value != touch.base) base.is_viewed_on_host = true;
+    const bool is_of_host = work.lowered == nullptr && !runs_blocks(graph_.node(work.node));
+    if (is_of_host && touch.value != touch.base) base.is_viewed_on_host = true;
   }
   // A step reads before it writes.
   for (const Touch& touch : work.touches) {
@@ -246,7 +288,11 @@ void Tracer::choose_homes() {
 }  // namespace
 
 ValueFlow trace_values(const Module& module, LoweredModule& lowered) {
-  return Tracer(module, lowered).run();
+  return Tracer(module, module.graph(), lowered).run();
+}
+
+ValueFlow trace_values(const Module& module, const Graph& body, LoweredModule& lowered) {
+  return Tracer(module, body, lowered).run();
 }
 
 }  // namespace neuronc

@@ -38,10 +38,10 @@ struct LaneGroup {
 struct Work {
   NodeId node;
   uint32_t group = 0;
-  const LoweredNode* lowered = nullptr;  // none: a host node
+  const LoweredNode* lowered = nullptr;  // none: a host node, or control flow on a core
   std::vector<TilePart> parts;           // of a team's kernel, by lane
   uint32_t host_node = 0;
-  // Per kernel buffer; of a host node its operands, then its results.
+  // Per kernel buffer; of other nodes their operands, then their results.
   std::vector<Touch> touches;
 };
 
@@ -96,5 +96,8 @@ struct ValueFlow {
 // `module` as prepare_host leaves it; `lowered` its groups. Constants that are read as they are
 // join `lowered.constants`.
 ValueFlow trace_values(const Module& module, LoweredModule& lowered);
+// Of a body that a core runs, as one lane's work alone. What is at home in an input or output has its
+// number there.
+ValueFlow trace_values(const Module& module, const Graph& body, LoweredModule& lowered);
 
 }  // namespace neuronc

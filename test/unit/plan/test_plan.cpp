@@ -250,7 +250,7 @@ TEST_CASE("a damaged plan is refused or differs, and never crashes") {
   newer[0][4] = std::byte{2};
   const auto refused = decode(spans(newer));
   REQUIRE_FALSE(refused);
-  CHECK(refused.error().reason.find("format version 2.0") != std::string::npos);
+  CHECK(refused.error().reason.find("format version 2.1") != std::string::npos);
   auto newer_minor = files;
   newer_minor[0][6] = std::byte{9};
   CHECK(decode(spans(newer_minor)));
