@@ -62,14 +62,11 @@ double flops_of(const Graph& body) {
   return flops;
 }
 
-// The host takes about a hundred times as long as a core. Both branches on the core are better than
-// the wanted one on the host, unless the cheaper one, which may be all that is ever wanted, is so
-// cheap that even the host is done with it sooner.
+// What is computed together fuses with what is around it, and cores share it; more work than that is
+// worth is left to whoever wants it.
 OrRefusal<void> check_work(const Node& node, int64_t max_flops) {
-  constexpr double kHostFactor = 100;
   const double a = flops_of(*node.bodies[0]), b = flops_of(*node.bodies[1]);
-  const double most = kHostFactor * std::min(a, b) + static_cast<double>(max_flops);
-  if (std::max(a, b) <= most) return {};
+  if (std::max(a, b) <= static_cast<double>(max_flops)) return {};
   return refuse(
       fmt::format("one takes {:.3g} operations, the other {:.3g}", std::max(a, b), std::min(a, b)));
 }

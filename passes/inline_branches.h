@@ -5,9 +5,9 @@
 //     %2 = relu(%a) ... }                          %y = where(%c, %1, %2)
 //
 // A condition that is constant leaves one branch. Otherwise both are computed and the condition
-// selects, where neither can end the request, draws random numbers or changes shapes: operators of
-// the host, and those that take indices from data, keep the branches apart, and so does a branch of
-// much work beside one of next to none. All else is better than the host's evaluator.
+// selects, where that is little work and neither can end the request, draws random numbers or changes
+// shapes: operators of the host, and those that take indices from data, keep the branches apart. Branches
+// of more work become blocks of the plan, of which a core runs the one that is wanted.
 #pragma once
 
 #include "passes/pass.h"
@@ -15,10 +15,10 @@
 namespace neuronc {
 
 struct InlineBranchesOptions {
-  int64_t max_flops = 10'000'000'000;
+  int64_t max_flops = 200'000;  // some microseconds
   std::vector<PassOption> options() {
     return {{"max-flops", &max_flops,
-             "of a branch that may not be wanted, beyond a hundred times the other's"}};
+             "of a branch that may not be wanted"}};
   }
 };
 

@@ -84,20 +84,12 @@ class CostReader {
              const Rates& rates)
       : plan_(plan), isa_(isa), kernels_(kernels), cores_(cores), rates_(rates) {}
 
-  std::vector<StepCost> read(const plan::Lane& lane) const {
+  std::vector<StepCost> read(const plan::Lane& lane) {
+    lane_ = &lane;
     KernelRows rows(kernels_, cores_, isa_, lane.core);
     std::vector<StepCost> costs;
     for (const plan::Step& step : lane.blocks[0].steps) {
-      StepCost cost;
-      cost.kind = "wait";
-      std::visit([&](const auto& s) { describe(s, rows, cost); }, step);
-      if (cost.kind != "wait") {
-        plan::for_each_ref(step, [&](const plan::BufferRef& ref) {
-          if (ref.access != plan::Access::write) cost.bytes_read += touched_bytes(ref);
-          if (ref.access != plan::Access::read) cost.bytes_written += touched_bytes(ref);
-        });
-      }
-      costs.push_back(std::move(cost));
+      costs.push_back(cost_of_step(step, rows));
     }
     return costs;
   }
@@ -169,16 +161,54 @@ class CostReader {
     cost.kind = "host";
     cost.label = fmt::format("host node {}", step.host_node);
   }
-  static void describe(const plan::If& /*step*/, KernelRows& /*rows*/, StepCost& cost) {
+  void describe(const plan::If& step, KernelRows& rows, StepCost& cost) const {
     cost.kind = "kernel";
     cost.label = "if";
+    const StepCost taken = cost_of_block(step.then_block, rows);
+    const StepCost other =
+        step.else_block ? cost_of_block(step.else_block, rows) : StepCost();
+    add_to(cost, taken.predicted_ns >= other.predicted_ns ? taken : other, 1);
+    if (cost.nodes.empty()) cost.nodes = taken.nodes.empty() ? other.nodes : taken.nodes;
   }
-  static void describe(const plan::Loop& /*step*/, KernelRows& /*rows*/, StepCost& cost) {
+  // As long as the trips that are known, or as one.
+  void describe(const plan::Loop& step, KernelRows& rows, StepCost& cost) const {
     cost.kind = "kernel";
     cost.label = "loop";
+    const double trips = step.is_counted() ? static_cast<double>(step.max_trips) : 1;
+    add_to(cost, cost_of_block(step.body, rows), trips);
+  }
+
+  static void add_to(StepCost& cost, const StepCost& part, double times) {
+    cost.predicted_ns += part.predicted_ns * times;
+    cost.flops += part.flops * times;
+    cost.bytes_read += part.bytes_read * times;
+    cost.bytes_written += part.bytes_written * times;
+    cost.nodes.insert(cost.nodes.end(), part.nodes.begin(), part.nodes.end());
+  }
+
+  // A block's steps together. Blocks nest as deep as the plan's verifier allows.
+  StepCost cost_of_block(plan::BlockId block, KernelRows& rows) const {
+    StepCost sum;
+    for (const plan::Step& step : lane_->blocks[block.index].steps) {
+      add_to(sum, cost_of_step(step, rows), 1);
+    }
+    return sum;
+  }
+
+  StepCost cost_of_step(const plan::Step& step, KernelRows& rows) const {
+    StepCost cost;
+    cost.kind = "wait";
+    std::visit([&](const auto& s) { describe(s, rows, cost); }, step);
+    if (cost.kind == "wait") return cost;
+    plan::for_each_ref(step, [&](const plan::BufferRef& ref) {
+      if (ref.access != plan::Access::write) cost.bytes_read += touched_bytes(ref);
+      if (ref.access != plan::Access::read) cost.bytes_written += touched_bytes(ref);
+    });
+    return cost;
   }
 
   const plan::Plan& plan_;
+  const plan::Lane* lane_ = nullptr;  // that is read
   std::string_view isa_;
   const Json& kernels_;
   const Json& cores_;
@@ -305,7 +335,7 @@ ProfileCosts profile_costs(const plan::Plan& plan, std::string_view isa, std::st
   const Json kernels = root.value("kernels", Json::array());
   const Json cores =
       partition.is_object() ? partition.value("cores", Json::array()) : Json::array();
-  const CostReader reader(plan, isa, kernels, cores, rates);
+  CostReader reader(plan, isa, kernels, cores, rates);
   for (const plan::Lane& lane : plan.lanes) result.lanes.push_back(reader.read(lane));
   result.timeline = Simulation(plan, result.lanes, rates).run();
   result.predicted_latency_ns = latency_ns(result.timeline);

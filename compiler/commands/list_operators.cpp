@@ -56,6 +56,7 @@ std::string operands_text(std::span<const OperandSpec> specs) {
 std::string place_of(Op op) {
   const OpDef& def = op_def(op);
   if (op == Op::constant || op == Op::group) return "core";
+  if (def.has(Trait::control_flow)) return "core, host";
   return lowering_of(op) && !def.has(Trait::host) ? "core" : "host";
 }
 

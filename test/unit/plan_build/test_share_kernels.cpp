@@ -76,7 +76,7 @@ TEST_CASE("a few kernels keep their scalars, and those of other sizes too") {
 
   LoweredModule mixed = module_of({2, 3, 5, 7});
   const plan::KernelId wide = mixed.kernels.add(scaled(2, 8), 2);
-  mixed.nodes.push_back({NodeId(4), wide, 8, std::vector<KernelBuffer>(2), {0, 0}});
+  mixed.nodes.push_back({nullptr, NodeId(4), wide, 8, std::vector<KernelBuffer>(2), {0, 0}});
   share_kernels(mixed);
   REQUIRE(mixed.kernels.entries().size() == 2);
   CHECK(mixed.nodes[4].kernel == plan::KernelId(1));
