@@ -82,10 +82,9 @@ TripForm trip_form(const Module& module, const Graph& graph, NodeId id) {
   const Graph& body = *node.bodies[0];
   // The condition that the body is given holds, or the body would not run.
   const ValueId next = original(body, body.outputs()[0]);
-  form.is_endless =
-      next == body.inputs()[1] || known_scalar(module, body, next).value_or(0) != 0;
-  const bool begins = !node.has_operand(1) ||
-                      known_scalar(module, graph, node.operands[1]).value_or(0) != 0;
+  form.is_endless = next == body.inputs()[1] || known_scalar(module, body, next).value_or(0) != 0;
+  const bool begins =
+      !node.has_operand(1) || known_scalar(module, graph, node.operands[1]).value_or(0) != 0;
   const std::optional<int64_t> count =
       node.has_operand(0) ? known_scalar(module, graph, node.operands[0]) : std::nullopt;
   if (count) form.most_trips = std::max<int64_t>(*count, 0);

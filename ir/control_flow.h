@@ -26,9 +26,9 @@ struct TripForm {
   size_t num_leading = 0;
   size_t num_carried = 0;
   size_t num_scanned = 0;
-  int64_t most_trips = -1;    // that are known; -1: any number
-  bool is_endless = false;    // the body never says stop
-  bool is_counted = false;    // it runs `most_trips` times
+  int64_t most_trips = -1;  // that are known; -1: any number
+  bool is_endless = false;  // the body never says stop
+  bool is_counted = false;  // it runs `most_trips` times
   size_t first_output() const { return num_leading == 0 ? 0 : 1; }
   size_t first_stacked() const { return first_output() + num_carried; }
 };

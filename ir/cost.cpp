@@ -240,8 +240,7 @@ GroupCost predict_cost(const Module& module, const Graph& graph, NodeId id,
 GroupCost cost_of_blocks(const Module& module, const Graph& graph, NodeId id,
                          const HardwareModel& hardware, const NodeCost& cost_of) {
   const Node& node = graph.node(id);
-  const double trips =
-      node.op == Op::if_else ? 1 : predicted_trips(trip_form(module, graph, id));
+  const double trips = node.op == Op::if_else ? 1 : predicted_trips(trip_form(module, graph, id));
   GroupCost total;
   for (const auto& body : node.bodies) {
     GroupCost sum;

@@ -520,9 +520,8 @@ void Fuser::build_group(const Cluster& cluster) {
 }  // namespace
 
 Expected<Changed> fuse(Module& module, const FuseOptions& options, PassContext& context) {
-  return on_core_graphs(module, [&]() -> Expected<Changed> {
-    return Fuser(module, options, context).run();
-  });
+  return on_core_graphs(
+      module, [&]() -> Expected<Changed> { return Fuser(module, options, context).run(); });
 }
 
 }  // namespace neuronc

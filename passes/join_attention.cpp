@@ -481,8 +481,8 @@ Changed join_in_main_graph(Module& module, PassContext& context) {
 }  // namespace
 
 Expected<Changed> join_attention(Module& module, const NoOptions&, PassContext& context) {
-  return on_core_graphs(
-      module, [&]() -> Expected<Changed> { return join_in_main_graph(module, context); });
+  return on_core_graphs(module,
+                        [&]() -> Expected<Changed> { return join_in_main_graph(module, context); });
 }
 
 }  // namespace neuronc

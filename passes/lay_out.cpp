@@ -211,8 +211,8 @@ void Layouter::assign_storages() {
       assign_views(id);
       continue;
     }
-    const bool is_raw = graph_.node(id).op == Op::constant || !is_on_core(id) ||
-                        runs_blocks(graph_.node(id));
+    const bool is_raw =
+        graph_.node(id).op == Op::constant || !is_on_core(id) || runs_blocks(graph_.node(id));
     for (ValueId result : graph_.node(id).results) {
       const Type& type = graph_.type(result);
       if (graph_.value(result).storage || !type.is_static()) continue;
@@ -298,8 +298,8 @@ void Layouter::settle_outputs() {
 }  // namespace
 
 Expected<Changed> lay_out(Module& module, const NoOptions&, PassContext& context) {
-  return on_core_graphs(
-      module, [&]() -> Expected<Changed> { return Layouter(module, context).run(); });
+  return on_core_graphs(module,
+                        [&]() -> Expected<Changed> { return Layouter(module, context).run(); });
 }
 
 }  // namespace neuronc

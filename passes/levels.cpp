@@ -5,7 +5,8 @@ namespace neuronc {
 namespace {
 
 // Control flow that is known dissolves; what is left is made ready for cores, and all canonical.
-#define NEURONC_DISSOLVE "inline-branches,unroll-loops,prepare-blocks,expand-attention,canonicalize,"
+#define NEURONC_DISSOLVE \
+  "inline-branches,unroll-loops,prepare-blocks,expand-attention,canonicalize,"
 
 // From recognised operators to cores. narrow-edges acts with --auto-cast all alone.
 #define NEURONC_TO_CORES                                                                    \

@@ -298,9 +298,8 @@ Changed EdgeNarrower::run() {
 Expected<Changed> narrow_edges(Module& module, const NarrowEdgesOptions& options,
                                PassContext& context) {
   if (options.mode != "all") return Changed::no;
-  return on_core_graphs(module, [&]() -> Expected<Changed> {
-    return EdgeNarrower(module, options, context).run();
-  });
+  return on_core_graphs(
+      module, [&]() -> Expected<Changed> { return EdgeNarrower(module, options, context).run(); });
 }
 
 }  // namespace neuronc

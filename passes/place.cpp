@@ -72,6 +72,13 @@ OrRefusal<void> check_is_scalar(const Type& type, std::string_view what) {
 OrRefusal<void> check_trips(const Module& module, const Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   const Graph& body = *node.bodies[0];
+  for (size_t i = 0; i < 2 && node.op == Op::loop; ++i) {
+    if (node.has_operand(i)) {
+      NEURONC_TRY(check_is_scalar(graph.type(node.operands[i]), "its count or condition"));
+    }
+    NEURONC_TRY(check_is_scalar(body.type(body.inputs()[i]), "its trip or condition"));
+    NEURONC_TRY(check_is_scalar(body.type(body.outputs()[0]), "its condition"));
+  }
   const TripForm form = trip_form(module, graph, id);
   for (size_t i = form.num_leading; i < node.operands.size(); ++i) {
     if (!node.operands[i]) return refuse("an operand is absent");
@@ -106,45 +113,7 @@ OrRefusal<void> check_trips(const Module& module, const Graph& graph, NodeId id)
   return {};
 }
 
-// Whether a core can run the node's bodies as blocks of its plan.
-OrRefusal<void> check_blocks(const Module& module, const Graph& graph, NodeId id,
-                             const Target& target) {
-  const Node& node = graph.node(id);
-  for (ValueId operand : node.operands) {
-    if (operand) NEURONC_TRY(check_value(module, graph.type(operand), target));
-  }
-  for (ValueId result : node.results) {
-    NEURONC_TRY(check_value(module, graph.type(result), target));
-  }
-  for (const auto& body : node.bodies) {
-    for (ValueId input : body->inputs()) {
-      NEURONC_TRY(check_value(module, body->type(input), target));
-    }
-    for (NodeId inner : body->nodes()) {
-      const auto fits = check_core_can_run(module, *body, inner, target);
-      if (fits) continue;
-      return refuse(fmt::format("`{}` in it runs there: {}", body->node(inner).def().name,
-                                fits.error().reason));
-    }
-    for (ValueId output : body->outputs()) {
-      NEURONC_TRY(check_value(module, body->type(output), target));
-    }
-  }
-  if (node.op != Op::if_else) {
-    for (size_t i = 0; i < 2 && node.op == Op::loop; ++i) {
-      if (node.has_operand(i)) {
-        NEURONC_TRY(check_is_scalar(graph.type(node.operands[i]), "its count or condition"));
-      }
-    }
-    if (node.op == Op::loop) {
-      const Graph& body = *node.bodies[0];
-      NEURONC_TRY(check_is_scalar(body.type(body.outputs()[0]), "its condition"));
-      for (size_t i = 0; i < 2; ++i) {
-        NEURONC_TRY(check_is_scalar(body.type(body.inputs()[i]), "its trip or condition"));
-      }
-    }
-    return check_trips(module, graph, id);
-  }
+OrRefusal<void> check_branches(const Graph& graph, const Node& node) {
   NEURONC_TRY(check_is_scalar(graph.type(node.operands[0]), "its condition"));
   for (const auto& body : node.bodies) {
     for (size_t i = 1; i < node.operands.size(); ++i) {
@@ -161,14 +130,43 @@ OrRefusal<void> check_blocks(const Module& module, const Graph& graph, NodeId id
   return {};
 }
 
+// Whether a core can run the node's bodies as blocks of its plan.
+OrRefusal<void> check_blocks(const Module& module, const Graph& graph, NodeId id,
+                             const Target& target) {
+  const Node& node = graph.node(id);
+  for (ValueId operand : node.operands) {
+    if (operand) NEURONC_TRY(check_value(module, graph.type(operand), target));
+  }
+  for (const auto& body : node.bodies) {
+    for (ValueId input : body->inputs()) {
+      NEURONC_TRY(check_value(module, body->type(input), target));
+    }
+    for (NodeId inner : body->nodes()) {
+      const auto fits = check_core_can_run(module, *body, inner, target);
+      if (fits) continue;
+      return refuse(fmt::format("`{}` in it runs there: {}", body->node(inner).def().name,
+                                fits.error().reason));
+    }
+    for (ValueId output : body->outputs()) {
+      NEURONC_TRY(check_value(module, body->type(output), target));
+    }
+  }
+  NEURONC_TRY(node.op == Op::if_else ? check_branches(graph, node)
+                                     : check_trips(module, graph, id));
+  for (ValueId result : node.results) {
+    NEURONC_TRY(check_value(module, graph.type(result), target));
+  }
+  return {};
+}
+
 }  // namespace
 
 OrRefusal<void> check_core_can_run(const Module& module, const Graph& graph, NodeId id,
                                    const Target& target) {
   const Node& node = graph.node(id);
+  if (node.has(Trait::control_flow)) return check_blocks(module, graph, id, target);
   for (ValueId result : node.results) NEURONC_TRY(check_type(graph.type(result), module));
   if (node.op == Op::constant) return {};
-  if (node.has(Trait::control_flow)) return check_blocks(module, graph, id, target);
   if (node.has(Trait::host)) {
     return refuse(fmt::format("`{}` is an operator of the host", node.def().name));
   }

@@ -108,8 +108,7 @@ Changed Preparer::settle_capture_types() {
   for (size_t i = first_capture(); i < node().operands.size(); ++i) {
     if (!node().operands[i]) continue;
     for (const auto& body : node().bodies) {
-      changed |=
-          set_input_type(*body, i - first_input(), rewriter_.type(node().operands[i]));
+      changed |= set_input_type(*body, i - first_input(), rewriter_.type(node().operands[i]));
     }
   }
   if (node().op != Op::scan) return changed;
@@ -157,9 +156,8 @@ Changed Preparer::settle_condition() {
   holds.mutable_data()[0] = std::byte{1};
   spec.result_types = {holds.type()};
   spec.attributes = {rewriter_.module.add_constant(std::move(holds))};
-  const NodeId constant = body.first_node()
-                              ? edit.insert_before(body.first_node(), std::move(spec))
-                              : edit.append(std::move(spec));
+  const NodeId constant = body.first_node() ? edit.insert_before(body.first_node(), std::move(spec))
+                                            : edit.append(std::move(spec));
   edit.replace_all_uses(condition, body.node(constant).results[0]);
   return Changed::yes;
 }
@@ -190,8 +188,8 @@ Changed Preparer::settle_carried_types() {
   }
   for (size_t i = 0; i < form.num_carried; ++i) {
     const ValueId result = node().results[i];
-    Type better = refined(rewriter_.type(result),
-                          body->type(body->outputs()[form.first_output() + i]));
+    Type better =
+        refined(rewriter_.type(result), body->type(body->outputs()[form.first_output() + i]));
     if (better == rewriter_.type(result)) continue;
     rewriter_.edit.set_type(result, std::move(better));
     changed = Changed::yes;
@@ -245,8 +243,8 @@ Changed Preparer::turn_scan() {
     if (!is_number_tensor(type)) continue;
     const int64_t axis = axis_of("scan_input_axes", i, type.rank());
     if (axis == 0) continue;
-    const ValueId turned = rewriter_.make(id_, Op::transpose, {operand},
-                                          {{"perm", moved_axis(type.rank(), axis, 0)}});
+    const ValueId turned =
+        rewriter_.make(id_, Op::transpose, {operand}, {{"perm", moved_axis(type.rank(), axis, 0)}});
     rewriter_.edit.set_operand(id_, form.num_carried + i, turned);
     clear("scan_input_axes", i);
   }

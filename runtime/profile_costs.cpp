@@ -165,8 +165,7 @@ class CostReader {
     cost.kind = "kernel";
     cost.label = "if";
     const StepCost taken = cost_of_block(step.then_block, rows);
-    const StepCost other =
-        step.else_block ? cost_of_block(step.else_block, rows) : StepCost();
+    const StepCost other = step.else_block ? cost_of_block(step.else_block, rows) : StepCost();
     add_to(cost, taken.predicted_ns >= other.predicted_ns ? taken : other, 1);
     if (cost.nodes.empty()) cost.nodes = taken.nodes.empty() ? other.nodes : taken.nodes;
   }

@@ -124,7 +124,8 @@ bool TableSharer::is_transposed(const Product& product, ValueId table, const Ten
 
 void TableSharer::share(ValueId table) {
   const Tensor* tensor = module_.constant_of(graph_, table);
-  if (tensor == nullptr || of_bodies_.contains(graph_.constant_id(table)) || tensor->shape().size() != 2 || !is_float(tensor->dtype()) ||
+  if (tensor == nullptr || of_bodies_.contains(graph_.constant_id(table)) ||
+      tensor->shape().size() != 2 || !is_float(tensor->dtype()) ||
       tensor->size_bytes() < kFewestBytes || graph_.value(table).num_output_uses > 0) {
     return;
   }

@@ -45,7 +45,6 @@ Place row_of(const Place& whole, int64_t num_rows, bool is_reverse) {
   return row;
 }
 
-
 }  // namespace
 
 // The steps of one body.
@@ -72,7 +71,6 @@ class BlockBuilder::Body {
   bool may_overwrite(size_t output, const BufferRef& state) const;
   int64_t last_reader(ValueId base) const;
   void emit(const Work& work, uint32_t index);
-  bool is_unwanted(const Work& work) const;
   BufferRef ref_to(const Touch& touch);
   Place place_of(const Touch& touch);
   BufferRef buffer_ref(const Work& work, size_t index);
@@ -138,20 +136,12 @@ bool BlockBuilder::Body::may_overwrite(size_t output, const BufferRef& state) co
       if (touch.value != graph_.outputs()[output]) continue;
       const ValueId operand =
           graph_.node(work.node).operands[static_cast<size_t>(buffer.in_place_of)];
-      is_in_place = operand == graph_.inputs()[i] &&
-                    graph_.value(operand).storage.strides == graph_.value(touch.value).storage.strides;
+      is_in_place = operand == graph_.inputs()[i] && graph_.value(operand).storage.strides ==
+                                                         graph_.value(touch.value).storage.strides;
     }
     if (!is_in_place || num_readers != 1) return false;
   }
   return true;
-}
-
-// A copy of what nobody wants to know, as is the condition of a loop that only its count ends.
-bool BlockBuilder::Body::is_unwanted(const Work& work) const {
-  if (graph_.node(work.node).op != Op::reorder) return false;
-  const auto base = flow_.bases.find(graph_.node(work.node).results[0]);
-  return base != flow_.bases.end() && base->second.home == Home::output &&
-         base->second.reads.empty() && !outputs_[base->second.index];
 }
 
 Place BlockBuilder::Body::place_of(const Touch& touch) {
@@ -189,7 +179,6 @@ BufferRef BlockBuilder::Body::buffer_ref(const Work& work, size_t index) {
 }
 
 void BlockBuilder::Body::emit(const Work& work, uint32_t index) {
-  if (is_unwanted(work)) return;
   for (const Touch& touch : work.touches) {
     if (!touch.base || touch.access != Access::write) continue;
     const Base& base = flow_.bases.at(touch.base);

@@ -113,11 +113,12 @@ class ModuleLowerer {
       : module_(module), lower_(lower), diagnostics_(diagnostics) {}
 
   // It recurses as deep as bodies nest.
-  void run(const Graph& graph) {
+  void run(const Graph& graph, NodeId unwanted = NodeId()) {
     for (NodeId id : graph.nodes()) {
       const Node& node = graph.node(id);
+      if (id == unwanted) continue;
       if (runs_blocks(node)) {
-        for (const auto& body : node.bodies) run(*body);
+        for (const auto& body : node.bodies) run(*body, copy_of_condition(graph, id));
       } else if (node.placement == Placement::core && is_lowered(node)) {
         lower_node(graph, id);
       }
@@ -131,6 +132,16 @@ class ModuleLowerer {
   }
 
  private:
+  // Of a loop's body that never says stop, the copy that says so.
+  NodeId copy_of_condition(const Graph& graph, NodeId loop) const {
+    const Node& node = graph.node(loop);
+    if (node.op != Op::loop || !trip_form(module_, graph, loop).is_endless) return {};
+    const Graph& body = *node.bodies[0];
+    const NodeId copy = body.producer(body.outputs()[0]);
+    const bool is_copy = copy && body.node(copy).op == Op::reorder &&
+                         body.value(body.outputs()[0]).num_uses() == 1;
+    return is_copy ? copy : NodeId();
+  }
   void lower_node(const Graph& graph, NodeId id);
 
   const Module& module_;

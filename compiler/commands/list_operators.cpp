@@ -56,8 +56,18 @@ std::string operands_text(std::span<const OperandSpec> specs) {
 std::string place_of(Op op) {
   const OpDef& def = op_def(op);
   if (op == Op::constant || op == Op::group) return "core";
-  if (def.has(Trait::control_flow)) return "core, host";
+  if (def.has(Trait::control_flow)) return "core";
   return lowering_of(op) && !def.has(Trait::host) ? "core" : "host";
+}
+
+// Control flow has no kernel of its own, so that no lowering states its limits (passes/place.cpp).
+std::string_view limits_of(Op op) {
+  if (op == Op::if_else) return "all in both branches on cores; one shape for both";
+  if (op == Op::loop || op == Op::scan) {
+    return "all in the body on cores; what is carried keeps its shape; results of each trip only "
+           "where the number of trips is known";
+  }
+  return place_of(op) == "core" ? lowering_limits(op) : std::string_view();
 }
 
 // The operators of one domain: from which version on they are read, and what they become.
@@ -127,7 +137,7 @@ void print_markdown() {
     const OpDef& def = op_def(op);
     print(fmt::format("| {} | {} | {} | {} | {} | {} |\n", def.name, def.source,
                       operands_text(def.operands), operands_text(def.results), place_of(op),
-                      place_of(op) == "core" ? lowering_limits(op) : std::string_view()));
+                      limits_of(op)));
   }
 }
 

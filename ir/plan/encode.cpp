@@ -166,8 +166,8 @@ class StepEncoder {
       list.push_back(*step.condition);
     }
     list.push_back(step.iteration);
-    return {kind(tables::StepKind::loop), step.body.index, present, 0, refs(list), {},
-            step.max_trips};
+    return {
+        kind(tables::StepKind::loop), step.body.index, present, 0, refs(list), {}, step.max_trips};
   }
 
  private:

@@ -139,8 +139,9 @@ class TableVerifier {
         is_taken[lane] = true;
       }
       if (team.shared_bytes > kMaxBytes) error("has too much shared memory");
-      check_allocations(fmt::format("team {}", i), team.allocations, team.shared_bytes,
-                        [end = num_epochs(team)](const Allocation& a) { return a.last_step < end; });
+      check_allocations(
+          fmt::format("team {}", i), team.allocations, team.shared_bytes,
+          [end = num_epochs(team)](const Allocation& a) { return a.last_step < end; });
     }
   }
 
@@ -319,9 +320,9 @@ class StepVerifier {
     const int64_t max_trips = nest().max_trips;
     const bool can_move = ref.space != Space::host_slot && ref.touched.empty();
     if (!can_move || max_trips < 0) return false;
-    const __int128 last = static_cast<__int128>(ref.offset_bytes) +
-                          static_cast<__int128>(std::max<int64_t>(max_trips - 1, 0)) *
-                              ref.trip_stride_bytes;
+    const __int128 last =
+        static_cast<__int128>(ref.offset_bytes) +
+        static_cast<__int128>(std::max<int64_t>(max_trips - 1, 0)) * ref.trip_stride_bytes;
     // What is written row by row is noted as so many ranges.
     num_ranges_ += static_cast<uint64_t>(max_trips);
     return last >= 0 && last + static_cast<__int128>(ref.size_bytes) <= space_bytes &&
@@ -386,8 +387,8 @@ class StepVerifier {
   // The bytes of its space between which a reference moves.
   std::pair<uint64_t, uint64_t> extent(const BufferRef& ref) const {
     const __int128 begin = ref.offset_bytes, end = begin + ref.size_bytes;
-    const __int128 moved = static_cast<__int128>(std::max<int64_t>(nest().max_trips - 1, 0)) *
-                           ref.trip_stride_bytes;
+    const __int128 moved =
+        static_cast<__int128>(std::max<int64_t>(nest().max_trips - 1, 0)) * ref.trip_stride_bytes;
     const auto clamped = [](__int128 at) {
       return static_cast<uint64_t>(std::clamp<__int128>(at, 0, UINT64_MAX));
     };

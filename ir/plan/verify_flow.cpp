@@ -31,13 +31,13 @@ struct LaneState {
   size_t next_step = 0;
   bool waits_at_barrier = false;
   Written written;
-  Written fresh, seen;                             // written and read since the last barrier
+  Written fresh, seen;  // written and read since the last barrier
   Written maybe;
   std::map<std::pair<SpaceKey, int64_t>, ByteRanges> by_trip;  // by stride
   int64_t max_trips = 0;                                       // of the innermost loop
   uint32_t loop_step = 0;                                      // its number
-  std::map<uint64_t, const Allocation*> live;      // by offset
-  std::map<uint32_t, SlotUse> produced, consumed;  // by channel
+  std::map<uint64_t, const Allocation*> live;                  // by offset
+  std::map<uint32_t, SlotUse> produced, consumed;              // by channel
 };
 
 struct TeamState {
@@ -418,8 +418,8 @@ class FlowVerifier {
   // In all trips, if it moves.
   bool lies_in(const BufferRef& ref, const std::map<uint64_t, const Allocation*>& live) const {
     const int64_t last_trip = std::max<int64_t>(lanes_[lane_].max_trips - 1, 0);
-    const auto moved = static_cast<uint64_t>(
-        ref.trip_stride_bytes == 0 ? 0 : last_trip * ref.trip_stride_bytes);
+    const auto moved =
+        static_cast<uint64_t>(ref.trip_stride_bytes == 0 ? 0 : last_trip * ref.trip_stride_bytes);
     const uint64_t first = std::min(ref.offset_bytes, ref.offset_bytes + moved);
     const uint64_t last = std::max(ref.offset_bytes, ref.offset_bytes + moved) + ref.size_bytes;
     auto it = live.upper_bound(first);
@@ -499,7 +499,8 @@ class FlowVerifier {
     const ByteRanges& known = is_received ? sent_[ref.index] : written_of(ref.space)[key];
     const ByteRanges& team = of_team(key);
     for_each_row(ref.trip_stride_bytes, rows, [&](uint64_t b, uint64_t e) {
-      is_good = is_good && (is_received ? known.contains(b, e) : ByteRanges::hold(known, team, b, e));
+      is_good =
+          is_good && (is_received ? known.contains(b, e) : ByteRanges::hold(known, team, b, e));
     });
     if (!is_good) error(fmt::format("`{}` is read before it is written", to_text(ref)));
   }

@@ -219,6 +219,137 @@ TEST_CASE("every rule of the verifier fires") {
   }
 }
 
+TEST_CASE("every rule on loops fires") {
+  constexpr std::string_view kLoops = R"(plan "loops" {
+  input 0 "x" f32[4,4] bytes 64
+  output 0 "y" f32[4,4] bytes 64
+  kernel 0 @k buffers 2 tiles 1
+  host_slots 0
+  lane 0 core 0 arena 448 {
+    alloc "goes" 0:1 steps 0..4
+    alloc "trip" 64:8 steps 1..10
+    alloc "state" 128:16 steps 2..10
+    alloc "new" 192:16 steps 4..4
+    alloc "row" 256:16 steps 6..8
+    alloc "inner" 320:8 steps 9..10
+    alloc "other" 384:16 steps 9..10
+    block 0 {
+      fill (w arena+0:1) 0x1:1
+      fill (w arena+64:8) 0x3:8
+      copy (r input0+0:16, w arena+128:16)
+      loop most 9 count (r arena+64:8) while (r arena+0:1) trip (w arena+64:8) 1
+      loop most 4 trip (w arena+64:8) 2
+    }
+    block 1 {
+      run @k tiles 0..1 (r arena+128:16, w arena+192:16)
+    }
+    block 2 {
+      copy (r input0+0:16 step 16, w arena+256:16)
+      run @k tiles 0..1 (r arena+256:16, w output0+48:16 step -16)
+      copy (r output0+48:16 step -16, w arena+256:16)
+      loop most 2 trip (w arena+320:8) 3
+    }
+    block 3 {
+      run @k tiles 0..1 (r arena+128:16, w arena+384:16)
+    }
+  }
+}
+)";
+  const Plan sound = parsed(kLoops);
+  for (const std::string& error : verify(sound)) FAIL(error);
+  CHECK(to_text(sound) == kLoops);
+  const auto decoded = decode(spans(encode(sound)));
+  REQUIRE(decoded);
+  CHECK(*decoded == sound);
+  struct Row {
+    std::string_view from, to, error;
+  };
+  const Row rows[] = {
+      {"most 9 count (r arena+64:8) while (r arena+0:1) ", "", "nothing ends the loop"},
+      {"count (r arena+64:8)", "count (r arena+64:4)", "8 bytes each"},
+      {"while (r arena+0:1)", "while (r arena+0:2)", "one byte that is read"},
+      {"while (r arena+0:1)", "while (r arena+192:1)", "lies in no live allocation"},
+      // Beyond the last row, before the first one, and by trips that only the data know.
+      {"r input0+0:16 step 16", "r input0+0:16 step 32", "moves out of its space"},
+      {"w output0+48:16 step -16", "w output0+32:16 step -16", "moves out of its space"},
+      {"r arena+128:16, w arena+192:16)\n    }\n    block 2",
+       "r input0+0:16 step 0, w arena+192:16 step 1)\n    }\n    block 2",
+       "lies in no live allocation"},
+      {"loop most 4 trip", "loop count (r arena+64:8) trip", "that no loop bounds"},
+      // A row that is not written in the trip, and rows that are not all of the output.
+      {"copy (r output0+48:16 step -16", "copy (r output0+48:16", "read before it is written"},
+      {"most 4 trip", "most 3 trip", "`y` is not written as a whole"},
+      {"most 4 trip", "most 4 count (r arena+64:8) trip", "`y` is not written as a whole"},
+      {"most 4 trip", "most 4 while (r input0+0:1) trip", "`y` is not written as a whole"},
+      // What is in use before a loop is so until its end, and each trip begins anew.
+      {"\"state\" 128:16 steps 2..10", "\"state\" 128:16 steps 2..9", "steps that are not there"},
+      {"\"new\" 192:16 steps 4..4", "\"new\" 128:16 steps 4..4", "live together"},
+      {"\"new\" 192:16 steps 4..4", "\"new\" 192:16 steps 5..10", "lies in no live allocation"},
+      {"copy (r input0+0:16 step 16, w arena+256:16)", "fill (w arena+256:8) 0x0:1",
+       "read before it is written"},
+      {"w arena+384:16)", "w arena+384:16 step 16)", "lies in no live allocation"},
+      {"trip (w arena+320:8) 3", "trip (w arena+320:8 step 8) 3", "does not move"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.from << " -> " << row.to);
+    std::string all;
+    for (const std::string& error :
+         verify(parsed(replaced(std::string(kLoops), row.from, row.to)))) {
+      all += error + "\n";
+    }
+    INFO(all);
+    CHECK(all.find(row.error) != std::string::npos);
+  }
+}
+
+TEST_CASE("blocks that nest too deep are refused") {
+  Plan plan = parsed(R"(plan "deep" {
+    input 0 "c" bool[] bytes 1
+    lane 0 core 0 arena 0 { block 0 { } }
+  })");
+  for (const std::string& error : verify(plan)) FAIL(error);
+  Lane& lane = plan.lanes[0];
+  for (int depth = 0; depth < 100000; ++depth) {
+    const BlockId next(lane.blocks.size());
+    lane.blocks.back().steps.emplace_back(If{{Space::input, Access::read, 0, 0, 1}, next, {}});
+    lane.blocks.emplace_back();
+  }
+  std::string all;
+  for (const std::string& error : verify(plan)) all += error + "\n";
+  CHECK(all.find("blocks nest too deep") != std::string::npos);
+}
+
+TEST_CASE("what a branch or a loop may write is in another lane's way") {
+  const auto errors = verify(parsed(R"(plan "race" {
+    input 0 "c" bool[] bytes 1
+    output 0 "y" f32[4] bytes 16
+    team 0 lanes 2 from 0 shared 64 { alloc "s" 0:16 epochs 0..1 }
+    lane 0 core 0 arena 64 {
+      alloc "trip" 0:8 steps 1..2
+      block 0 {
+        fill (w shared0+0:16) 0x0:1
+        loop most 0 trip (w arena+0:8) 1
+        barrier 0
+        copy (r shared0+0:16, w output0+0:16)
+        barrier 0
+      }
+      block 1 { fill (w shared0+0:8) 0x1:1 }
+    }
+    lane 1 core 1 arena 64 {
+      alloc "mine" 0:16 steps 0..2
+      block 0 {
+        fill (w arena+0:16) 0x0:1
+        if (r input0+0:1) 1
+        barrier 0
+        barrier 0
+      }
+      block 1 { copy (r arena+0:16, w shared0+0:16) }
+    }
+  })"));
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0] == "lanes 0 and 1 touch the same memory between barriers");
+}
+
 TEST_CASE("lanes that wait for each other are refused") {
   const auto errors = verify(parsed(R"(plan "deadlock" {
     channel 0 "a" bytes 0 depth 1 lane 0 -> 1

@@ -487,6 +487,97 @@ RequestIo io_of(std::vector<const std::byte*>& inputs, std::vector<std::byte*>& 
 
 }  // namespace
 
+// Adds 1 in each of four trips and stacks element 0 of the sums, from the last place on.
+constexpr std::string_view kLoops = R"(plan "loops" {
+  input 0 "x" f32[4] bytes 16
+  output 0 "y" f32[4] bytes 16
+  output 1 "x2" f32[4] bytes 16
+  constant 0 "one" bytes 4 offset 0 hash 00000000000000000000000000000000
+  kernel 0 @add_scalar buffers 3 tiles 4
+  lane 0 core 0 arena 192 {
+    alloc "trip" 0:8 steps 1..3
+    alloc "sum" 64:16 steps 0..4
+    block 0 {
+      copy (r input0+0:16, w arena+64:16)
+      loop most 4 trip (w arena+0:8) 1
+      copy (r arena+64:16, w output0+0:16)
+    }
+    block 1 {
+      run @add_scalar tiles 0..4 (r arena+64:16, r constant0+0:4, w arena+64:16)
+      copy (r arena+64:4, w output1+12:4 step -4)
+    }
+  }
+})";
+
+TEST_CASE("references of a loop move with its trips, forwards and backwards") {
+  Fixture fixture{std::string(kLoops)};
+  for (int round = 0; round < 3; ++round) {
+    Four y{}, x2{};
+    REQUIRE(fixture.run(Four{1, 2, 3, 0}, y, x2));
+    CHECK(y == Four{5, 6, 7, 4});
+    CHECK(x2 == Four{5, 4, 3, 2});
+  }
+}
+
+TEST_CASE("a loop that nothing but a deadline ends leaves the model in order") {
+  const bool is_one = GENERATE(true, false);
+  std::string text = R"(plan "endless" {
+    input 0 "x" f32[4] bytes 16
+    output 0 "y" f32[4] bytes 16
+    output 1 "x2" f32[4] bytes 16
+    kernel 0 @add_scalar buffers 3 tiles 4
+    lane 0 core 0 arena 64 {
+      alloc "trip" 0:8 steps 2..3
+      block 0 {
+        copy (r input0+0:16, w output0+0:16)
+        copy (r input0+0:16, w output1+0:16)
+        loop while (r input0+12:1) trip (w arena+0:8) 1
+      }
+      block 1 { copy (r input0+0:16, w output0+0:16) }
+    }
+  )";
+  if (!is_one) text += "lane 1 core 1 arena 0 { block 0 { } }\n";
+  Fixture fixture(text + "}");
+  Four x{1, 2, 3, 1.0000001f}, y{}, x2{};
+  std::vector<const std::byte*> inputs = {reinterpret_cast<const std::byte*>(&x)};
+  std::vector<std::byte*> outputs = {reinterpret_cast<std::byte*>(&y),
+                                     reinterpret_cast<std::byte*>(&x2)};
+  const auto late = fixture.executor->run_until(io_of(inputs, outputs),
+                                                Clock::now() + std::chrono::milliseconds(30));
+  REQUIRE_FALSE(late);
+  CHECK(late.error().code == NRT_TIMEOUT);
+  REQUIRE(fixture.run(Four{1, 2, 3, 4}, y, x2));
+  CHECK(y == Four{1, 2, 3, 4});
+}
+
+TEST_CASE("counts below zero and beyond the most trips are harmless") {
+  const auto [count, trips] = GENERATE(table<std::string, float>(
+      {{"0xffffffffffffffff", 0.0f}, {"0x0", 0.0f}, {"0x2", 2.0f}, {"0x7fffffffffffffff", 5.0f}}));
+  std::string text = R"(plan "counts" {
+    input 0 "x" f32[4] bytes 16
+    output 0 "y" f32[4] bytes 16
+    output 1 "x2" f32[4] bytes 16
+    constant 0 "one" bytes 4 offset 0 hash 00000000000000000000000000000000
+    kernel 0 @add_scalar buffers 3 tiles 4
+    lane 0 core 0 arena 128 {
+      alloc "count" 0:8 steps 0..4
+      alloc "trip" 64:8 steps 3..4
+      block 0 {
+        fill (w arena+0:8) COUNT:8
+        copy (r input0+0:16, w output0+0:16)
+        copy (r input0+0:16, w output1+0:16)
+        loop most 5 count (r arena+0:8) trip (w arena+64:8) 1
+      }
+      block 1 { run @add_scalar tiles 0..4 (r output0+0:16, r constant0+0:4, w output0+0:16) }
+    }
+  })";
+  text.replace(text.find("COUNT"), 5, count);
+  Fixture fixture(text);
+  Four y{}, x2{};
+  REQUIRE(fixture.run(Four{1, 2, 3, 4}, y, x2));
+  CHECK(y == Four{1 + trips, 2 + trips, 3 + trips, 4 + trips});
+}
+
 TEST_CASE("a request that misses its deadline names its step and leaves the model") {
   const bool is_one = GENERATE(true, false);
   Fixture fixture(held(is_one ? kOneCore : kFourCores));
