@@ -48,8 +48,10 @@ bool reverses(const Node& node, std::string_view attribute, size_t i) {
 
 }  // namespace
 
+bool has_blocks(Op op) { return op == Op::if_else || op == Op::loop || op == Op::scan; }
+
 bool runs_blocks(const Node& node) {
-  return node.placement == Placement::core && node.has(Trait::control_flow);
+  return node.placement == Placement::core && has_blocks(node.op);
 }
 
 void for_each_core_graph(const Graph& graph, const std::function<void(const Graph&)>& visit) {

@@ -12,6 +12,9 @@
 
 namespace neuronc {
 
+// Whether the bodies of such a node can become blocks of a plan. (A `sequence_map` is control flow too,
+// of the host.)
+bool has_blocks(Op op);
 // Whether a core runs the bodies of `node`.
 bool runs_blocks(const Node& node);
 

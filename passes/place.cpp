@@ -164,7 +164,7 @@ OrRefusal<void> check_blocks(const Module& module, const Graph& graph, NodeId id
 OrRefusal<void> check_core_can_run(const Module& module, const Graph& graph, NodeId id,
                                    const Target& target) {
   const Node& node = graph.node(id);
-  if (node.has(Trait::control_flow)) return check_blocks(module, graph, id, target);
+  if (has_blocks(node.op)) return check_blocks(module, graph, id, target);
   for (ValueId result : node.results) NEURONC_TRY(check_type(graph.type(result), module));
   if (node.op == Op::constant) return {};
   if (node.has(Trait::host)) {

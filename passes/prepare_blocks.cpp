@@ -284,7 +284,7 @@ Expected<Changed> prepare_blocks(Module& module, const NoOptions&, PassContext& 
     Rewriter rewriter{module, graph, context.remarks};
     std::vector<NodeId> nodes;
     for (NodeId id : graph.nodes()) {
-      if (graph.node(id).has(Trait::control_flow)) nodes.push_back(id);
+      if (has_blocks(graph.node(id).op)) nodes.push_back(id);
     }
     for (NodeId id : nodes) changed |= Preparer(rewriter, id).run();
     changed |= refine_types(module, graph);

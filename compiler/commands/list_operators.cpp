@@ -14,6 +14,7 @@
 #include "compiler/commands/list.h"
 #include "compiler/onnx/rules.h"
 #include "ir/base/diagnostics.h"
+#include "ir/control_flow.h"
 #include "ir/op.h"
 
 namespace neuronc {
@@ -56,7 +57,7 @@ std::string operands_text(std::span<const OperandSpec> specs) {
 std::string place_of(Op op) {
   const OpDef& def = op_def(op);
   if (op == Op::constant || op == Op::group) return "core";
-  if (def.has(Trait::control_flow)) return "core";
+  if (has_blocks(op)) return "core";
   return lowering_of(op) && !def.has(Trait::host) ? "core" : "host";
 }
 
