@@ -57,8 +57,10 @@ static void many_models(void) {
   if (kIsSanitized) return;  // its time says nothing
   CHECK(crowded < alone * 1.5 + 20e-6, "a request takes %.1f us, alone %.1f us", crowded * 1e6,
         alone * 1e6);
-  CHECK(switches_crowded < switches_alone * 2 + 200, "%ld switches, alone %ld", switches_crowded,
-        switches_alone);
+  // On a machine with other work each of four workers may park twice a request; were all woken for
+  // each request, there would be thousands.
+  CHECK(switches_crowded < switches_alone * 2 + 200 * 4 * 2, "%ld switches, alone %ld",
+        switches_crowded, switches_alone);
 }
 
 // A signal that the server blocks reaches its descriptor, and not a worker.
