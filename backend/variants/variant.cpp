@@ -12,9 +12,10 @@ std::span<const Variant* const> variants_of(Op op) {
   static constexpr const Variant* kAttention[] = {&kAttentionBlocks};
   static constexpr const Variant* kConvOfBytes[] = {&kConvDirect};
   static constexpr const Variant* kMatmulOfBytes[] = {&kMatmulPacked, &kMatmulDynamic};
-  static constexpr const Variant* kConv[] = {&kConvDepthwise, &kConvDirect, &kConvTaps,
-                                             &kConvWinograd};
-  static constexpr const Variant* kConvTranspose[] = {&kConvDepthwise, &kConvTransposePhases};
+  static constexpr const Variant* kConv[] = {&kConvDepthwise, &kConvDirect, &kConvPlanar,
+                                             &kConvTaps, &kConvWinograd};
+  static constexpr const Variant* kConvTranspose[] = {&kConvDepthwise, &kConvPlanar,
+                                                      &kConvTransposePhases};
   static constexpr const Variant* kMatmul[] = {&kMatmulPacked, &kMatmulDynamic, &kMatmulDots};
   static constexpr const Variant* kPool[] = {&kPoolSeparable};
   static constexpr const Variant* kRecurrent[] = {&kRecurrentProducts};

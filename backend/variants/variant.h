@@ -83,6 +83,7 @@ NodeId find_anchor(const Graph& body);
 // The variants, a family a file.
 extern const Variant kAttentionBlocks;
 extern const Variant kConvDirect;
+extern const Variant kConvPlanar;
 extern const Variant kConvDepthwise;
 extern const Variant kConvTaps;
 extern const Variant kConvTransposePhases;

@@ -126,3 +126,74 @@ for name, ratio, c in (('roi_align_c256', 2, 256), ('roi_align_adaptive', 0, 32)
       {'x': f32(1, c, 50, 50)}, Y, {'r': boxes, 'b': np.zeros(50, 'i8')}, 16)
 p('max_roi_pool', [N('MaxRoiPool', ['x', 'r'], ['y'], pooled_shape=[7, 7])], {'x': f32(1, 64, 50, 50)}, Y,
   {'r': np.concatenate([np.zeros((50, 1), 'f4'), boxes], 1)})
+
+# Convolutions with long rows, wide dilations, many groups, few results for a pixel; transposed ones that decoders end with.
+conv('conv_1d_k7', (1, 512, 400), (512, 512, 7), pads=[3, 3])
+conv('conv_1d_k41_groups16', (1, 128, 4000), (256, 8, 41), strides=[4], pads=[20, 20], group=16)
+conv('conv_groups8', (2, 64, 33, 35), (128, 8, 3, 3), pads=[1] * 4, group=8)
+conv('conv_groups32', (1, 256, 14, 14), (256, 8, 3, 3), pads=[1] * 4, group=32)
+conv('conv_dilated12', (1, 320, 33, 33), (256, 320, 3, 3), pads=[12] * 4, dilations=[12, 12])
+conv('conv_1x1_few_results', (1, 64, 200, 200), (3, 64, 1, 1))
+conv('conv_3x3_one_result', (1, 64, 100, 100), (1, 64, 3, 3), pads=[1] * 4)
+conv('conv_1x1_one_pixel', (1, 1280, 1, 1), (320, 1280, 1, 1))
+conv('conv_3x3_batch16', (16, 64, 14, 14), (64, 64, 3, 3), pads=[1] * 4)
+conv('depthwise_13x13', (1, 64, 32, 32), (64, 1, 13, 13), pads=[6] * 4, group=64)
+conv('depthwise_multiplier4', (1, 16, 57, 57), (64, 1, 5, 5), pads=[2] * 4, group=16)
+conv('depthwise_3d', (1, 48, 8, 28, 28), (48, 1, 3, 3, 3), pads=[1] * 6, group=48)
+for name, x, w, attributes in (('4x4s2', (1, 128, 16, 16), (128, 64, 4, 4), {'strides': [2, 2], 'pads': [1] * 4}),
+                               ('4x4s2_picture', (1, 64, 32, 32), (64, 3, 4, 4), {'strides': [2, 2], 'pads': [1] * 4}),
+                               ('2x2s2_mask', (1, 32, 64, 64), (32, 2, 2, 2), {'strides': [2, 2]}),
+                               ('9x9s3', (1, 32, 64, 64), (32, 1, 9, 9), {'strides': [3, 3], 'pads': [4] * 4}),
+                               ('16x16s8', (1, 21, 32, 32), (21, 21, 16, 16), {'strides': [8, 8], 'pads': [4] * 4}),
+                               ('first', (1, 512, 1, 1), (512, 512, 4, 4), {}),
+                               ('depthwise', (1, 64, 20, 20), (64, 1, 4, 4), {'strides': [2, 2], 'pads': [1] * 4, 'group': 64})):
+    p(f'conv_transposed_{name}', [N('ConvTranspose', ['x', 'w'], ['y'], **attributes)], {'x': f32(*x)}, Y, {'w': f32(*w) * .05})
+
+# Products of skinny and odd shapes, and batches of small ones.
+for m, k, n in ((5, 333, 777), (1000, 3, 64), (1000, 64, 3), (300, 2048, 91), (8, 8192, 8)):
+    p(f'matmul_{m}x{k}x{n}', [N('MatMul', ['x', 'w'], ['y'])], {'x': f32(m, k)}, Y, {'w': f32(k, n) * .05})
+for b, m, k, n in ((64, 49, 32, 49), (8, 1, 200, 64), (100, 3, 3, 3)):
+    p(f'matmul_{b}_of_{m}x{k}x{n}', [N('MatMul', ['a', 'b'], ['y'])], {'a': f32(b, m, k), 'b': f32(b, k, n)})
+
+# Recurrent layers: two of 512, wider, in both directions, with rows.
+for op, gates in (('LSTM', 4), ('GRU', 3), ('RNN', 1)):
+    for t, b, i, h, directions in ((50, 1, 256, 256, 1), (30, 1, 512, 1024, 1), (50, 1, 128, 128, 2), (30, 8, 256, 256, 2)):
+        p(f'{op.lower()}_{h}x{directions}_batch{b}',
+          [N(op, ['x', 'w', 'r', 'b'], ['y'], hidden_size=h, direction=('forward', 'bidirectional')[directions - 1])], {'x': f32(t, b, i)}, Y,
+          {'w': f32(directions, gates * h, i) * h ** -.5, 'r': f32(directions, gates * h, h) * h ** -.5, 'b': f32(directions, 2 * gates * h) * .1}, 14)
+p('gru_2_layers', [N('GRU', ['x', 'w', 'r', 'b'], ['h'], hidden_size=512, linear_before_reset=1), N('Squeeze', ['h', 'a'], ['s']),
+                   N('GRU', ['s', 'w', 'r', 'b'], ['i'], hidden_size=512, linear_before_reset=1), N('Squeeze', ['i', 'a'], ['y'])],
+  {'x': f32(64, 1, 512)}, Y, {'w': f32(1, 1536, 512) * .04, 'r': f32(1, 1536, 512) * .04, 'b': f32(1, 3072) * .1, 'a': i64(1)}, 14)
+
+# Each axis and each mode.
+for axis in range(4):
+    unary(f'softmax_axis{axis}', 'Softmax', f32(8, 12, 33, 70), axis=axis)
+    unary(f'reduce_max_axis{axis}', 'ReduceMax', f32(9, 11, 57, 61), axes=[axis])
+for n, k in ((8400, 300), (50000, 1), (1000, 1000)):
+    p(f'topk_{k}_of_{n}', [N('TopK', ['x', 'k'], ['y', 'i'])], {'x': f32(4, n)}, Y, {'k': i64(k)})
+p('resize_channels_last', [N('Resize', ['x', '', 's'], ['y'], mode='linear')], {'x': f32(1, 40, 40, 32)}, Y, {'s': np.array([1, 2, 2, 1], 'f4')})
+p('resize_antialiased', [N('Resize', ['x', '', '', 'n'], ['y'], mode='linear', antialias=1)], {'x': f32(1, 3, 480, 640)}, Y, {'n': i64(1, 3, 224, 224)}, 18)
+p('resize_cubic', [N('Resize', ['x', '', 's'], ['y'], mode='cubic')], {'x': f32(1, 16, 41, 43)}, Y, {'s': np.array([1, 1, 2, 2], 'f4')})
+for mode in ('reflect', 'edge'):
+    p(f'pad_{mode}', [N('Pad', ['x', 'q'], ['y'], mode=mode)], {'x': f32(1, 32, 61, 63)}, Y, {'q': i64(0, 0, 3, 3, 0, 0, 3, 3)})
+for axis in range(3):
+    p(f'cumsum_axis{axis}', [N('CumSum', ['x', 'a'], ['y'])], {'x': f32(33, 65, 129)}, Y, {'a': np.int64(axis)})
+p('compress_rows', [N('Compress', ['x', 'c'], ['y'], axis=0)], {'x': f32(500, 64), 'c': f32(500) > 0})
+p('compress_elements', [N('Compress', ['x', 'c'], ['y'])], {'x': f32(64, 500), 'c': f32(32000) > 0})
+p('nonzero_large', [N('NonZero', ['x'], ['y'])], {'x': (f32(1, 500, 500) > 1.5).astype('f4')}, L)
+
+# Halves.
+for op in ('Relu', 'LeakyRelu', 'Sigmoid', 'HardSigmoid'):
+    unary(f'{op.lower()}_f16', op, f32(128, 2000).astype('f2'), {'y': np.float16(0)})
+for op in ('Add', 'Max'):
+    p(f'{op.lower()}_f16', [N(op, ['a', 'b'], ['y'])], {'a': f32(64, 1000).astype('f2'), 'b': f32(64, 1000).astype('f2')}, {'y': np.float16(0)})
+
+# Functions of few elements, remainders, and what quantisers leave.
+p('mod_f32', [N('Mod', ['a', 'b'], ['y'], fmod=1)], {'a': f32(64, 1000), 'b': f32(64, 1000)})
+p('where_mask', [N('Where', ['c', 'x', 'k'], ['y'])], {'c': f32(1, 1, 128, 128) > 0, 'x': f32(4, 12, 128, 128)}, Y, {'k': np.float32(-1e9)})
+p('dynamic_matmul', [N('DynamicQuantizeLinear', ['x'], ['q', 's', 'z']), N('MatMulInteger', ['q', 'w', 'z'], ['i']), N('Cast', ['i'], ['f'], to=1),
+                     N('Mul', ['s', 'k'], ['t']), N('Mul', ['f', 't'], ['y'])], {'x': f32(77, 333)}, Y, {'w': i8(333, 129), 'k': np.float32(.01)})
+corners = rng.random((1, 8400, 2)).astype('f4') * 600
+p('nms_8400', [N('NonMaxSuppression', ['b', 's', 'm', 'i', 't'], ['y'])],
+  {'b': np.concatenate([corners, corners + 5 + rng.random((1, 8400, 2)).astype('f4') * 60], 2), 's': rng.random((1, 20, 8400)).astype('f4')}, L,
+  {'m': i64(100), 'i': np.array([.5], 'f4'), 't': np.array([.5], 'f4')})
