@@ -225,7 +225,13 @@ plan::BlockId BlockBuilder::add_body(const Graph& body, std::vector<Place> input
 
 void BlockBuilder::add(const Graph& graph, NodeId node, std::vector<Place> operands,
                        std::vector<Place> results) {
-  if (graph.node(node).op == Op::if_else) return add_if(graph, node, operands, results);
+  // What nobody reads, and no trip carries on, need not be kept.
+  const bool is_if = graph.node(node).op == Op::if_else;
+  const size_t num_carried = is_if ? 0 : trip_form(module_, graph, node).num_carried;
+  for (size_t i = num_carried; i < results.size(); ++i) {
+    if (graph.value(graph.node(node).results[i]).is_unused()) results[i] = Place();
+  }
+  if (is_if) return add_if(graph, node, operands, results);
   // What moves with the trips of a loop outside stands still in this one.
   std::vector<std::pair<Place, Place>> rows;
   for (Place& operand : operands) operand = still_copy(operand, "slice");

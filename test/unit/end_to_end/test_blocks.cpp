@@ -186,3 +186,35 @@ module "m" stage cast {
   output %y as "y"
 })");
 }
+
+TEST_CASE("results that nobody reads") {
+  check_model(R"(nir 1
+module "m" stage cast {
+  input %x : f32[6,4]
+  input %h : f32[4]
+  %e, %y = scan(%h, %x) {num_states = 1, num_scan_inputs = 1} : f32[4], f32[6,4] core {
+    input %s : f32[4]
+    input %v : f32[4]
+    %n = add(%s, %v) : f32[4] core
+    %r = exp(%v) : f32[4] core
+    output %n
+    output %r
+  }
+  %zero = constant {0} : f32[] core
+  %m = reduce_sum(%e) {keepdims = 0} : f32[] core
+  %c = greater(%m, %zero) : bool[] core
+  %a, %b = if_else(%c, %e) : f32[4], f32[4] core {
+    input %a : f32[4]
+    %1 = exp(%a) : f32[4] core
+    %2 = neg(%a) : f32[4] core
+    output %1
+    output %2
+  } {
+    input %a : f32[4]
+    %1 = abs(%a) : f32[4] core
+    output %a
+    output %1
+  }
+  output %b as "b"
+})");
+}
