@@ -159,6 +159,19 @@ OrRefusal<void> check_blocks(const Module& module, const Graph& graph, NodeId id
   return {};
 }
 
+void remark_on_blocks(const Module& module, const Graph& graph, NodeId id, Remarks& remarks) {
+  const Node& node = graph.node(id);
+  std::string text = fmt::format("a core runs `{}` as {}", node.def().name,
+                                 node.op == Op::if_else ? "two blocks" : "a block");
+  if (node.op != Op::if_else) {
+    const TripForm form = trip_form(module, graph, id);
+    text += form.is_counted ? fmt::format(", {} times", form.most_trips)
+                            : fmt::format("; data decide how often, {} trips are predicted",
+                                          predicted_trips(form));
+  }
+  remarks.done(node_label(module, graph, id), std::move(text));
+}
+
 }  // namespace
 
 OrRefusal<void> check_core_can_run(const Module& module, const Graph& graph, NodeId id,
@@ -187,6 +200,7 @@ Expected<Changed> place(Module& module, const NoOptions&, PassContext& context) 
           fmt::format("`{}` runs on the host: {}", graph.node(id).def().name, fits.error().reason));
     }
     const Placement placement = fits ? Placement::core : Placement::host;
+    if (fits && has_blocks(graph.node(id).op)) remark_on_blocks(module, graph, id, context.remarks);
     edit.set_placement(id, placement);
     place_bodies(graph, id, placement);
   }

@@ -26,6 +26,12 @@ MODELS = {
     "reduce": "f (float[2,6] x) => (float[2,1] y) { y = ReduceMax <axes = [1]> (x) }",
     "slice": "f (float[8] x) => (float[4] y) <int64[1] b = {1}, int64[1] e = {5}> "
              "{ y = Slice (x, b, e) }",
+    "loop": "f (int64 n, bool c, float[4] x) => (float[4] y) { y = Loop <body = b (int64 i, bool d, float[4] h) => "
+            "(bool e, float[4] t) { t = Neg (h) s = ReduceMax <keepdims = 0> (t) z = Abs (s) e = Less (s, z) }> (n, c, x) }",
+    "branch": "f (bool c, float[2] x, int64[2] i) => (float[2] y) { y = If <then_branch = t () => (float[2] a) "
+              "{ a = Gather (x, i) }, else_branch = e () => (float[2] b) { b = Exp (x) }> (c) }",
+    "scan": "f (float[2] h, float[3000,2] x) => (float[2] e, float[3000,2] y) { e, y = Scan <num_scan_inputs = 1, body = b "
+            "(float[2] s, float[2] v) => (float[2] n, float[2] r) { n = Add (s, v) r = Tanh (n) }> (h, x) }",
 }
 
 # What reads each kind; every short string in it is a word.
@@ -83,11 +89,11 @@ def main():
         neff = out / "neff" / f"{name}.neff"
         subprocess.run([neuronc, path, "-q", "--emit-kernels", "-o", neff], check=True,
                        stderr=subprocess.DEVNULL)
-        listed = subprocess.run([neuronc, "inspect", neff], check=True, capture_output=True,
+        listed = subprocess.run([neuronc, "inspect", neff, "--plan"], check=True, capture_output=True,
                                 text=True).stdout
         if "\nplan of " in listed:
             plan = listed[listed.index("\nplan of "):].split("\n", 2)[2]
-            (out / "plan" / f"{name}.plan").write_text(plan)
+            (out / "plan" / f"{name}.text").write_text(plan)
         folder = out / "members" / name
         folder.mkdir(parents=True)
         for member, kind in (("kernels.nki", "kernel"), ("plan", "plan")):
