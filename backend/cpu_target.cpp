@@ -173,10 +173,9 @@ DType CpuTarget::storage_dtype(DType dtype) const {
 GroupCost CpuTarget::cost(const Module& module, const Graph& graph, NodeId group,
                           const HardwareModel& hardware) const {
   if (runs_blocks(graph.node(group))) {
-    return cost_of_blocks(module, graph, group, hardware.for_target(machine_.isa.name),
-                          [&](const Graph& body, NodeId node) {
-                            return cost(module, body, node, hardware);
-                          });
+    return cost_of_blocks(
+        module, graph, group, hardware.for_target(machine_.isa.name),
+        [&](const Graph& body, NodeId node) { return cost(module, body, node, hardware); });
   }
   Machine machine = machine_;
   machine.hardware = hardware.for_target(machine.isa.name);

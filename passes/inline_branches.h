@@ -17,8 +17,7 @@ namespace neuronc {
 struct InlineBranchesOptions {
   int64_t max_flops = 200'000;  // some microseconds
   std::vector<PassOption> options() {
-    return {{"max-flops", &max_flops,
-             "of a branch that may not be wanted"}};
+    return {{"max-flops", &max_flops, "of a branch that may not be wanted"}};
   }
 };
 

@@ -138,8 +138,8 @@ class ModuleLowerer {
     if (node.op != Op::loop || !trip_form(module_, graph, loop).is_endless) return {};
     const Graph& body = *node.bodies[0];
     const NodeId copy = body.producer(body.outputs()[0]);
-    const bool is_copy = copy && body.node(copy).op == Op::reorder &&
-                         body.value(body.outputs()[0]).num_uses() == 1;
+    const bool is_copy =
+        copy && body.node(copy).op == Op::reorder && body.value(body.outputs()[0]).num_uses() == 1;
     return is_copy ? copy : NodeId();
   }
   void lower_node(const Graph& graph, NodeId id);
