@@ -36,10 +36,13 @@ size_t num_narrowed(const OpDef& def) {
 
 class Caster {
  public:
-  Caster(Module& module, const CastOptions& options, PassContext& context)
+  // `exact`: of the main graph; it outlives the caster.
+  Caster(Module& module, const CastOptions& options, const ExactProducts& exact,
+         PassContext& context)
       : module_(module),
         graph_(module.graph()),
         edit_(module.graph()),
+        exact_(exact),
         context_(context),
         narrow_(narrow_dtype(options.type)),
         is_strict_(options.numerics == "strict"),
@@ -67,6 +70,7 @@ class Caster {
   Module& module_;
   Graph& graph_;
   GraphEditor edit_;
+  const ExactProducts& exact_;
   PassContext& context_;
   DType narrow_;
   bool is_strict_;
@@ -271,13 +275,6 @@ void Caster::round_result(NodeId id) {
 Changed Caster::run() {
   std::vector<NodeId> nodes;
   for (NodeId id : graph_.nodes()) nodes.push_back(id);
-  // Asked before anything is cast: casts are conversions too.
-  Exactness exactness(module_, graph_, narrow_);
-  std::unordered_map<NodeId, std::string> exact;
-  for (NodeId id : nodes) {
-    if (!is_castable(id)) continue;
-    if (std::string reason = exactness.reason_against(id); !reason.empty()) exact[id] = reason;
-  }
   for (NodeId id : nodes) {
     if (graph_.node(id).is_erased || graph_.node(id).placement != Placement::core) continue;
     const OpDef& def = graph_.node(id).def();
@@ -293,7 +290,7 @@ Changed Caster::run() {
       missed("keep-fp32");
       continue;
     }
-    if (const auto it = exact.find(id); it != exact.end()) {
+    if (const auto it = exact_.find(id); is_castable(id) && it != exact_.end()) {
       missed(it->second);
       continue;
     }
@@ -312,8 +309,11 @@ DType narrow_dtype(std::string_view type) { return type == "fp16" ? DType::f16 :
 Expected<Changed> cast(Module& module, const CastOptions& options, PassContext& context) {
   if (options.mode == "none") return Changed::no;
   bool has_kept = options.keep_fp32.empty();
+  // Asked before anything is cast: casts are conversions too.
+  const std::vector<ExactProducts> exact = find_exact_products(module, narrow_dtype(options.type));
+  size_t graph = 0;
   NEURONC_ASSIGN(const Changed changed, on_core_graphs(module, [&]() -> Expected<Changed> {
-                   Caster caster(module, options, context);
+                   Caster caster(module, options, exact[graph++], context);
                    NEURONC_TRY(caster.set_kept(options.keep_fp32));
                    const Changed one = caster.run();
                    has_kept |= caster.has_kept();

@@ -5,36 +5,23 @@
 //   %f = cast(%positions) {to = f32}            from integers
 //   %a = matmul(%f, %inverse_frequencies)       an inner extent of 1: nothing evens out
 //   %c = cos(%a)                                an angle
+//
+// Values are followed into and out of the bodies that cores run.
 #pragma once
 
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
+#include <vector>
 
 #include "ir/graph.h"
 
 namespace neuronc {
 
-class Exactness {
- public:
-  // `narrow` is the type that operands would take.
-  Exactness(const Module& module, const Graph& graph, DType narrow);
+// Of each product that must keep its operands, why, as a phrase.
+using ExactProducts = std::unordered_map<NodeId, std::string>;
 
-  // Why the product `node` must keep its operands, as a phrase; empty where it need not.
-  std::string reason_against(NodeId node);
-
- private:
-  void mark_before(ValueId value);
-  // Whether the value holds integers that `narrow` does not, moved but not computed with.
-  bool comes_from_integers(ValueId value);
-  bool holds_large_integers(ValueId constant);
-
-  const Module& module_;
-  const Graph& graph_;
-  DType narrow_;
-  std::unordered_set<NodeId> exact_products_;  // whose results reach an angle, an index, an integer
-  std::unordered_set<NodeId> visited_;
-  std::unordered_map<ValueId, bool> from_integers_;
-};
+// For the main graph and each body that cores run, in the order of `on_core_graphs`. `narrow` is the
+// type that operands would take.
+std::vector<ExactProducts> find_exact_products(const Module& module, DType narrow);
 
 }  // namespace neuronc
