@@ -18,6 +18,9 @@ std::string quoted(std::string_view text);
 // models: raw, they could hide or forge lines.
 std::string printable(std::string_view text, size_t max_length = 160);
 
+// Lines of a text that may hold such names, each as `printable` shows it, and whole.
+std::string printable_lines(std::string_view text);
+
 // `text` itself if it is a word, quoted otherwise.
 std::string word_or_quoted(std::string_view text, std::string_view more = ".");
 

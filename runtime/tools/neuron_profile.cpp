@@ -97,7 +97,7 @@ Outcome<int> run(const Arguments& args) {
   if (status != NRT_SUCCESS) return tl::unexpected(runtime_error(status));
   const auto report = read_profile(args.output);
   if (!report) return tl::unexpected(report.error());
-  fmt::print("{}", to_text(*report, args.num_steps));
+  fmt::print("{}", printable_lines(to_text(*report, args.num_steps)));
   return kExitDone;
 }
 
@@ -105,7 +105,7 @@ Outcome<int> view(const Arguments& args) {
   if (args.output.empty()) {
     const auto report = read_profile(args.file);
     if (!report) return tl::unexpected(report.error());
-    fmt::print("{}", to_text(*report, args.num_steps));
+    fmt::print("{}", printable_lines(to_text(*report, args.num_steps)));
     return kExitDone;
   }
   if (is_same_file(args.file, args.output)) {

@@ -145,9 +145,9 @@ Outcome<int> run(Arguments args) {
     }
   }
   if (args.top > 0 && !outputs->empty() && is_numeric(outputs->front().dtype)) {
-    fmt::print("{}", top_elements(outputs->front(), args.top, *labels));
+    fmt::print("{}", printable_lines(top_elements(outputs->front(), args.top, *labels)));
   } else {
-    fmt::print("{}", describe_outputs(*model, *outputs));
+    fmt::print("{}", printable_lines(describe_outputs(*model, *outputs)));
   }
   return kExitDone;
 }

@@ -151,7 +151,7 @@ std::string models_text(const UsageSample& sample, const UsageRates& rates) {
               : fmt::format("{}-{}", model.first_core, model.first_core + model.num_cores - 1);
       text += fmt::format(
           "{} {:<24} {:<8} {:>10.1f} {:>10.3f} {:>9} {:>9} {:>9.1f}\n", head,
-          model.name.substr(0, 24), cores, rate == nullptr ? 0 : rate->requests_per_s,
+          neuronc::printable(model.name, 24), cores, rate == nullptr ? 0 : rate->requests_per_s,
           rate == nullptr ? 0 : rate->latency_ms, model.num_in_flight, model.num_failures,
           mib(model.code_bytes + model.weight_bytes + model.memory_bytes));
     }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "ir/base/command.h"
+#include "ir/base/text.h"
 #include "runtime/include/nrt/nrt.h"
 #include "runtime/tools/command_line.h"
 #include "runtime/tools/option_pages.h"
@@ -74,7 +75,7 @@ int run_tool(CLI::App& app, int argc, char** argv, const Run& run) {
   try {
     const Outcome<int> outcome = run();
     if (outcome) return end_command(name, *outcome);
-    print_error("{}: error: {}\n", name, outcome.error().message);
+    print_error("{}: error: {}\n", name, printable_lines(outcome.error().message));
     return outcome.error().code;
   } catch (const std::exception& error) {
     return exit_code_of(name, error);
