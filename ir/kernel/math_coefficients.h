@@ -1,5 +1,6 @@
 // Polynomial coefficients of math_impl.h: minimax in the relative error of the function (found by
-// exchange in 200-bit arithmetic, then rounded), constant term first.
+// exchange in 200-bit arithmetic, then rounded), constant term first. Those of erf and 2^r in f32 are
+// least squares with weights that follow the largest error, rounded one after the other.
 #pragma once
 
 #include <cstdint>
