@@ -322,6 +322,9 @@ Result<Executor::Place*> Executor::enter(const RequestIo& io, Completion complet
     return fail(NRT_TIMEOUT, "the deadline passed while {} requests before it were on their way",
                 kMaxInFlight);
   }
+  if (deadline != nullptr && Clock::now() >= *deadline) {
+    return fail(NRT_TIMEOUT, "the deadline passed before the request began");
+  }
   Place& place = places_[next_sequence_ % kMaxInFlight];
   place.is_taken.store(true, std::memory_order_relaxed);
   place.is_done.store(false, std::memory_order_relaxed);

@@ -58,8 +58,9 @@ class Executor {
   Result<Done> run(const RequestIo& io);
 
   // The same until a deadline. Errors: NRT_TIMEOUT, with the core and the step where the request
-  // was; it has left the model then. NRT_EXEC_UNIT_UNRECOVERABLE if it did not even end when it was
-  // told to: `io` and what it points to must stay, and the model is of no use until it ends.
+  // was (it has left the model then), or without them if it came too late to begin.
+  // NRT_EXEC_UNIT_UNRECOVERABLE if it did not even end when it was told to: `io` and what it points
+  // to must stay, and the model is of no use until it ends.
   Result<Done> run_until(const RequestIo& io, Deadline deadline);
 
   // Starts a request; `io` stays until `completion` is called, on the thread of Cores::completions. No

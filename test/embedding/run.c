@@ -188,9 +188,11 @@ static void timeout(void) {
   }
   GOOD(nrt_execute_timeout(model.model, model.inputs, model.outputs, UINT64_MAX));
   int num_late = 0;
-  for (int i = 0; i < 100; ++i) {
-    const NRT_STATUS status = nrt_execute_timeout(model.model, model.inputs, model.outputs, 1);
+  for (uint64_t i = 0; i < 100; ++i) {
+    const uint64_t time = 1 + i * 1000;
+    const NRT_STATUS status = nrt_execute_timeout(model.model, model.inputs, model.outputs, time);
     CHECK(status == NRT_SUCCESS || status == NRT_TIMEOUT, "%s", nrt_get_last_message());
+    CHECK(status == NRT_TIMEOUT || i > 0, "a request began after its deadline");
     num_late += status == NRT_TIMEOUT;
   }
   CHECK(num_late > 0, "no request was late");

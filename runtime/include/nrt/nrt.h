@@ -291,9 +291,9 @@ NRT_API NRT_STATUS nrt_execute_repeat(nrt_model_t* model, const nrt_tensor_set_t
                                       nrt_tensor_set_t* output_set, int repeat_count);
 
 /* The same, and gives up after `timeout_ns`: NRT_TIMEOUT says in which core and step the request
- * was, and has taken it out of the model. If even that does not end it within a second, the status
- * is NRT_EXEC_UNIT_UNRECOVERABLE: the tensors must then stay, and the model is of no use until the
- * step ends. Runs on the core's worker, never on the calling thread. */
+ * was, and has taken it out of the model, or that the time had passed before it could begin. If a
+ * request does not end within a second of that, the status is NRT_EXEC_UNIT_UNRECOVERABLE: the
+ * tensors must then stay, and the model is of no use until the step ends. Runs on the core's worker, never on the calling thread. */
 NRT_API NRT_STATUS nrt_execute_timeout(nrt_model_t* model, const nrt_tensor_set_t* input_set,
                                        nrt_tensor_set_t* output_set, uint64_t timeout_ns);
 /* Starts a request and returns; `completion` is called on a thread of the runtime when it has

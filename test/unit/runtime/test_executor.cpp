@@ -543,7 +543,7 @@ TEST_CASE("a loop that nothing but a deadline ends leaves the model in order") {
   std::vector<std::byte*> outputs = {reinterpret_cast<std::byte*>(&y),
                                      reinterpret_cast<std::byte*>(&x2)};
   const auto late = fixture.executor->run_until(io_of(inputs, outputs),
-                                                Clock::now() + std::chrono::milliseconds(30));
+                                                Clock::now() + std::chrono::milliseconds(300));
   REQUIRE_FALSE(late);
   CHECK(late.error().code == NRT_TIMEOUT);
   REQUIRE(fixture.run(Four{1, 2, 3, 4}, y, x2));
@@ -585,13 +585,14 @@ TEST_CASE("a request that misses its deadline names its step and leaves the mode
   std::vector<const std::byte*> inputs = {reinterpret_cast<const std::byte*>(&x)};
   std::vector<std::byte*> outputs = {reinterpret_cast<std::byte*>(&y),
                                      reinterpret_cast<std::byte*>(&x2)};
-  const auto soon = [] { return Clock::now() + std::chrono::milliseconds(30); };
+  // Half a second on a busy machine to begin, to notice the deadline and to end within the grace.
+  const auto soon = [] { return Clock::now() + std::chrono::milliseconds(500); };
   const auto far = [] { return Clock::now() + std::chrono::seconds(30); };
   REQUIRE(fixture.executor->run_until(io_of(inputs, outputs), far()));
   is_held = true;
   SECTION("when the kernel ends within the time of grace") {
     std::thread release([] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1000));
       is_held = false;
     });
     const auto late = fixture.executor->run_until(io_of(inputs, outputs), soon());
