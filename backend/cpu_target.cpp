@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "backend/lower/lowering.h"
+#include "backend/plan/split_tiles.h"
 #include "backend/variants/lower_group.h"
 #include "backend/variants/variant.h"
 #include "ir/control_flow.h"
@@ -199,10 +200,11 @@ GroupCost CpuTarget::cost(const Module& module, const Graph& graph, NodeId group
 }
 
 // Only lowering decides it.
-int64_t CpuTarget::num_tiles(const Module& module, const Graph& graph, NodeId node) const {
-  if (runs_blocks(graph.node(node))) return 1;
+KernelTiles CpuTarget::tiles(const Module& module, const Graph& graph, NodeId node) const {
+  if (runs_blocks(graph.node(node))) return {1, "a block of control flow runs on one core"};
   const OrRefusal<LoweredKernel> lowered = lower_group(module, graph, node, machine_);
-  return lowered ? std::max<int64_t>(lowered->kernel.num_tiles, 1) : 1;
+  if (!lowered) return {1, "it has no kernel"};
+  return tiles_to_share(*lowered);
 }
 
 }  // namespace neuronc

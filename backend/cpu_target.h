@@ -32,7 +32,7 @@ class CpuTarget : public Target {
   DType storage_dtype(DType dtype) const override;
   GroupCost cost(const Module& module, const Graph& graph, NodeId group,
                  const HardwareModel& hardware) const override;
-  int64_t num_tiles(const Module& module, const Graph& graph, NodeId node) const override;
+  KernelTiles tiles(const Module& module, const Graph& graph, NodeId node) const override;
 
  private:
   Machine machine_;

@@ -15,11 +15,13 @@ void walk(AnyGraph& graph, const Visit& visit) {
     AnyGraph& next = *work.back();
     work.pop_back();
     visit(next);
+    const auto first = static_cast<std::ptrdiff_t>(work.size());
     for (NodeId id : next.nodes()) {
       const Node& node = next.node(id);
       if (!runs_blocks(node)) continue;
-      for (size_t i = node.bodies.size(); i-- > 0;) work.push_back(node.bodies[i].get());
+      for (const auto& body : node.bodies) work.push_back(body.get());
     }
+    std::reverse(work.begin() + first, work.end());
   }
 }
 

@@ -18,7 +18,8 @@ bool has_blocks(Op op);
 // Whether a core runs the bodies of `node`.
 bool runs_blocks(const Node& node);
 
-// Visits the main graph and the bodies that cores run, each before its own bodies.
+// Visits the main graph and the bodies that cores run: each before its own bodies, and those before
+// the bodies of the next node. Passes go through them in the same order (on_core_graphs).
 void for_each_core_graph(const Graph& graph, const std::function<void(const Graph&)>& visit);
 void for_each_core_graph(Graph& graph, const std::function<void(Graph&)>& visit);
 

@@ -33,6 +33,12 @@ struct GroupCost {
   double bytes_written = 0;
 };
 
+// The tiles of a kernel that cores may share; one: the first of them computes it alone.
+struct KernelTiles {
+  int64_t count = 1;
+  std::string_view why_one;  // for a remark, where `count` is 1
+};
+
 class Target {
  public:
   virtual ~Target() = default;
@@ -77,8 +83,8 @@ class Target {
   virtual GroupCost cost(const Module& module, const Graph& graph, NodeId group,
                          const HardwareModel& hardware) const = 0;
 
-  // From stage laid_out: the tiles of a group's or reorder's kernel, which cores may share.
-  virtual int64_t num_tiles(const Module& module, const Graph& graph, NodeId node) const = 0;
+  // From stage laid_out: what cores may share of a group's or reorder's kernel.
+  virtual KernelTiles tiles(const Module& module, const Graph& graph, NodeId node) const = 0;
 };
 
 }  // namespace neuronc

@@ -214,6 +214,20 @@ void remark_on(const Module& module, const PartitionProblem& problem,
   }
 }
 
+// What the other cores of a team wait for, where it is worth a word.
+void remark_on_unshared(const Module& module, const PartitionProblem& problem, Remarks& remarks) {
+  constexpr double kWorthOfAll = 0.02;
+  double all_ns = 0;
+  for (const TensorUnit& unit : problem.tensor_units) all_ns += unit.time_ns;
+  for (size_t i = 0; i < problem.kernels.size(); ++i) {
+    const double time_ns = problem.tensor_units[i].time_ns;
+    if (problem.why_alone[i].empty() || time_ns < all_ns * kWorthOfAll) continue;
+    remarks.missed(node_label(module, module.graph(), problem.kernels[i]),
+                   fmt::format("one core computes it ({:.1f} us) for its team: {}", time_ns / 1e3,
+                               problem.why_alone[i]));
+  }
+}
+
 }  // namespace
 
 Expected<Changed> partition(Module& module, const PartitionOptions& options, PassContext& context) {
@@ -249,6 +263,7 @@ Expected<Changed> partition(Module& module, const PartitionOptions& options, Pas
   warn_if_slower(module, choices, taken, options.cores, objective, context.diagnostics);
   Partitioner(module, context).run(problem, split, tensor, taken.team);
   remark_on(module, problem, choices, taken, options.cores, context.remarks);
+  if (taken.team > 1) remark_on_unshared(module, problem, context.remarks);
   return problem.kernels.empty() && problem.free_nodes.empty() ? Changed::no : Changed::yes;
 }
 

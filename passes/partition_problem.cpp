@@ -95,7 +95,10 @@ class ProblemBuilder {
     TensorUnit kernel;
     const GroupCost cost = target_.cost(module_, graph_, id, hardware_);
     kernel.time_ns = cost.time_ns;
-    if (tiles_ == Tiles::of_kernels) kernel.num_tiles = target_.num_tiles(module_, graph_, id);
+    KernelTiles tiles;
+    if (tiles_ == Tiles::of_kernels) tiles = target_.tiles(module_, graph_, id);
+    kernel.num_tiles = tiles.count;
+    problem_.why_alone.push_back(tiles.why_one);
     problem_.tensor_units.push_back(kernel);
     problem_.kernel_weight_bytes.push_back(cost.weight_bytes);
     work.compute_ns += kernel.time_ns;

@@ -5,6 +5,7 @@
 // nothing here: both live in memory that all cores read.
 #pragma once
 
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -18,9 +19,10 @@ namespace neuronc {
 
 struct PartitionProblem {
   SplitProblem split;
-  std::vector<NodeId> kernels;           // in execution order
-  std::vector<uint32_t> unit_of_kernel;  // several a unit in very large graphs
-  std::vector<TensorUnit> tensor_units;  // of each kernel
+  std::vector<NodeId> kernels;              // in execution order
+  std::vector<uint32_t> unit_of_kernel;     // several a unit in very large graphs
+  std::vector<TensorUnit> tensor_units;     // of each kernel
+  std::vector<std::string_view> why_alone;  // of each kernel: why no cores share it, if none can
   std::vector<double> kernel_weight_bytes;
   double stored_weight_bytes = 0;  // of all constants; requests may read less of a table
   std::vector<NodeId> free_nodes;  // views and concats in place, in execution order

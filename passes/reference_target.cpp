@@ -68,6 +68,6 @@ GroupCost ReferenceTarget::cost(const Module& module, const Graph& graph, NodeId
   });
 }
 
-int64_t ReferenceTarget::num_tiles(const Module&, const Graph&, NodeId) const { return 8; }
+KernelTiles ReferenceTarget::tiles(const Module&, const Graph&, NodeId) const { return {8, {}}; }
 
 }  // namespace neuronc

@@ -26,7 +26,7 @@ class ReferenceTarget final : public Target {
   DType storage_dtype(DType dtype) const override { return dtype; }
   GroupCost cost(const Module& module, const Graph& graph, NodeId group,
                  const HardwareModel& hardware) const override;
-  int64_t num_tiles(const Module& module, const Graph& graph, NodeId node) const override;
+  KernelTiles tiles(const Module& module, const Graph& graph, NodeId node) const override;
 };
 
 }  // namespace neuronc

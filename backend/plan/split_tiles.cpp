@@ -54,24 +54,24 @@ uint64_t num_ranges(const TilePart& part) {
 
 bool is_result(const KernelBuffer& buffer) { return buffer.kind == KernelBuffer::Kind::result; }
 
-TilePart make_part(FootprintAnalysis& analysis, const LoweredNode& node, int64_t begin,
-                   int64_t end) {
+TilePart make_part(FootprintAnalysis& analysis, const std::vector<KernelBuffer>& buffers,
+                   int64_t begin, int64_t end) {
   TilePart part{begin, end, {}};
-  part.touched.resize(node.buffers.size());
+  part.touched.resize(buffers.size());
   if (begin == end) return part;
   const std::vector<Footprint> footprints = analysis.of_tiles(begin, end);
-  for (size_t i = 0; i < node.buffers.size(); ++i) {
-    const KernelBuffer& buffer = node.buffers[i];
-    part.touched[i] = to_plan(is_result(buffer) ? footprints[i].writes : footprints[i].reads);
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    if (buffers[i].kind == KernelBuffer::Kind::workspace) continue;  // each lane has its own
+    part.touched[i] = to_plan(is_result(buffers[i]) ? footprints[i].writes : footprints[i].reads);
   }
   return part;
 }
 
 // Whether each lane writes what no other does, and reads no results but its own.
 bool are_apart(const std::vector<TilePart>& parts, FootprintAnalysis& analysis,
-               const LoweredNode& node) {
-  for (size_t i = 0; i < node.buffers.size(); ++i) {
-    if (!is_result(node.buffers[i])) continue;
+               const std::vector<KernelBuffer>& buffers) {
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    if (!is_result(buffers[i])) continue;
     plan::ByteRanges all;
     for (const TilePart& part : parts) {
       if (part.is_empty()) continue;
@@ -118,18 +118,36 @@ std::vector<int64_t> balanced_borders(FootprintAnalysis& analysis, const Lowered
 
 }  // namespace
 
+KernelTiles tiles_to_share(const LoweredKernel& lowered) {
+  const int64_t num_tiles = lowered.kernel.num_tiles;
+  FootprintAnalysis analysis(lowered.kernel);
+  const int64_t unit = analysis.granularity();
+  const int64_t border = num_tiles / 2 / unit * unit;
+  if (border == 0) return {1, "it has one tile"};
+  const std::vector<TilePart> parts = {make_part(analysis, lowered.buffers, 0, border),
+                                       make_part(analysis, lowered.buffers, border, num_tiles)};
+  for (const TilePart& part : parts) {
+    if (num_ranges(part) > kMostRanges) return {1, "each core would write thousands of pieces"};
+  }
+  if (!are_apart(parts, analysis, lowered.buffers)) {
+    return {1, "what a tile writes is not known before"};
+  }
+  return {(num_tiles + unit - 1) / unit, {}};
+}
+
 std::vector<TilePart> TileSplitter::make(Known& known, const LoweredNode& node, uint32_t num_lanes,
                                          TileShare share) {
   std::vector<TilePart> parts(num_lanes);
   if (share == TileShare::all_lanes) {
     const std::vector<int64_t> borders = balanced_borders(known.analysis, node, num_lanes);
     for (uint32_t lane = 0; lane < num_lanes; ++lane) {
-      parts[lane] = make_part(known.analysis, node, borders[lane], borders[lane + 1]);
+      parts[lane] = make_part(known.analysis, node.buffers, borders[lane], borders[lane + 1]);
     }
-    if (are_apart(parts, known.analysis, node)) return parts;
+    if (are_apart(parts, known.analysis, node.buffers)) return parts;
   }
   for (uint32_t lane = 0; lane < num_lanes; ++lane) {
-    parts[lane] = make_part(known.analysis, node, lane == 0 ? 0 : node.num_tiles, node.num_tiles);
+    parts[lane] =
+        make_part(known.analysis, node.buffers, lane == 0 ? 0 : node.num_tiles, node.num_tiles);
   }
   return parts;
 }

@@ -10,6 +10,7 @@
 #include "backend/plan/lower_module.h"
 #include "ir/kernel/footprint.h"
 #include "ir/plan/plan.h"
+#include "ir/target.h"
 
 namespace neuronc {
 
@@ -27,6 +28,9 @@ struct TilePart {
 
 // Who of a team gets tiles.
 enum class TileShare : uint8_t { all_lanes, first_lane };
+
+// The tiles, or runs of them, that lanes take apart; one, and why, where even two cannot.
+KernelTiles tiles_to_share(const LoweredKernel& lowered);
 
 class TileSplitter {
  public:
