@@ -183,6 +183,83 @@ OrRefusal<void> expand_stft(Rewriter& rewriter, NodeId id, const ExpandTransform
   return {};
 }
 
+// ---- convolutions that are products
+
+bool is_each(const std::vector<int64_t>& list, int64_t number) {
+  return std::all_of(list.begin(), list.end(), [&](int64_t i) { return i == number; });
+}
+
+std::vector<NamedAttribute> result_type_of(const OpView& op) {
+  if (!op.has("result_type")) return {};
+  return {{"result_type", op.dtype("result_type")}};
+}
+
+// One pixel spreads its multiples of the kernel, which meet no others.
+OrRefusal<void> expand_pixel(Rewriter& rewriter, NodeId id) {
+  const Node& node = rewriter.node(id);
+  const Type& x = rewriter.type(node.operands[0]);
+  const Type& y = rewriter.type(node.results[0]);
+  const Tensor* weights = rewriter.constant(id, 1);
+  // The bias is added behind a result that is not rounded.
+  if (y.dtype != DType::f32 || !x.is_static() || !y.is_static() || weights == nullptr) {
+    return refuse("it is not of f32, static and with constant weights");
+  }
+  const std::vector<int64_t> from = x.shape(), to = y.shape(), w = weights->shape();
+  const OpView op = node.view();
+  if (!is_each({from.begin() + 2, from.end()}, 1) || op.i64("group") != 1 ||
+      !is_each(op.ints("pads"), 0) || !is_each(op.ints("dilations"), 1) ||
+      !std::equal(to.begin() + 1, to.end(), w.begin() + 1, w.end()) || y.num_elements() == 0) {
+    return refuse("its result is not the kernel's multiple");
+  }
+  const int64_t columns = weights->num_elements() / w[0];
+  const std::vector<ValueId> operands = node.operands;
+  std::vector<NamedAttribute> attributes = result_type_of(op);
+  const ValueId rows = reshape(rewriter, id, operands[0], {from[0], from[1]});
+  const ValueId kernels = reshape(rewriter, id, operands[1], {w[0], columns});
+  ValueId value = reshape(
+      rewriter, id, rewriter.make(id, Op::matmul, {rows, kernels}, std::move(attributes)), to);
+  if (operands.size() > 2 && operands[2]) {
+    std::vector<int64_t> channels(to.size() - 1, 1);
+    channels[0] = to[1];
+    value = rewriter.make(id, Op::add, {value, reshape(rewriter, id, operands[2], channels)});
+  }
+  rewriter.replace(id, value);
+  return {};
+}
+
+// A window as large as the image makes one pixel of it: of several images, a product that reads the
+// weights once.
+OrRefusal<void> expand_whole_window(Rewriter& rewriter, NodeId id) {
+  const Node& node = rewriter.node(id);
+  const Type& x = rewriter.type(node.operands[0]);
+  const Type& y = rewriter.type(node.results[0]);
+  const Tensor* weights = rewriter.constant(id, 1);
+  if (y.dtype != DType::f32 || !x.is_static() || !y.is_static() || weights == nullptr) {
+    return refuse("it is not of f32, static and with constant weights");
+  }
+  const std::vector<int64_t> from = x.shape(), to = y.shape(), w = weights->shape();
+  const OpView op = node.view();
+  // Windows of one element are pixels as they are, and fuse with what makes them.
+  const int64_t taps = num_elements({w.begin() + 2, w.end()});
+  if (from[0] < 2 || taps == 1 || !is_each(op.ints("pads"), 0) ||
+      !is_each(op.ints("dilations"), 1) || op.i64("group") != 1 || num_elements(from) == 0 ||
+      !std::equal(from.begin() + 1, from.end(), w.begin() + 1, w.end())) {
+    return refuse("its window is not the image");
+  }
+  const std::vector<ValueId> operands = node.operands;
+  const std::vector<NamedAttribute> attributes = result_type_of(op);
+  const int64_t k = w[1] * taps;
+  const ValueId rows = reshape(rewriter, id, operands[0], {from[0], k});
+  const ValueId columns =
+      transpose(rewriter, id, reshape(rewriter, id, operands[1], {w[0], k}), {1, 0});
+  ValueId value = rewriter.make(id, Op::matmul, {rows, columns}, attributes);
+  if (operands.size() > 2 && operands[2]) {
+    value = rewriter.make(id, Op::add, {value, operands[2]});
+  }
+  rewriter.replace(id, reshape(rewriter, id, value, to));
+  return {};
+}
+
 // More taps than these along an axis are worth a pass over the image of their own.
 constexpr size_t kFewTaps = 4;
 
@@ -257,6 +334,8 @@ Changed expand_in_main_graph(Module& module, const ExpandTransformsOptions& opti
   for (NodeId id : module.graph().nodes()) {
     const Op op = rewriter.node(id).op;
     if (op == Op::resize && split_resize(rewriter, id)) changed = Changed::yes;
+    if (op == Op::conv && expand_whole_window(rewriter, id)) changed = Changed::yes;
+    if (op == Op::conv_transpose && expand_pixel(rewriter, id)) changed = Changed::yes;
     if (op != Op::dft && op != Op::stft) continue;
     const OrRefusal<void> done =
         op == Op::dft ? expand_dft(rewriter, id, options) : expand_stft(rewriter, id, options);

@@ -1,5 +1,6 @@
 // expand-transforms: short Fourier transforms become products with their matrix, in f32, and images
-// are resized along one axis after the other where many elements make one.
+// are resized along one axis after the other where many elements make one; a transposed convolution of
+// one pixel is a product.
 //
 //   %y = dft(%x) : f32[8,24,128,2]        %1 = reshape(%x) : f32[8,24,256]
 //                                    =>   %2 = matmul(%1, %t) : f32[8,24,256]    (%t = constant)
@@ -10,6 +11,10 @@
 //   %y = resize(%x) {antialias = 1, mode = "linear"} : f32[1,3,224,224]
 //                                    =>  %1 = resize(%x) {axes = [2], ...} : f32[1,3,224,640]
 //                                        %y = resize(%1) {axes = [3], ...} : f32[1,3,224,224]
+//
+//   %y = conv_transpose(%x, %w) : f32[8,64,4,4]  (%x : f32[8,100,1,1])
+//                                    =>  %1 = matmul(reshape(%x), reshape(%w)) : f32[8,1024]
+//                                        %y = reshape(%1) : f32[8,64,4,4]
 //
 // The matrix is what the transform makes of unit vectors. Products of a few hundred terms are faster
 // at the machine's peak than what a kernel for every length could save, and fuse. It runs behind
