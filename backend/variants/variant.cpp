@@ -21,7 +21,7 @@ std::span<const Variant* const> variants_of(Op op) {
   static constexpr const Variant* kRecurrent[] = {&kRecurrentProducts};
   static constexpr const Variant* kRegion[] = {&kRegionChannels};
   static constexpr const Variant* kSample[] = {&kSampleChannels};
-  static constexpr const Variant* kTopK[] = {&kTopKTournament};
+  static constexpr const Variant* kTopK[] = {&kTopKTournament, &kTopKRadix};
   switch (op) {
     case Op::attention:
       return kAttention;

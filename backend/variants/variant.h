@@ -95,6 +95,7 @@ extern const Variant kPoolSeparable;
 extern const Variant kRecurrentProducts;
 extern const Variant kRegionChannels;
 extern const Variant kSampleChannels;
+extern const Variant kTopKRadix;
 extern const Variant kTopKTournament;
 
 // Whether attention in one kernel is faster than its products and softmax apart.

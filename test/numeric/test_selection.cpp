@@ -38,6 +38,18 @@ TEST_CASE("top_k of long lines is a tournament") {
   check(both_results("%x : f16[1,80]", 11, "", "f16", "[1,11]"));
 }
 
+TEST_CASE("top_k of much of a line sorts it") {
+  const int before = num_kernels_of("top_k.radix");
+  check(both_results("%x : f32[2,300]", 200, "", "f32", "[2,200]"));
+  check(both_results("%x : f32[3,77]", 77, " {largest = 0}", "f32", "[3,77]"));
+  check(both_results("%x : f32[2,70,3] = -3..3", 70, " {axis = 1}", "f32", "[2,70,3]"));
+  check(both_results("%x : i32[90] = -2147483648..-2147483640", 90, "", "i32", "[90]"));
+  check(both_results("%x : u32[90] = 0..4294967295", 85, " {largest = 0}", "u32", "[85]"));
+  check(both_results("%x : u8[3,99] = 0..255", 90, "", "u8", "[3,90]"));
+  check(both_results("%x : bf16[1,80]", 80, "", "bf16", "[1,80]"));
+  CHECK(num_kernels_of("top_k.radix") - before >= 14);
+}
+
 TEST_CASE("a top_k of one result takes consumers") {
   check({{"%x : f32[3,40]; %z : f32[3,1]",
           "%k = constant {3} : i64[1]\n%v = top_k(%x, %k) : f32[3,3]\n%y = neg(%v) : f32[3,3]"}});

@@ -10,7 +10,7 @@
 #include <cmath>
 
 #include "backend/lower/lanes.h"
-#include "backend/variants/variant.h"
+#include "backend/variants/selection/lines.h"
 
 namespace neuronc {
 namespace {
@@ -20,35 +20,17 @@ using kernel::Builder;
 using kernel::Index;
 using kernel::Values;
 
-// Short lines are found by passes, with a line in each lane.
-constexpr int64_t kMinLine = 64;
-
-struct Line {
-  std::vector<int64_t> shape;
-  size_t axis = 0;
-  int64_t n = 0, k = 0;
-};
-
-Line line_of(const GroupContext& context) {
-  Line line;
-  line.shape = context.operand_shape(0);
-  line.axis = resolve_axis(context.anchor_node().view().i64("axis"), line.shape.size());
-  line.n = line.shape[line.axis];
-  line.k = context.result_shape()[line.axis];
-  return line;
-}
-
-// Keys of 32 bits hold every element type that is not wider itself.
-DType key_dtype(DType carrier) { return size_bytes(carrier) > 4 ? DType::i64 : DType::i32; }
+// A step waits for its reductions, whatever the line (measured on Zen 4).
+constexpr double kStepNs = 40;
 
 class Tournament {
  public:
-  Tournament(GroupEmitter& e, const Node& node, Line line)
+  Tournament(GroupEmitter& e, const Node& node, const SelectionLine& line)
       : e_(e),
         b_(e.builder()),
         node_(node),
-        line_(std::move(line)),
-        key_(key_dtype(carrier_of(e.type(node.operands[0]).dtype))),
+        line_(line),
+        key_(selection_key(carrier_of(e.type(node.operands[0]).dtype))),
         lanes_(e.vector_lanes(key_)) {
     const auto root = static_cast<int64_t>(std::sqrt(static_cast<double>(line_.n)));
     block_ = (root / lanes_ + 1) * lanes_;
@@ -74,7 +56,7 @@ class Tournament {
         return b_.load(best_position_, {i}, lanes_);
       });
       const Index position = b_.check_index(b_.convert(next[1], DType::i64), line_.n);
-      store_result(dims, j, position);
+      store_selected(e_, node_, line_, dims, j, position);
       find_best_of(kernel::floor_div(position, block_), next);
     });
   }
@@ -83,33 +65,12 @@ class Tournament {
   Register scalar(int64_t value) { return b_.constant_bits({key_, 1}, value); }
   Register vector(int64_t value) { return b_.constant_bits({key_, lanes_}, value); }
 
-  // An integer that stands where `x` does in the order of the result; NaN is the greatest element,
-  // zeros of both signs are one.
-  Register key_of(Register x) {
-    const DType dtype = x.type.dtype;
-    const bool largest = node_.view().i64("largest") != 0;
-    Register key;
-    if (dtype == DType::f32 || dtype == DType::f64) {
-      const int bits = 8 * size_bytes(dtype);
-      const Register number = b_.bitcast(b_.add(x, b_.zero(x.type)), key_);
-      const Register magnitude_flips = b_.lshr(b_.ashr(number, bits - 1), 1);
-      key = b_.select(b_.eq(x, x), b_.bit_xor(number, magnitude_flips),
-                      b_.constant_bits(number.type, nowhere_));
-    } else if (dtype == DType::u32 || dtype == DType::u64) {
-      const Register bits = b_.bitcast(x, key_);
-      key = b_.bit_xor(bits, b_.constant_bits(bits.type, least_));
-    } else {
-      key = b_.convert(x, key_);
-    }
-    return largest ? key : b_.bit_not(key);
-  }
-
   void make_keys(std::vector<Index> dims) {
     const auto keys_at = [&](Index i, int active) {
       dims[line_.axis] = i;
       const Register x =
           e_.pull(node_.operands[0], LaneIndex::along(dims, line_.axis, lanes_, active));
-      Register key = key_of(x);
+      Register key = selection_key_of(b_, node_, x);
       if (active < lanes_) {
         key = b_.select(active_lanes(b_, lanes_, active), key, vector(least_));
       }
@@ -165,20 +126,10 @@ class Tournament {
     b_.store(best_position_, {block}, best[1]);
   }
 
-  void store_result(std::vector<Index> dims, Index j, Index position) {
-    dims[line_.axis] = position;
-    const Register value = e_.pull(node_.operands[0], LaneIndex::scalar(dims));
-    dims[line_.axis] = j;
-    const LaneIndex at = LaneIndex::scalar(dims);
-    e_.provide(node_.results[0], at, value);
-    if (node_.results.size() > 1) e_.provide(node_.results[1], at, b_.index_value(position));
-    e_.store_results(at);
-  }
-
   GroupEmitter& e_;
   Builder& b_;
   const Node& node_;
-  Line line_;
+  const SelectionLine& line_;
   DType key_;
   int lanes_;
   int64_t block_ = 0, num_blocks_ = 0, padded_blocks_ = 0;
@@ -187,30 +138,21 @@ class Tournament {
 };
 
 OrRefusal<double> predict_ns(const GroupContext& context) {
-  const Line line = line_of(context);
-  if (line.n < kMinLine) return refuse("its lines are short");
-  if (line.k == 0 || num_elements(line.shape) == 0) return refuse("it has no elements");
-  if (line.n > INT32_MAX / 2) return refuse("its lines are longer than 2^30");
+  NEURONC_ASSIGN(const SelectionLine line, selection_line(context));
   const auto n = static_cast<double>(line.n);
-  const auto lines = static_cast<double>(num_elements(line.shape)) / n;
-  const double elements = lines * (n + static_cast<double>(line.k) * 2 * std::sqrt(n));
+  const auto k = static_cast<double>(line.k);
   const HardwareModel& hardware = context.machine.hardware;
-  return hardware.launch_ns + elements * 8 / hardware.vector_flops_per_s * 1e9;
+  const double line_ns =
+      k * kStepNs + (n + k * 2 * std::sqrt(n)) * 8 / hardware.vector_flops_per_s * 1e9;
+  return hardware.launch_ns + static_cast<double>(line.num_lines()) * line_ns;
 }
 
 OrRefusal<LoweredKernel> lower(const GroupContext& context) {
-  const Line line = line_of(context);
-  const int64_t num_lines = num_elements(line.shape) / line.n;
+  NEURONC_ASSIGN(const SelectionLine line, selection_line(context));
   GroupEmitter e(context.module, context.graph, context.group, context.machine,
-                 kernel_name(context), num_lines);
-  std::vector<Index> dims(line.shape.size(), Index(0));
-  Index rest = num_lines > 1 ? e.builder().tile() : Index(0);
-  for (size_t d = dims.size(); d-- > 0;) {
-    if (d == line.axis || line.shape[d] == 1) continue;
-    dims[d] = kernel::mod(rest, line.shape[d]);
-    rest = kernel::floor_div(rest, line.shape[d]);
-  }
-  Tournament(e, context.anchor_node(), line).run(dims);
+                 kernel_name(context), line.num_lines());
+  const Index tile = line.num_lines() > 1 ? e.builder().tile() : Index(0);
+  Tournament(e, context.anchor_node(), line).run(begin_of_line(line, tile));
   return std::move(e).finish();
 }
 
