@@ -201,15 +201,18 @@ Tensor coordinates_of(std::span<const Bits> bits, Bits mask, const Shape& shape)
   int64_t done = 0;
   for (const Bits* line = bits.data(); done < total; line += length, advance_row(at, shape)) {
     size_t count = 0;
-    // Whether to count is data, not a branch: it is not predicted well.
+    // Whether to count is data, not a branch: it is not predicted well. What is written behind the
+    // last one counted needs room, which the last lines do not have in the result.
+    int64_t* const last_axis = lists + (rank - 1) * total + done;
+    int64_t* const columns = total - done > static_cast<int64_t>(length) ? last_axis : row.data();
     for (size_t i = 0; i < length; ++i) {
-      row[count] = static_cast<int64_t>(i);
+      columns[count] = static_cast<int64_t>(i);
       count += (line[i] & mask) != 0 ? 1 : 0;
     }
     for (size_t axis = 0; axis < at.size(); ++axis) {
       std::fill_n(lists + static_cast<int64_t>(axis) * total + done, count, at[axis]);
     }
-    std::copy_n(row.begin(), count, lists + (rank - 1) * total + done);
+    if (columns == row.data()) std::copy_n(columns, count, last_axis);
     done += static_cast<int64_t>(count);
   }
   return result;
