@@ -83,6 +83,82 @@ TEST_CASE("a convolution takes weights that come at run time") {
   });
 }
 
+TEST_CASE("taps that lie in padding for a whole run of results are passed over") {
+  check({
+      // Rows and columns; lines of several tiles, of one, of a tile and a bit.
+      {"%x : f32[1,16,33,33]",
+       random_constant("%w", {20, 16, 3, 3}) +
+           "%y = conv(%x, %w) {dilations = [12, 12], pads = [12, 12, 12, 12]} : f32[1,20,33,33]",
+       1e-5},
+      {"%x : f32[2,8,7,7]",
+       random_constant("%w", {33, 8, 5, 5}) + random_constant("%b", {33}) +
+           "%c = conv(%x, %w, %b) {pads = [2, 2, 2, 2]} : f32[2,33,7,7]\n"
+           "%y = relu(%c) : f32[2,33,7,7]",
+       1e-5},
+      {"%x : f32[1,6,9,17]",
+       random_constant("%w", {16, 6, 3, 3}) +
+           "%y = conv(%x, %w) {dilations = [7, 5], pads = [5, 6, 9, 4], strides = [2, 1]} : "
+           "f32[1,16,5,17]",
+       1e-5},
+      // Windows of which one row alone, or none, meets the image.
+      {"%x : f32[1,16,5,9]",
+       random_constant("%w", {18, 16, 3, 3}) +
+           "%y = conv(%x, %w) {dilations = [36, 36], pads = [36, 36, 36, 36]} : f32[1,18,5,9]",
+       1e-5},
+      {"%x : f32[1,16,3,8]",
+       random_constant("%w", {18, 16, 1, 3}) +
+           "%y = conv(%x, %w) {pads = [5, 1, 4, 1]} : f32[1,18,12,8]",
+       1e-5},
+      {"%x : bf16[1,64,7,7]",
+       random_constant("%w", {40, 64, 3, 3}, "bf16") +
+           "%y = conv(%x, %w) {pads = [1, 1, 1, 1], result_type = f32} : f32[1,40,7,7]",
+       1e-5},
+      {"%x : bf16[1,5,9,9]",
+       random_constant("%w", {40, 5, 5, 5}, "bf16") +
+           "%y = conv(%x, %w) {dilations = [2, 1], pads = [4, 2, 4, 2], result_type = f32} : "
+           "f32[1,40,9,9]",
+       1e-5},
+      {"%x : f32[1,8,2,6,6]",
+       random_constant("%w", {16, 8, 3, 3, 3}) +
+           "%y = conv(%x, %w) {pads = [1, 1, 1, 1, 1, 1]} : f32[1,16,2,6,6]",
+       1e-5},
+      {"%x : f32[1,12,2,2]",
+       random_constant("%w", {12, 20, 4, 4}) + "%y = conv_transpose(%x, %w) : f32[1,20,5,5]", 1e-5},
+  });
+}
+
+TEST_CASE("rows of widely dilated windows are copied tap by tap") {
+  check({
+      {"%x : f32[1,8,40,12]",
+       random_constant("%w", {16, 8, 3, 1}) +
+           "%y = conv(%x, %w) {dilations = [16, 1]} : f32[1,16,8,12]",
+       1e-5},
+      {"%x : f32[1,8,40,12]",
+       random_constant("%w", {16, 8, 3, 3}) +
+           "%y = conv(%x, %w) {dilations = [4, 2], pads = [4, 2, 4, 2], strides = [2, 1]} : "
+           "f32[1,16,20,12]",
+       1e-5},
+  });
+}
+
+TEST_CASE("a pixel spreads multiples of the kernel, and a window makes one of the image") {
+  check({
+      {"%x : f32[5,6,3,4]",
+       random_constant("%w", {9, 6, 3, 4}) + random_constant("%b", {9}) +
+           "%c = conv(%x, %w, %b) : f32[5,9,1,1]\n%y = relu(%c) : f32[5,9,1,1]",
+       1e-5},
+      {"%x : f32[3,10,1,1]",
+       random_constant("%w", {10, 7, 4, 3}) + random_constant("%b", {7}) +
+           "%c = conv_transpose(%x, %w, %b) {strides = [2, 2]} : f32[3,7,4,3]\n"
+           "%y = relu(%c) : f32[3,7,4,3]",
+       1e-5},
+      {"%x : f32[1,10,1,1]",
+       random_constant("%w", {10, 7, 4, 4}) +
+           "%y = conv_transpose(%x, %w) {pads = [1, 1, 1, 1]} : f32[1,7,2,2]",
+       1e-5},
+  });
+}
+
 TEST_CASE("transposed convolutions fall apart into phases") {
   check({
       {"%x : f32[1,20,5,6]",
@@ -98,6 +174,16 @@ TEST_CASE("transposed convolutions fall apart into phases") {
        random_constant("%w", {9, 32, 3, 3}) + "%y = conv_transpose(%x, %w) {pads = [1, 1, 1, 1], "
                                               "output_padding = [1, 1], strides = [2, 2]} : "
                                               "f32[1,32,8,10]",
+       1e-5},
+      // Columns of a phase are filled up to whole registers; many phases are few problems.
+      {"%x : f32[2,7,3,4]",
+       random_constant("%w", {7, 21, 8, 8}) + random_constant("%b", {21}) +
+           "%y = conv_transpose(%x, %w, %b) {pads = [2, 2, 2, 2], strides = [4, 4]} : "
+           "f32[2,21,12,16]",
+       1e-5},
+      {"%x : f32[1,5,2,3]",
+       random_constant("%w", {5, 9, 20, 20}) +
+           "%y = conv_transpose(%x, %w) {pads = [5, 5, 5, 5], strides = [10, 10]} : f32[1,9,20,30]",
        1e-5},
       {"%x : f32[1,8,9]",
        random_constant("%w", {8, 16, 2}) +

@@ -70,6 +70,45 @@ TEST_CASE("planar transposed convolutions write each phase between the others") 
   });
 }
 
+TEST_CASE("planar phases along a row are summed together, or apart where they are many") {
+  check_planar({
+      // The last phases have one result less, which may be all that a vector would hold.
+      {"%x : f32[1,4,3,33]",
+       random_constant("%w", {4, 2, 3, 3}) + random_constant("%b", {2}) +
+           "%y = conv_transpose(%x, %w, %b) {pads = [1, 1, 1, 1], strides = [2, 2]} : "
+           "f32[1,2,5,65]",
+       1e-5},
+      {"%x : f32[2,3,4,16]",
+       random_constant("%w", {3, 1, 5, 7}) +
+           "%y = conv_transpose(%x, %w) {dilations = [2, 1], pads = [3, 1, 2, 6], strides = [3, "
+           "4]} : f32[2,1,13,60]",
+       1e-5},
+      {"%x : f32[1,6,5,40]",
+       random_constant("%w", {6, 5, 8, 8}) +
+           "%y = conv_transpose(%x, %w) {pads = [2, 2, 2, 2], strides = [4, 8]} : f32[1,5,20,316]",
+       1e-5},
+  });
+}
+
+TEST_CASE("planar rows are cut into blocks where they are long or few") {
+  check_planar({
+      {"%x : f32[1,6,1111]",
+       random_constant("%w", {6, 2, 16}) + random_constant("%b", {2}) +
+           "%y = conv_transpose(%x, %w, %b) {pads = [4, 4], strides = [8]} : f32[1,2,8888]",
+       1e-5},
+      {"%x : f32[2,5,901]",
+       random_constant("%w", {3, 5, 9}) +
+           "%y = conv(%x, %w) {dilations = [2], pads = [13, 4]} : f32[2,3,902]",
+       1e-5},
+      {"%x : f32[1,5,640]", random_constant("%w", {3, 5, 1}) + "%y = conv(%x, %w) : f32[1,3,640]",
+       1e-5},
+      {"%x : f32[1,100,2,600]",
+       random_constant("%w", {1, 100, 3, 5}) +
+           "%y = conv(%x, %w) {pads = [1, 2, 1, 2]} : f32[1,1,2,600]",
+       1e-5},
+  });
+}
+
 TEST_CASE("planar sums of narrow numbers are rounded once, with work behind them") {
   check_planar({
       {"%x : bf16[1,8,6,40]",

@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "backend/variants/convolution/geometry.h"
+#include "backend/variants/convolution/padding.h"
 #include "backend/variants/convolution/slab.h"
 #include "backend/variants/convolution/weights.h"
 #include "backend/variants/product/blocks.h"
@@ -45,6 +46,9 @@ struct Plan {
   int64_t num_blocks = 0;    // of one image and group
   int64_t block_height = 0;  // with a slab: result rows in a block
   int64_t slab_height = 0, slab_width = 0;
+  // Where the rows of a block's taps lie apart, the slab holds them tap after tap, not what lies between.
+  bool taps_lie_apart = false;
+  std::optional<LineTiles> lines;  // where windows reach far into padding
   int64_t panels_per_tile = 0;
   int64_t panel_runs = 1;  // of a block: the columns, where there are few blocks
 
@@ -70,13 +74,19 @@ int64_t most_rows(const Plan& plan) {
   return std::max<int64_t>(kMatrixBlockBytes / row_bytes, 2 * kernel::kMatrixRows);
 }
 
+bool taps_lie_apart(const ConvGeometry& g, int64_t rows) {
+  return g.dilation_h > 1 && (rows - 1) * g.stride_h < g.dilation_h;
+}
+
+int64_t slab_height(const ConvGeometry& g, int64_t rows) {
+  if (taps_lie_apart(g, rows)) return rows * g.r;
+  return (rows - 1) * g.stride_h + (g.r - 1) * g.dilation_h + 1;
+}
+
 void choose_slab_block(Plan& plan, int64_t most_bytes) {
   const ConvGeometry& g = plan.g;
   plan.slab_width = (g.q - 1) * g.stride_w + (g.s - 1) * g.dilation_w + 1;
   const int64_t row_bytes = plan.slab_width * plan.channels * size_bytes(plan.step.a);
-  const auto slab_height = [&](int64_t rows) {
-    return (rows - 1) * g.stride_h + (g.r - 1) * g.dilation_h + 1;
-  };
   // The largest divisor of the height whose slab fits. Small weights stay cached whatever the
   // number of blocks, so there tiles are left to share among cores; large ones are read once per
   // block, so the slab may grow with them.
@@ -84,7 +94,7 @@ void choose_slab_block(Plan& plan, int64_t most_bytes) {
   int64_t best = 1;
   for (int64_t rows = 1; rows <= g.p; ++rows) {
     if (g.p % rows != 0) continue;
-    const int64_t bytes = slab_height(rows) * row_bytes;
+    const int64_t bytes = slab_height(g, rows) * row_bytes;
     if (rows > 1 && rows * g.q > most_rows(plan)) continue;
     const bool leaves_tiles = g.n * g.groups * (g.p / rows) >= kMinTiles;
     if (bytes <= std::max(most_bytes, weight_bytes / 4) &&
@@ -93,7 +103,8 @@ void choose_slab_block(Plan& plan, int64_t most_bytes) {
     }
   }
   plan.block_height = best;
-  plan.slab_height = slab_height(best);
+  plan.slab_height = slab_height(g, best);
+  plan.taps_lie_apart = taps_lie_apart(g, best);
   plan.block_rows = best * g.q;
   plan.num_blocks = g.p / best;
 }
@@ -129,17 +140,45 @@ void choose_panel_runs(Plan& plan) {
   plan.panel_runs = (panels + plan.panels_per_tile - 1) / plan.panels_per_tile;
 }
 
+bool crosses_columns(const Plan& plan) {
+  const ConvGeometry& g = plan.g;
+  return g.s > 1 && g.dilation_w == 1 && plan.channels % plan.step.k_step() != 0;
+}
+
 // Window columns and channels are one loop where the slab makes them consecutive, and where groups
 // of k would otherwise be padded for every window column; packing depends on the latter alone.
 KLoops choose_k_loops(const Plan& plan) {
   const ConvGeometry& g = plan.g;
-  if (plan.uses_slab && g.dilation_w == 1) return {{g.r}, g.s * plan.channels};
+  const bool is_joined = plan.uses_slab && g.dilation_w == 1;
+  if (is_joined && (!plan.lines || crosses_columns(plan))) return {{g.r}, g.s * plan.channels};
   return {{g.r, g.s}, plan.channels};
 }
 
-bool crosses_columns(const Plan& plan) {
-  const ConvGeometry& g = plan.g;
-  return g.s > 1 && g.dilation_w == 1 && plan.channels % plan.step.k_step() != 0;
+std::array<TapAxis, 3> axes_of(const ConvGeometry& g) {
+  std::array<TapAxis, 3> axes;
+  axes[1] = {.input = g.h,
+             .results = g.p,
+             .taps = g.r,
+             .stride = g.stride_h,
+             .dilation = g.dilation_h,
+             .base = -g.pad_top};
+  axes[2] = {.input = g.w,
+             .results = g.q,
+             .taps = g.s,
+             .stride = g.stride_w,
+             .dilation = g.dilation_w,
+             .base = -g.pad_left};
+  return axes;
+}
+
+void choose_lines(const GroupContext& context, Plan& plan, const Tensor& weights,
+                  int64_t pixel_bytes) {
+  LineProblem problem{axes_of(plan.g), plan.columns,    pixel_bytes,
+                      plan.tile,       plan.block_rows, &weights};
+  // Columns of the window that are one loop with their channels are all multiplied.
+  if (crosses_columns(plan)) problem.axes[2] = {.input = plan.g.q, .results = plan.g.q};
+  plan.lines = line_tiles(context.machine, plan.step, problem);
+  if (plan.lines) plan.tile = plan.lines->tile;
 }
 
 OrRefusal<Plan> make_plan(const GroupContext& context) {
@@ -169,6 +208,7 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
   }
   plan.tile =
       choose_register_tile(context.machine, plan.step, plan.block_rows, plan.columns, pixel_bytes);
+  if (plan.uses_slab) choose_lines(context, plan, *weights, pixel_bytes);
   choose_panel_runs(plan);
   plan.k = choose_k_loops(plan);
   return plan;
@@ -177,7 +217,9 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
 OrRefusal<double> predict_ns(const GroupContext& context) {
   NEURONC_ASSIGN(const Plan plan, make_plan(context));
   const ConvGeometry& g = plan.g;
-  ProductWork work{g.n * g.p * g.q, plan.columns, g.r * g.s * plan.channels, g.groups};
+  const auto k = static_cast<double>(g.r * g.s * plan.channels);
+  const double share = plan.lines ? plan.lines->share : 1;
+  ProductWork work{g.n * g.p * g.q, plan.columns, static_cast<int64_t>(k * share), g.groups};
   if (plan.uses_slab) {
     work.copied_elements =
         static_cast<double>(plan.num_tiles() * plan.slab_height * plan.slab_width * plan.channels);
@@ -201,12 +243,23 @@ Tile current_tile(GroupEmitter& e, const Plan& plan) {
 RowOperand slab_rows(const Plan& plan, BufferId slab) {
   const ConvGeometry& g = plan.g;
   const int64_t c = plan.channels;
-  return {slab, 1, [&g, c](Index pixel, std::span<const Index> outer, Index inner) {
+  return {slab, 1, [&plan, &g, c](Index pixel, std::span<const Index> outer, Index inner) {
             const Index p = kernel::floor_div(pixel, g.q), q = kernel::mod(pixel, g.q);
             if (outer.size() > 1) inner += outer[1] * (g.dilation_w * c);
-            return std::vector<Index>{p * g.stride_h + outer[0] * g.dilation_h,
-                                      q * (g.stride_w * c) + inner};
+            const Index row = plan.taps_lie_apart ? outer[0] * plan.block_height + p
+                                                  : p * g.stride_h + outer[0] * g.dilation_h;
+            return std::vector<Index>{row, q * (g.stride_w * c) + inner};
           }};
+}
+
+// The taps that `count` pixels of one line from `pixel` of the block on meet.
+std::vector<kernel::Range> taps_of_line(const Plan& plan, Index block, Index pixel, int count) {
+  const std::array<TapAxis, 3> axes = axes_of(plan.g);
+  const Index p = block * plan.block_height + kernel::floor_div(pixel, plan.g.q);
+  const Index q = kernel::mod(pixel, plan.g.q);
+  std::vector<kernel::Range> taps{taps_met(axes[1], p, p)};
+  if (plan.k.outer.size() > 1) taps.push_back(taps_met(axes[2], q, q + Index(count - 1)));
+  return taps;
 }
 
 // Pixels of the image where the input lies.
@@ -219,6 +272,33 @@ RowOperand input_rows(GroupEmitter& e, const Plan& plan, ValueId input, const Ti
                         p * g.stride_h + outer[0] * g.dilation_h,
                         q * g.stride_w + outer[1] * g.dilation_w);
           }};
+}
+
+// Copies what the block reads and lets `loops` read it there.
+void read_from_slab(GroupEmitter& e, const Plan& plan, ValueId input, const Tile& at,
+                    std::optional<ByteProduct>& bytes, BlockLoops& loops) {
+  const ConvGeometry& g = plan.g;
+  const BufferId slab =
+      e.workspace("slab", plan.step.a, {plan.slab_height, plan.slab_width * plan.channels});
+  const Index first = at.block * (plan.block_height * g.stride_h) - Index(g.pad_top);
+  Slab shape{g, plan.channels, plan.slab_height, plan.slab_width, plan.step.a};
+  if (bytes) shape.border = [&] { return bytes->border(); };
+  if (plan.taps_lie_apart) {
+    shape.distance = [&](Index row) {
+      return kernel::mod(row, plan.block_height) * g.stride_h +
+             kernel::floor_div(row, plan.block_height) * g.dilation_h;
+    };
+  }
+  emit_slab(e, shape, input, slab, {at.image, at.group, first});
+  if (plan.lines) {
+    loops.line_rows = g.q;
+    loops.outer = [&plan, block = at.block](Index pixel, int count) {
+      return taps_of_line(plan, block, pixel, count);
+    };
+  }
+  loops.num_rows = plan.block_rows;
+  loops.first_row = Index(0);
+  loops.a = slab_rows(plan, slab);
 }
 
 OrRefusal<LoweredKernel> lower(const GroupContext& context) {
@@ -245,15 +325,7 @@ OrRefusal<LoweredKernel> lower(const GroupContext& context) {
                   [&](int64_t k, int64_t m) { return weight_offset(g, k, m); });
   }
   if (plan.uses_slab) {
-    const BufferId slab =
-        e.workspace("slab", plan.step.a, {plan.slab_height, plan.slab_width * plan.channels});
-    const Index first = at.block * (plan.block_height * g.stride_h) - Index(g.pad_top);
-    Slab shape{g, plan.channels, plan.slab_height, plan.slab_width, plan.step.a};
-    if (bytes) shape.border = [&] { return bytes->border(); };
-    emit_slab(e, shape, input, slab, {at.image, at.group, first});
-    loops.num_rows = plan.block_rows;
-    loops.first_row = Index(0);
-    loops.a = slab_rows(plan, slab);
+    read_from_slab(e, plan, input, at, bytes, loops);
   } else {
     loops.num_rows = g.p * g.q;
     loops.first_row = at.block * plan.block_rows;

@@ -33,7 +33,7 @@ class SlabEmitter {
     e_.loop({0, slab_.height, 1}, [&](Index row) {
       if (left_ > 0) fill_columns(row, 0, left_);
       if (left_ + width_ < slab_.width) fill_columns(row, left_ + width_, slab_.width);
-      const Index at = place_.first_row + row;
+      const Index at = row_of_input(row);
       e_.when({{at, 0, g_.h}}, [&] { copy_row(row); });
       e_.when({{at, -g_.pad_top - g_.h - slab_.height, 0}},
               [&] { fill_columns(row, left_, left_ + width_); });
@@ -43,6 +43,10 @@ class SlabEmitter {
   }
 
  private:
+  Index row_of_input(Index row) const {
+    return place_.first_row + (slab_.distance ? slab_.distance(row) : row);
+  }
+
   void fill_columns(Index row, int64_t begin, int64_t end) {
     const int64_t from = begin * c_, to = end * c_;
     const int64_t vectors_end = from + (to - from) / lanes_ * lanes_;
@@ -94,7 +98,7 @@ class SlabEmitter {
 
   Register load(Index row, Index column, Index channel, size_t dim, int lanes) {
     const std::vector<Index> at =
-        g_.at(place_.image, place_.group * c_ + channel, place_.first_row + row, column);
+        g_.at(place_.image, place_.group * c_ + channel, row_of_input(row), column);
     return b_.convert(e_.pull(input_, LaneIndex::along(at, dim, lanes)), slab_.dtype);
   }
 

@@ -15,6 +15,8 @@ struct Slab {
   DType dtype = DType::f32;  // of its elements
   // What padding holds, asked for where it is stored; none: zero.
   std::function<Register()> border = nullptr;
+  // How far row `row` of the slab lies behind the first one in the input; none: as far as in the slab.
+  std::function<kernel::Index(kernel::Index row)> distance = nullptr;
 };
 
 struct SlabPlace {

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "backend/lower/lanes.h"
+#include "backend/variants/convolution/padding.h"
 #include "backend/variants/convolution/taps.h"
 #include "backend/variants/product/blocks.h"
 #include "backend/variants/product/pack.h"
@@ -27,8 +28,10 @@ struct Part {
   bool uses_slab = false;
   RegisterTile tile;
   KLoops k;
-  int64_t columns = 0;       // of all its phases
-  int64_t block_height = 0;  // result rows in a block
+  std::optional<LineTiles> lines;  // where windows reach far into padding
+  int64_t phase_columns = 0;       // of one phase: whole registers where there are several
+  int64_t columns = 0;             // of all its phases
+  int64_t block_height = 0;        // result rows in a block
   std::array<int64_t, 3> slab{};
   int64_t num_blocks = 0;  // of one image and group
   int64_t slab_elements() const { return slab[0] * slab[1] * slab[2]; }
@@ -79,6 +82,18 @@ void choose_block(const Plan& plan, Part& part) {
   part.num_blocks = depth.results * (height.results / part.block_height);
 }
 
+void choose_lines(const GroupContext& context, const Plan& plan, Part& part,
+                  const Tensor& weights) {
+  LineProblem problem{part.problem.axes, part.columns, 0, part.tile, part.block_rows(), &weights};
+  TapAxis& width = problem.axes[2];
+  // Columns of the window that are one loop with their channels are all multiplied.
+  if (width.dilation == 1 && plan.conv.channels % plan.step.k_step() != 0) {
+    width = {.input = width.results, .results = width.results};
+  }
+  part.lines = line_tiles(context.machine, plan.step, problem);
+  if (part.lines) part.tile = part.lines->tile;
+}
+
 OrRefusal<Plan> make_plan(const GroupContext& context) {
   Plan plan;
   NEURONC_ASSIGN(plan.conv, tap_convolution(context));
@@ -94,17 +109,24 @@ OrRefusal<Plan> make_plan(const GroupContext& context) {
   for (TapProblem& problem : plan.conv.problems) {
     Part part;
     part.problem = problem;
-    part.columns = plan.conv.columns * static_cast<int64_t>(problem.phases.size());
+    const auto num_phases = static_cast<int64_t>(problem.phases.size());
+    const int64_t lanes = context.machine.lanes(4);
+    // Registers tell the columns of several phases apart.
+    part.phase_columns =
+        num_phases == 1 ? plan.conv.columns : (plan.conv.columns + lanes - 1) / lanes * lanes;
+    part.columns = part.phase_columns * num_phases;
     const TapAxis& width = problem.axes[2];
     const int64_t taps = width.taps, channels = plan.conv.channels;
     const bool crosses_columns =
         taps > 1 && width.dilation == 1 && channels % plan.step.k_step() != 0;
     part.uses_slab = !may_read || !problem.is_inside() || crosses_columns;
     choose_block(plan, part);
-    part.k = part.uses_slab && width.dilation == 1
+    part.tile = choose_register_tile(context.machine, plan.step, part.block_rows(), part.columns);
+    if (part.uses_slab && weights != nullptr) choose_lines(context, plan, part, *weights);
+    const bool is_joined = width.dilation == 1 && (!part.lines || crosses_columns);
+    part.k = part.uses_slab && is_joined
                  ? KLoops{{problem.axes[0].taps, problem.axes[1].taps}, taps * channels}
                  : KLoops{{problem.axes[0].taps, problem.axes[1].taps, taps}, channels};
-    part.tile = choose_register_tile(context.machine, plan.step, part.block_rows(), part.columns);
     plan.parts.push_back(std::move(part));
   }
   return plan;
@@ -115,8 +137,10 @@ OrRefusal<double> predict_ns(const GroupContext& context) {
   double time_ns = 0;
   for (const Part& part : plan.parts) {
     const auto& axes = part.problem.axes;
+    const double share = part.lines ? part.lines->share : 1;
+    const auto k = static_cast<double>(part.problem.num_taps() * plan.conv.channels);
     ProductWork work{plan.conv.n * axes[0].results * axes[1].results * axes[2].results,
-                     part.columns, part.problem.num_taps() * plan.conv.channels, plan.conv.groups};
+                     part.columns, static_cast<int64_t>(k * share), plan.conv.groups};
     if (part.uses_slab) {
       work.copied_elements =
           static_cast<double>(plan.tiles_of(part) * part.slab_elements() * plan.conv.channels);
@@ -152,12 +176,13 @@ Tensor pack_group(const Plan& plan, const Part& part, const Tensor& weights, int
   std::copy_n(weights.data(), weights.size_bytes(), extended.mutable_data());
   return pack_panels(extended, part.k, part.columns, [&](int64_t k, int64_t n) {
     const KPlace place = place_of_k(conv, part, k);
-    const auto& axes = part.problem.phases[static_cast<size_t>(n / conv.columns)];
+    const auto& axes = part.problem.phases[static_cast<size_t>(n / part.phase_columns)];
+    if (n % part.phase_columns >= conv.columns) return weights.num_elements();
     std::array<int64_t, 3> element{};
     for (size_t axis = 0; axis < 3; ++axis) {
       element[axis] = axes[axis].first_weight + place.tap[axis] * axes[axis].weight_step;
     }
-    const int64_t at = conv.weight_at(group, n % conv.columns, place.channel, element);
+    const int64_t at = conv.weight_at(group, n % part.phase_columns, place.channel, element);
     return at < 0 ? weights.num_elements() : at;
   });
 }
@@ -179,8 +204,8 @@ Tensor pack(const Plan& plan, const Part& part, const Tensor& weights) {
 
 Tensor packed_weights(const GroupContext& context, const Plan& plan, const Part& part) {
   const Tensor& weights = *context.constant_operand(1);
-  std::string form = fmt::format("taps {} {} {} {}", plan.conv.is_transposed, plan.conv.groups,
-                                 part.columns, plan.conv.channels);
+  std::string form = fmt::format("taps {} {} {} {} {}", plan.conv.is_transposed, plan.conv.groups,
+                                 part.columns, part.phase_columns, plan.conv.channels);
   for (const int64_t extent : plan.conv.window) form += fmt::format(" {}", extent);
   for (const int64_t extent : part.k.outer) form += fmt::format(" {}", extent);
   for (const auto& phase : part.problem.phases) {
@@ -226,6 +251,10 @@ class PartEmitter {
     loops.first_row = Index(0);
     loops.num_panels = (part_.columns + part_.tile.columns() - 1) / part_.tile.columns();
     loops.a = part_.uses_slab ? slab_rows() : input_rows();
+    if (part_.lines) {
+      loops.line_rows = part_.problem.axes[2].results;
+      loops.outer = [this](Index pixel, int count) { return taps_of_line(pixel, count); };
+    }
     read_weights(loops);
     loops.store = [this](Index pixel, Index column, int active, Register sum) {
       store(pixel, column, active, sum);
@@ -288,6 +317,16 @@ class PartEmitter {
   std::array<Index, 2> place_in_block(Index pixel) const {
     const int64_t width = part_.problem.axes[2].results;
     return {kernel::floor_div(pixel, width), kernel::mod(pixel, width)};
+  }
+
+  // The taps that `count` pixels of one line from `pixel` on meet.
+  std::vector<kernel::Range> taps_of_line(Index pixel, int count) const {
+    const auto& axes = part_.problem.axes;
+    const auto [p, q] = place_in_block(pixel);
+    std::vector<kernel::Range> taps{taps_met(axes[0], depth_, depth_),
+                                    taps_met(axes[1], row_ + p, row_ + p)};
+    if (part_.k.outer.size() > 2) taps.push_back(taps_met(axes[2], q, q + Index(count - 1)));
+    return taps;
   }
 
   RowOperand input_rows() {
@@ -384,16 +423,28 @@ class PartEmitter {
   // ---- results
 
   void store(Index pixel, Index column, int active, Register sum) {
+    const auto tail = static_cast<int>(plan_.conv.columns % part_.tile.lanes);
+    if (part_.problem.phases.size() == 1 || tail == 0) {
+      return store_columns(pixel, column, active, sum);
+    }
+    // The last register of a phase is not full.
+    const int64_t last = part_.phase_columns - part_.tile.lanes;
+    const Index in_phase = kernel::mod(column, part_.phase_columns);
+    e_.when({{in_phase, 0, last}}, [&] { store_columns(pixel, column, active, sum); });
+    e_.when({{in_phase, last, last + 1}}, [&] { store_columns(pixel, column, tail, sum); });
+  }
+
+  void store_columns(Index pixel, Index column, int active, Register sum) {
     const auto& phases = part_.problem.phases;
     const auto [p, q] = place_in_block(pixel);
     const std::array<Index, 3> results{depth_, row_ + p, q};
-    const Index phase = kernel::floor_div(column, plan_.conv.columns);
+    const Index phase = kernel::floor_div(column, part_.phase_columns);
     std::array<Index, 3> place;
     for (size_t axis = 0; axis < 3; ++axis) {
       const TapAxis& first = phases[0][axis];
       place[axis] = results[axis] * first.spread + offset_of(phase, axis);
     }
-    const Index channel = group_ * plan_.conv.columns + kernel::mod(column, plan_.conv.columns);
+    const Index channel = group_ * plan_.conv.columns + kernel::mod(column, part_.phase_columns);
     const int lanes = part_.tile.lanes;
     const LaneIndex at = LaneIndex::along(plan_.conv.at(image_, channel, place), 1, lanes, active);
     if (node_.has_operand(2)) {

@@ -86,19 +86,19 @@ TapAxis phase_axis(const AxisWindow& w, int64_t phase) {
   return axis;
 }
 
-void add_problem(TapConvolution& conv, const std::array<TapAxis, 3>& axes, bool may_join) {
+void add_problem(TapConvolution& conv, const std::array<TapAxis, 3>& axes) {
   for (TapProblem& problem : conv.problems) {
     const bool is_same =
         std::equal(axes.begin(), axes.end(), problem.axes.begin(),
                    [](const TapAxis& a, const TapAxis& b) { return a.reads_as(b); });
-    if (!is_same || !may_join) continue;
+    if (!is_same) continue;
     problem.phases.push_back(axes);
     return;
   }
   conv.problems.push_back({axes, {axes}});
 }
 
-void add_phases(TapConvolution& conv, const std::array<AxisWindow, 3>& windows, bool may_join) {
+void add_phases(TapConvolution& conv, const std::array<AxisWindow, 3>& windows) {
   std::array<std::vector<TapAxis>, 3> phases;
   for (size_t axis = 0; axis < 3; ++axis) {
     const AxisWindow& w = windows[axis];
@@ -108,7 +108,7 @@ void add_phases(TapConvolution& conv, const std::array<AxisWindow, 3>& windows, 
   }
   for (const TapAxis& depth : phases[0]) {
     for (const TapAxis& height : phases[1]) {
-      for (const TapAxis& width : phases[2]) add_problem(conv, {depth, height, width}, may_join);
+      for (const TapAxis& width : phases[2]) add_problem(conv, {depth, height, width});
     }
   }
 }
@@ -147,13 +147,10 @@ OrRefusal<TapConvolution> tap_convolution(const GroupContext& context) {
   if (conv.is_transposed) {
     int64_t num_phases = 1;
     for (const AxisWindow& axis : windows) num_phases *= std::min(axis.stride, axis.result);
-    // Columns of several phases are told apart by whole registers.
-    const bool may_join = conv.columns % context.machine.lanes(4) == 0;
     if (num_phases > 4096) return refuse("more than 4096 phases");
-    add_phases(conv, windows, may_join);
+    add_phases(conv, windows);
   } else {
-    add_problem(conv, {plain_axis(windows[0]), plain_axis(windows[1]), plain_axis(windows[2])},
-                false);
+    add_problem(conv, {plain_axis(windows[0]), plain_axis(windows[1]), plain_axis(windows[2])});
   }
   if (conv.problems.size() > kMaxProblems) return refuse("its phases read different pixels");
   return conv;

@@ -31,6 +31,7 @@ void emit_tile(GroupEmitter& emitter, const BlockLoops& loops, Index panel, int 
   micro.k = &loops.k;
   micro.a = &loops.a;
   micro.load_b = [&](Index group) { return loops.load_b(panel, micro.vectors, group); };
+  if (loops.outer) micro.outer = loops.outer(row, rows);
   if (next) micro.prefetch = [&](Index group) { loops.prefetch(*next, group); };
   const Values sums = emit_micro_kernel(emitter, micro);
   // Column by column, so that operands that vary along columns alone are loaded once.
@@ -98,21 +99,21 @@ class BlockEmitter {
 
   // Calls body(first row, rows, number of the tile in the block).
   void for_each_row_tile(const std::function<void(Index, int, Index)>& body) {
+    if (loops_.line_rows > 0) {
+      const int64_t per_line = (loops_.line_rows + loops_.tile.rows - 1) / loops_.tile.rows;
+      emitter_.loop({0, loops_.num_rows / loops_.line_rows, 1}, [&](Index line) {
+        each_tile_of(loops_.first_row + line * loops_.line_rows, loops_.line_rows, line * per_line,
+                     body);
+      });
+      return;
+    }
+    if (loops_.block_rows >= loops_.num_rows) {
+      return each_tile_of(loops_.first_row, loops_.num_rows, Index(0), body);
+    }
     const int rows = loops_.tile.rows;
     const int64_t whole_tiles = loops_.num_rows / rows;
     const auto tail = static_cast<int>(loops_.num_rows % rows);
     const auto whole = [&](Index i) { body(loops_.first_row + i * rows, rows, i); };
-    if (loops_.block_rows >= loops_.num_rows) {
-      if (whole_tiles == 1) {
-        whole(Index(0));
-      } else if (whole_tiles > 1) {
-        emitter_.loop({0, whole_tiles, 1}, whole);
-      }
-      if (tail > 0) {
-        body(loops_.first_row + Index(whole_tiles * rows), tail, Index(whole_tiles));
-      }
-      return;
-    }
     emitter_.loop({0, row_tiles_, 1}, [&](Index i) {
       const Index row = loops_.first_row + i * rows;
       emitter_.when({{row, 0, loops_.num_rows - rows + 1}}, [&] { whole(i); });
@@ -122,6 +123,23 @@ class BlockEmitter {
     const int64_t last = whole_tiles * rows;
     emitter_.when({{loops_.first_row, loops_.num_rows - loops_.block_rows, last + 1}},
                   [&] { body(Index(last), tail, Index(row_tiles_ - 1)); });
+  }
+
+  // The tiles of `count` rows from `first` on, of which `tiles_before` come before.
+  void each_tile_of(Index first, int64_t count, Index tiles_before,
+                    const std::function<void(Index, int, Index)>& body) {
+    const int rows = loops_.tile.rows;
+    const int64_t whole_tiles = count / rows;
+    const auto tail = static_cast<int>(count % rows);
+    const auto whole = [&](Index i) { body(first + i * rows, rows, tiles_before + i); };
+    if (whole_tiles == 1) {
+      whole(Index(0));
+    } else if (whole_tiles > 1) {
+      emitter_.loop({0, whole_tiles, 1}, whole);
+    }
+    if (tail > 0) {
+      body(first + Index(whole_tiles * rows), tail, tiles_before + Index(whole_tiles));
+    }
   }
 
   void each_panel(const std::function<void(Index, int)>& body) {

@@ -31,6 +31,8 @@ struct BlockLoops {
   kernel::Index first_row;  // of the block, in rows of the whole problem
   int64_t block_rows = 0;   // rows per block
   int64_t num_rows = 0;     // of the whole problem; rows past it do not exist
+  // Register tiles end where a line of so many rows does; 0: they do not. With a block of all rows.
+  int64_t line_rows = 0;
   kernel::Index first_panel = 0;
   int64_t num_panels = 0;  // runs of tile.columns() that this tile computes
   // Called once per panel, before its rows.
@@ -39,6 +41,9 @@ struct BlockLoops {
   std::function<kernel::Values(kernel::Index panel, int vectors, kernel::Index group)> load_b;
   // The matrix of b's rows from `group` on, in the panel's v-th 16 columns: with steps by matrices.
   std::function<Register(kernel::Index panel, int v, kernel::Index group)> load_b_matrix;
+  // What of each outer loop of k the `count` rows from `row` on need: the rest of a is zero for all
+  // of them. None: all of it. Not with steps by matrices.
+  std::function<std::vector<kernel::Range>(kernel::Index row, int count)> outer;
   // Hints that row `group` of b will be read at `column`, which may lie past the end. None: b is
   // not worth it.
   std::function<void(kernel::Index column, kernel::Index group)> prefetch;

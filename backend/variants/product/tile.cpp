@@ -71,9 +71,10 @@ RegisterTile choose_register_tile(const Machine& machine, const ProductStep& ste
     tile.rows = accumulators / 2;
     // More rows than ways would push one another out at every step.
     const bool share_a_set = row_bytes > 0 && row_bytes % kWayBytes == 0;
-    if (share_a_set && std::min<int64_t>(tile.rows, m) > kWays && n % (4 * tile.lanes) == 0) {
-      tile.vectors = 4;
-      tile.rows = std::min(accumulators / 4, kWays - 1);
+    const int64_t all_vectors = (n + tile.lanes - 1) / tile.lanes;
+    if (share_a_set && std::min<int64_t>(tile.rows, m) > kWays && all_vectors > 2) {
+      tile.vectors = all_vectors % 4 != 0 && all_vectors % 3 == 0 ? 3 : 4;
+      tile.rows = std::min(accumulators / tile.vectors, kWays - 1);
     }
   }
   if (const int vectors = machine.code.blocking.vectors; vectors != 0 && m > 3) {
@@ -106,8 +107,12 @@ class KLoopEmitter {
       return emit(depth + 1, std::move(inner), flat * extent + i,
                   Values(carried.begin(), carried.end()));
     };
-    if (extent == 1) return step(Index(0), accumulators);
-    return emitter_.loop({0, extent, 1}, accumulators, step);
+    const kernel::Range range =
+        micro_.outer.empty() ? kernel::Range{0, extent, 1} : micro_.outer[depth];
+    if (extent == 1 && range.lower.is_constant() && range.upper.is_constant()) {
+      return step(Index(0), accumulators);
+    }
+    return emitter_.loop(range, accumulators, step);
   }
 
  private:

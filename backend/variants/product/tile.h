@@ -62,6 +62,8 @@ struct MicroKernel {
   std::function<void(kernel::Index group)> prefetch;
   // What the accumulators begin with, row after row; none: zeros.
   kernel::Values initial;
+  // What of each outer loop of k is multiplied, for all rows; none: all of it.
+  std::vector<kernel::Range> outer;
 };
 
 // The accumulators, row after row.
