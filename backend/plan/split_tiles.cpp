@@ -39,20 +39,34 @@ plan::ByteRanges to_ranges(const std::vector<plan::Run>& runs) {
   return ranges;
 }
 
-// Of a lane's part. Ranges that are so many are a few bytes each, for which lanes would fight.
-constexpr uint64_t kMostRanges = 4096;
+// Of a result that a lane's part writes. So many are a few bytes each, for which lanes would fight.
+constexpr uint64_t kMostWritten = 4096;
 // Of a plan; its verifier takes twice as many.
 constexpr uint64_t kMostRangesOfPlan = uint64_t{1} << 21;
 
+uint64_t num_ranges(const std::vector<plan::Run>& runs) {
+  uint64_t sum = 0;
+  for (const plan::Run& run : runs) sum += run.count;
+  return sum;
+}
+
 uint64_t num_ranges(const TilePart& part) {
   uint64_t sum = 0;
-  for (const std::vector<plan::Run>& runs : part.touched) {
-    for (const plan::Run& run : runs) sum += run.count;
-  }
+  for (const std::vector<plan::Run>& runs : part.touched) sum += num_ranges(runs);
   return sum;
 }
 
 bool is_result(const KernelBuffer& buffer) { return buffer.kind == KernelBuffer::Kind::result; }
+
+bool writes_few_pieces(const std::vector<TilePart>& parts,
+                       const std::vector<KernelBuffer>& buffers) {
+  for (const TilePart& part : parts) {
+    for (size_t i = 0; i < buffers.size(); ++i) {
+      if (is_result(buffers[i]) && num_ranges(part.touched[i]) > kMostWritten) return false;
+    }
+  }
+  return true;
+}
 
 TilePart make_part(FootprintAnalysis& analysis, const std::vector<KernelBuffer>& buffers,
                    int64_t begin, int64_t end) {
@@ -126,8 +140,8 @@ KernelTiles tiles_to_share(const LoweredKernel& lowered) {
   if (border == 0) return {1, "it has one tile"};
   const std::vector<TilePart> parts = {make_part(analysis, lowered.buffers, 0, border),
                                        make_part(analysis, lowered.buffers, border, num_tiles)};
-  for (const TilePart& part : parts) {
-    if (num_ranges(part) > kMostRanges) return {1, "each core would write thousands of pieces"};
+  if (!writes_few_pieces(parts, lowered.buffers)) {
+    return {1, "each core would write thousands of pieces"};
   }
   if (!are_apart(parts, analysis, lowered.buffers)) {
     return {1, "what a tile writes is not known before"};
@@ -158,12 +172,10 @@ const std::vector<TilePart>& TileSplitter::split(const LoweredNode& node, uint32
   Known& known = known_.try_emplace(node.kernel.index, kernel).first->second;
   const auto [it, is_new] = known.parts.try_emplace({num_lanes, share});
   if (is_new) it->second = make(known, node, num_lanes, share);
-  uint64_t sum = 0, most = 0;
-  for (const TilePart& part : it->second) {
-    sum += num_ranges(part);
-    most = std::max(most, num_ranges(part));
-  }
-  const bool are_too_many = most > kMostRanges || num_ranges_ + sum > kMostRangesOfPlan;
+  uint64_t sum = 0;
+  for (const TilePart& part : it->second) sum += num_ranges(part);
+  const bool are_too_many =
+      num_ranges_ + sum > kMostRangesOfPlan || !writes_few_pieces(it->second, node.buffers);
   if (are_too_many && share == TileShare::all_lanes) {
     return split(node, num_lanes, TileShare::first_lane);
   }
