@@ -38,6 +38,15 @@ TEST_CASE("top_k of long lines is a tournament") {
   check(both_results("%x : f16[1,80]", 11, "", "f16", "[1,11]"));
 }
 
+TEST_CASE("top_k of lines that lie beside one another takes a line for each lane") {
+  const auto num_others = [] {
+    return num_kernels_of("top_k.tournament") + num_kernels_of("top_k.radix");
+  };
+  const int before = num_others();
+  check(both_results("%x : f32[2,80,33]", 2, " {axis = 1}", "f32", "[2,2,33]"));
+  CHECK(num_others() == before);
+}
+
 TEST_CASE("top_k of much of a line sorts it") {
   const int before = num_kernels_of("top_k.radix");
   check(both_results("%x : f32[2,300]", 200, "", "f32", "[2,200]"));
@@ -47,7 +56,10 @@ TEST_CASE("top_k of much of a line sorts it") {
   check(both_results("%x : u32[90] = 0..4294967295", 85, " {largest = 0}", "u32", "[85]"));
   check(both_results("%x : u8[3,99] = 0..255", 90, "", "u8", "[3,90]"));
   check(both_results("%x : bf16[1,80]", 80, "", "bf16", "[1,80]"));
-  CHECK(num_kernels_of("top_k.radix") - before >= 14);
+  check(both_results("%x : f64[2,90]", 90, "", "f64", "[2,90]"));
+  check(both_results("%x : i64[3,90] = -70000..70000", 50, " {largest = 0}", "i64", "[3,50]"));
+  check(both_results("%x : i64[130] = 7..7", 130, "", "i64", "[130]"));
+  CHECK(num_kernels_of("top_k.radix") - before >= 20);
 }
 
 TEST_CASE("a top_k of one result takes consumers") {

@@ -12,6 +12,9 @@ namespace {
 
 // Short lines are found by passes, with a line in each lane.
 constexpr int64_t kMinLine = 64;
+// An element of as many lines as a register has lanes, in one of the passes of the default (measured on
+// Zen 4).
+constexpr double kPassNs = 2;
 
 }  // namespace
 
@@ -27,6 +30,17 @@ OrRefusal<SelectionLine> selection_line(const GroupContext& context) {
   if (line.k == 0 || num_elements(line.shape) == 0) return refuse("it has no elements");
   if (line.n > INT32_MAX / 2) return refuse("its lines are longer than 2^30");
   return line;
+}
+
+OrRefusal<double> faster_than_passes(const GroupContext& context, const SelectionLine& line,
+                                     double line_ns) {
+  const auto lines = static_cast<double>(line.num_lines());
+  int64_t beside = 1;
+  for (size_t d = line.axis + 1; d < line.shape.size(); ++d) beside *= line.shape[d];
+  const int64_t lanes = context.machine.lanes(8);
+  const double steps = static_cast<double>(line.n * line.k) * lines / static_cast<double>(lanes);
+  if (beside >= lanes && steps * kPassNs < lines * line_ns) return refuse("its lines go by lanes");
+  return context.machine.hardware.launch_ns + lines * line_ns;
 }
 
 DType selection_key(DType carrier) { return size_bytes(carrier) > 4 ? DType::i64 : DType::i32; }

@@ -19,6 +19,11 @@ struct SelectionLine {
 // too long for positions of 32 bits.
 OrRefusal<SelectionLine> selection_line(const GroupContext& context);
 
+// The time of a kernel that takes `line_ns` for a line; refuses where the default is faster: it has a line
+// in each lane, where lines lie beside one another.
+OrRefusal<double> faster_than_passes(const GroupContext& context, const SelectionLine& line,
+                                     double line_ns);
+
 // Keys of 32 bits hold every element type that is not wider itself.
 DType selection_key(DType carrier);
 

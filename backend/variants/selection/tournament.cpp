@@ -144,7 +144,7 @@ OrRefusal<double> predict_ns(const GroupContext& context) {
   const HardwareModel& hardware = context.machine.hardware;
   const double line_ns =
       k * kStepNs + (n + k * 2 * std::sqrt(n)) * 8 / hardware.vector_flops_per_s * 1e9;
-  return hardware.launch_ns + static_cast<double>(line.num_lines()) * line_ns;
+  return faster_than_passes(context, line, line_ns);
 }
 
 OrRefusal<LoweredKernel> lower(const GroupContext& context) {
