@@ -68,38 +68,124 @@ OrRefusal<void> accepts_mean(const Module& module, const Graph& graph, const Nod
 // ---- arg_max and arg_min: the position is carried with the best value
 
 template <bool kGreatest>
-Register emit_arg(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
-  Builder& b = e.builder();
-  const std::vector<int64_t> extents = e.shape(node.operands[0]);
-  const size_t axis = resolve_axis(node.view().i64("axis"), extents.size());
-  const ReduceProblem problem =
-      problem_of(node.operands[0], {axis}, extents.size(), node.view().i64("keepdims") != 0);
-  const bool takes_last = node.view().i64("select_last_index") != 0;
-  LaneIndex from = at.with_dims(std::vector<Index>(extents.size(), Index(0)),
-                                std::vector<int64_t>(extents.size(), 0));
-  for (size_t d = 0; d < extents.size(); ++d) {
-    if (d == axis) continue;
-    from.dims[d] = at.dims[static_cast<size_t>(problem.result_dims[d])];
-    from.steps[d] = at.steps[static_cast<size_t>(problem.result_dims[d])];
+class ArgSearch {
+ public:
+  ArgSearch(GroupEmitter& e, const Node& node)
+      : e_(e),
+        b_(e.builder()),
+        operand_(node.operands[0]),
+        extents_(e.shape(operand_)),
+        axis_(resolve_axis(node.view().i64("axis"), extents_.size())),
+        keeps_dims_(node.view().i64("keepdims") != 0),
+        takes_last_(node.view().i64("select_last_index") != 0) {}
+
+  Register run(const LaneIndex& at) {
+    const int lanes =
+        std::min(e_.vector_lanes(carrier_of(e_.type(operand_).dtype)), e_.vector_lanes(DType::i32));
+    const bool is_long = extents_[axis_] >= kFewVectors * lanes && extents_[axis_] <= INT32_MAX;
+    // A long line that lies in memory as it is goes through lanes of its own, unless every lane has one.
+    if (lanes > 1 && is_long && at.active <= kFewLines &&
+        contiguous_dim(e_, operand_) == static_cast<int>(axis_)) {
+      return by_lanes(e_, at, DType::i64,
+                      [&](const LaneIndex& one) { return along_line(place_of(one), lanes); });
+    }
+    const LaneIndex from = place_of(at);
+    return go_on(from, Index(1), {pull(from, Index(0)), b_.i64(0, at.lanes)})[1];
   }
-  const auto pull = [&](Index i) {
-    from.dims[axis] = i;
-    return e.pull(node.operands[0], from);
-  };
+
+ private:
+  static constexpr int64_t kFewVectors = 4;
+  static constexpr int kFewLines = 4;
+
+  LaneIndex place_of(const LaneIndex& at) {
+    const ReduceProblem problem = problem_of(operand_, {axis_}, extents_.size(), keeps_dims_);
+    LaneIndex from = at.with_dims(std::vector<Index>(extents_.size(), Index(0)),
+                                  std::vector<int64_t>(extents_.size(), 0));
+    for (size_t d = 0; d < extents_.size(); ++d) {
+      if (d == axis_) continue;
+      from.dims[d] = at.dims[static_cast<size_t>(problem.result_dims[d])];
+      from.steps[d] = at.steps[static_cast<size_t>(problem.result_dims[d])];
+    }
+    return from;
+  }
+
+  Register pull(LaneIndex from, Index i) {
+    from.dims[axis_] = i;
+    return e_.pull(operand_, from);
+  }
+
   // NaN is better than every number. That is: it is better, or it is NaN and the best is not.
-  const auto is_better = [&](Register x, Register best) {
-    const Register compared = kGreatest ? b.gt(x, best) : b.lt(x, best);
+  Register is_better(Register x, Register best) {
+    const Register compared = kGreatest ? b_.gt(x, best) : b_.lt(x, best);
     if (!is_carried_float(x)) return compared;
-    return b.bit_or(compared, b.bit_and(b.ne(x, x), b.eq(best, best)));
-  };
-  const Values initial{pull(0), b.i64(0, at.lanes)};
-  return e.loop({1, extents[axis], 1}, initial, [&](Index i, std::span<const Register> carried) {
-    const Register x = pull(i);
-    const Register takes =
-        takes_last ? b.bit_not(is_better(carried[0], x)) : is_better(x, carried[0]);
-    const Register position = b.splat(b.index_value(i), at.lanes);
-    return Values{b.select(takes, x, carried[0]), b.select(takes, position, carried[1])};
-  })[1];
+    return b_.bit_or(compared, b_.bit_and(b_.ne(x, x), b_.eq(best, best)));
+  }
+
+  // Whether x, which stands behind the best, takes its place.
+  Register takes(Register x, Register best) {
+    return takes_last_ ? b_.bit_not(is_better(best, x)) : is_better(x, best);
+  }
+
+  // The best value and its position, given those of the elements before `first`.
+  Values go_on(const LaneIndex& from, Index first, const Values& so_far) {
+    const Index end(extents_[axis_]);
+    return e_.loop({first, end, 1}, so_far, [&](Index i, std::span<const Register> carried) {
+      const Register x = pull(from, i);
+      const Register takes_place = takes(x, carried[0]);
+      const Register position = b_.splat(b_.index_value(i), from.lanes);
+      return Values{b_.select(takes_place, x, carried[0]),
+                    b_.select(takes_place, position, carried[1])};
+    });
+  }
+
+  // Each lane has every `lanes`-th element; then the better half of them, and so on.
+  Register along_line(const LaneIndex& line, int lanes) {
+    const auto elements = [&](Index i) {
+      LaneIndex from = LaneIndex::along(line.dims, axis_, lanes);
+      from.dims[axis_] = i;
+      return e_.pull(operand_, from);
+    };
+    const Register first = lane_positions(e_, Index(0), 1, lanes, DType::i32);
+    const Register step = b_.constant_bits({DType::i32, lanes}, lanes);
+    const int64_t whole = extents_[axis_] / lanes * lanes;
+    const Values best = e_.loop({lanes, whole, lanes}, {elements(Index(0)), first, first},
+                                [&](Index i, std::span<const Register> carried) {
+                                  const Register x = elements(i);
+                                  const Register here = b_.add(carried[2], step);
+                                  const Register takes_place = takes(x, carried[0]);
+                                  return Values{b_.select(takes_place, x, carried[0]),
+                                                b_.select(takes_place, here, carried[1]), here};
+                                });
+    Register value = best[0], position = best[1];
+    for (int half = lanes / 2; half > 0; half /= 2) {
+      std::vector<int64_t> picks(static_cast<size_t>(lanes));
+      for (int lane = 0; lane < lanes; ++lane)
+        picks[static_cast<size_t>(lane)] = (lane + half) % lanes;
+      const Register other = b_.shuffle(value, picks), there = b_.shuffle(position, picks);
+      const Register is_equal =
+          b_.bit_not(b_.bit_or(is_better(value, other), is_better(other, value)));
+      const Register is_nearer = takes_last_ ? b_.gt(there, position) : b_.lt(there, position);
+      const Register takes_place =
+          b_.bit_or(is_better(other, value), b_.bit_and(is_equal, is_nearer));
+      value = b_.select(takes_place, other, value);
+      position = b_.select(takes_place, there, position);
+    }
+    const Values so_far{b_.extract(value, 0), b_.convert(b_.extract(position, 0), DType::i64)};
+    if (whole == extents_[axis_]) return so_far[1];
+    return go_on(line, Index(whole), so_far)[1];
+  }
+
+  GroupEmitter& e_;
+  Builder& b_;
+  ValueId operand_;
+  std::vector<int64_t> extents_;
+  size_t axis_;
+  bool keeps_dims_, takes_last_;
+};
+
+template <bool kGreatest>
+Register emit_arg(GroupEmitter& e, const Node& node, size_t, const LaneIndex& at) {
+  return ArgSearch<kGreatest>(e, node).run(at);
 }
 
 }  // namespace

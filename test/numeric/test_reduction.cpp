@@ -55,6 +55,21 @@ TEST_CASE("searches name positions") {
   });
 }
 
+TEST_CASE("a search of a long line goes through lanes of its own") {
+  check({
+      {"%x : f32[1,300]", "%y = arg_max(%x) {axis = 1} : i64[1,1]"},
+      {"%x : f32[3,1,77]", "%y = arg_min(%x) {axis = 2, keepdims = 0} : i64[3,1]"},
+      {"%x : f32[2,128]; %z : f32[128]",
+       "%a = add(%x, %z) : f32[2,128]\n"
+       "%y = arg_max(%a) {axis = -1, select_last_index = 1} : i64[2,1]"},
+      {"%x : f64[70]", "%y = arg_max(%x) {axis = 0} : i64[1]"},
+      {"%x : i64[2,70] = -3..3", "%y = arg_min(%x) {axis = 1, select_last_index = 1} : i64[2,1]"},
+      {"%x : i32[1,99] = -3..3", "%y = arg_max(%x) {axis = 1} : i64[1,1]"},
+      {"%x : u8[1,300] = 0..255", "%y = arg_max(%x) {axis = 1} : i64[1,1]"},
+      {"%x : bf16[1,200]", "%y = arg_max(%x) {axis = 1} : i64[1,1]"},
+  });
+}
+
 TEST_CASE("running sums") {
   const std::string axis0 = "%a = constant {0} : i64[]\n";
   const std::string axis1 = "%a = constant {-1} : i32[]\n";
