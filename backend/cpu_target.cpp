@@ -71,6 +71,16 @@ bool wants_channels_last(const Type& type, const Machine& machine) {
   return type.rank() >= 3 && type.is_static() && type.shape()[1] >= machine.lanes(4);
 }
 
+// Of what nobody wrote in another order, a global pool sums up whole vectors of a row; turning it around would
+// cost more than the pool.
+bool takes_rows_as_they_come(const GroupContext& context, ValueId operand) {
+  const Op op = context.anchor_node().op;
+  const bool is_global =
+      op == Op::global_average_pool || op == Op::global_max_pool || op == Op::global_lp_pool;
+  return is_global && !context.graph.value(operand).producer &&
+         context.operand_shape(0).back() >= context.machine.lanes(4);
+}
+
 bool reads_once(const Graph& graph, const Node& node) {
   // A running window reads an element several times, a whole-axis reduction once.
   return node.op == Op::batch_normalization ||
@@ -142,6 +152,7 @@ DimOrder CpuTarget::preferred_operand_order(const Module& module, const Graph& g
     if (variant != nullptr) return variant->operand_order(context, i);
     const Type& type = context.body.type(input);
     if (i > 0 || !wants_channels_last(type, machine_)) return {};
+    if (takes_rows_as_they_come(context, graph.node(group).operands[operand_index])) return {};
     return works_on_channels(context) ? channels_last(static_cast<size_t>(type.rank()))
                                       : DimOrder();
   }
