@@ -8,8 +8,7 @@
 #include <algorithm>
 
 #include "backend/lower/lanes.h"
-#include "backend/variants/convolution/padding.h"
-#include "backend/variants/convolution/taps.h"
+#include "backend/variants/convolution/tap_plan.h"
 #include "backend/variants/product/blocks.h"
 #include "backend/variants/product/pack.h"
 #include "backend/variants/product/predict.h"
@@ -22,120 +21,10 @@ using kernel::BufferId;
 using kernel::Index;
 using kernel::Values;
 
-// One problem's loops.
-struct Part {
-  TapProblem problem;
-  bool uses_slab = false;
-  RegisterTile tile;
-  KLoops k;
-  std::optional<LineTiles> lines;  // where windows reach far into padding
-  int64_t phase_columns = 0;       // of one phase: whole registers where there are several
-  int64_t columns = 0;             // of all its phases
-  int64_t block_height = 0;        // result rows in a block
-  std::array<int64_t, 3> slab{};
-  int64_t num_blocks = 0;  // of one image and group
-  int64_t slab_elements() const { return slab[0] * slab[1] * slab[2]; }
-  int64_t block_rows() const { return block_height * problem.axes[2].results; }
-};
-
-struct Plan {
-  TapConvolution conv;
-  ProductStep step;
-  bool has_constant_weights = false;
-  std::vector<Part> parts;
-
-  int64_t tiles_of(const Part& part) const { return conv.n * conv.groups * part.num_blocks; }
-  int64_t num_tiles() const {
-    int64_t count = 0;
-    for (const Part& part : parts) count += tiles_of(part);
-    return count;
-  }
-};
-
-// Whether the register tile can read operand 0 where it lies; before storages are settled, whether
-// it will.
-bool is_in_memory(const GroupContext& context, const Plan& plan) {
-  const ValueId input = context.outer_of(context.anchor_node().operands[0]);
-  if (!input) return false;
-  const Storage& storage = context.graph.value(input).storage;
-  if (!storage || !plan.step.reads_a_in_groups()) return true;
-  return storage.dtype == plan.step.a && storage.strides[1] == 1;
-}
-
-// The largest divisor of the height whose slab fits and which leaves tiles to share among cores;
-// weights that are packed at run time are packed once per block.
-void choose_block(const Plan& plan, Part& part) {
-  const auto& [depth, height, width] = part.problem.axes;
-  part.slab = {depth.position_end(1), 0, width.position_end(width.results)};
-  const int64_t row_bytes =
-      part.slab[0] * part.slab[2] * plan.conv.channels * size_bytes(plan.step.a);
-  part.block_height = 1;
-  for (int64_t rows = 1; rows <= height.results; ++rows) {
-    if (height.results % rows != 0) continue;
-    const int64_t bytes = height.position_end(rows) * row_bytes;
-    const int64_t tiles = plan.conv.n * plan.conv.groups * depth.results * (height.results / rows);
-    const bool is_small = rows * width.results <= 64;
-    const bool fits = bytes <= kBlockBytes && (tiles >= kMinTiles || is_small);
-    if (fits || !plan.has_constant_weights) part.block_height = rows;
-  }
-  part.slab[1] = height.position_end(part.block_height);
-  part.num_blocks = depth.results * (height.results / part.block_height);
-}
-
-void choose_lines(const GroupContext& context, const Plan& plan, Part& part,
-                  const Tensor& weights) {
-  LineProblem problem{part.problem.axes, part.columns, 0, part.tile, part.block_rows(), &weights};
-  TapAxis& width = problem.axes[2];
-  // Columns of the window that are one loop with their channels are all multiplied.
-  if (width.dilation == 1 && plan.conv.channels % plan.step.k_step() != 0) {
-    width = {.input = width.results, .results = width.results};
-  }
-  part.lines = line_tiles(context.machine, plan.step, problem);
-  if (part.lines) part.tile = part.lines->tile;
-}
-
-OrRefusal<Plan> make_plan(const GroupContext& context) {
-  Plan plan;
-  NEURONC_ASSIGN(plan.conv, tap_convolution(context));
-  const Tensor* weights = context.constant_operand(1);
-  plan.has_constant_weights = weights != nullptr;
-  if (weights == nullptr && plan.conv.is_transposed) return refuse("the weights are not constant");
-  NEURONC_ASSIGN(plan.step,
-                 choose_step(context.machine, context.operand_dtype(0), context.operand_dtype(1)));
-  if (plan.conv.columns < 4 && plan.conv.groups > 1) {
-    return refuse("groups of fewer than 4 channels");
-  }
-  const bool may_read = is_in_memory(context, plan);
-  for (TapProblem& problem : plan.conv.problems) {
-    Part part;
-    part.problem = problem;
-    const auto num_phases = static_cast<int64_t>(problem.phases.size());
-    const int64_t lanes = context.machine.lanes(4);
-    // Registers tell the columns of several phases apart.
-    part.phase_columns =
-        num_phases == 1 ? plan.conv.columns : (plan.conv.columns + lanes - 1) / lanes * lanes;
-    part.columns = part.phase_columns * num_phases;
-    const TapAxis& width = problem.axes[2];
-    const int64_t taps = width.taps, channels = plan.conv.channels;
-    const bool crosses_columns =
-        taps > 1 && width.dilation == 1 && channels % plan.step.k_step() != 0;
-    part.uses_slab = !may_read || !problem.is_inside() || crosses_columns;
-    choose_block(plan, part);
-    part.tile = choose_register_tile(context.machine, plan.step, part.block_rows(), part.columns);
-    if (part.uses_slab && weights != nullptr) choose_lines(context, plan, part, *weights);
-    const bool is_joined = width.dilation == 1 && (!part.lines || crosses_columns);
-    part.k = part.uses_slab && is_joined
-                 ? KLoops{{problem.axes[0].taps, problem.axes[1].taps}, taps * channels}
-                 : KLoops{{problem.axes[0].taps, problem.axes[1].taps, taps}, channels};
-    plan.parts.push_back(std::move(part));
-  }
-  return plan;
-}
-
 OrRefusal<double> predict_ns(const GroupContext& context) {
-  NEURONC_ASSIGN(const Plan plan, make_plan(context));
+  NEURONC_ASSIGN(const TapPlan plan, make_tap_plan(context));
   double time_ns = 0;
-  for (const Part& part : plan.parts) {
+  for (const TapPart& part : plan.parts) {
     const auto& axes = part.problem.axes;
     const double share = part.lines ? part.lines->share : 1;
     const auto k = static_cast<double>(part.problem.num_taps() * plan.conv.channels);
@@ -161,7 +50,7 @@ struct KPlace {
   int64_t channel;
 };
 
-KPlace place_of_k(const TapConvolution& conv, const Part& part, int64_t k) {
+KPlace place_of_k(const TapConvolution& conv, const TapPart& part, int64_t k) {
   const auto& axes = part.problem.axes;
   KPlace place{{}, k % conv.channels};
   k /= conv.channels;
@@ -169,7 +58,7 @@ KPlace place_of_k(const TapConvolution& conv, const Part& part, int64_t k) {
   return place;
 }
 
-Tensor pack_group(const Plan& plan, const Part& part, const Tensor& weights, int64_t group) {
+Tensor pack_group(const TapPlan& plan, const TapPart& part, const Tensor& weights, int64_t group) {
   const TapConvolution& conv = plan.conv;
   // The one element behind the weights is the zero of taps without weights.
   Tensor extended = Tensor::zeros(weights.dtype(), {weights.num_elements() + 1});
@@ -188,7 +77,7 @@ Tensor pack_group(const Plan& plan, const Part& part, const Tensor& weights, int
 }
 
 // The groups' panels one after the other.
-Tensor pack(const Plan& plan, const Part& part, const Tensor& weights) {
+Tensor pack(const TapPlan& plan, const TapPart& part, const Tensor& weights) {
   Tensor first = pack_group(plan, part, weights, 0);
   if (plan.conv.groups == 1) return first;
   std::vector<int64_t> shape = first.shape();
@@ -202,7 +91,7 @@ Tensor pack(const Plan& plan, const Part& part, const Tensor& weights) {
   return joined;
 }
 
-Tensor packed_weights(const GroupContext& context, const Plan& plan, const Part& part) {
+Tensor packed_weights(const GroupContext& context, const TapPlan& plan, const TapPart& part) {
   const Tensor& weights = *context.constant_operand(1);
   std::string form = fmt::format("taps {} {} {} {} {}", plan.conv.is_transposed, plan.conv.groups,
                                  part.columns, part.phase_columns, plan.conv.channels);
@@ -220,8 +109,8 @@ Tensor packed_weights(const GroupContext& context, const Plan& plan, const Part&
 
 class PartEmitter {
  public:
-  PartEmitter(GroupEmitter& e, const GroupContext& context, const Plan& plan, const Part& part,
-              size_t number)
+  PartEmitter(GroupEmitter& e, const GroupContext& context, const TapPlan& plan,
+              const TapPart& part, size_t number)
       : e_(e),
         b_(e.builder()),
         context_(context),
@@ -482,8 +371,8 @@ class PartEmitter {
   kernel::Builder& b_;
   const GroupContext& context_;
   const Node& node_;
-  const Plan& plan_;
-  const Part& part_;
+  const TapPlan& plan_;
+  const TapPart& part_;
   size_t number_;
   Index image_, group_, depth_, row_;
   RunTimeOperand operand_;
@@ -491,7 +380,7 @@ class PartEmitter {
 };
 
 OrRefusal<LoweredKernel> lower(const GroupContext& context) {
-  NEURONC_ASSIGN(const Plan plan, make_plan(context));
+  NEURONC_ASSIGN(const TapPlan plan, make_tap_plan(context));
   const int64_t num_tiles = plan.num_tiles();
   GroupEmitter e(context.module, context.graph, context.group, context.machine,
                  kernel_name(context), num_tiles);
