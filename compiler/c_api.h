@@ -10,6 +10,8 @@
 
 #include "compiler/include/neuronc/compiler.h"
 #include "compiler/include/neuronc/neuronc.h"
+#include "compiler/public_api.h"
+#include "ir/base/entry.h"
 #include "ir/tensor.h"
 
 struct neuronc_result {
@@ -50,9 +52,13 @@ void add_internal_error(neuronc_result& result, const char* what);
 // Runs `fill` on a new result; nothing thrown inside leaves the API.
 template <class Fill>
 neuronc_result* filled_result(const Fill& fill) {
+  const NoCancellation whole;
   auto* result = new neuronc_result;
   try {
-    fill(*result);
+    with_room(kCompilerRoomBytes, [&] {
+      fill(*result);
+      return true;
+    });
   } catch (const std::bad_alloc&) {
     result->result = out_of_memory();
   } catch (const std::exception& error) {

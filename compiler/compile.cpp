@@ -8,6 +8,7 @@
 #include "compiler/cache.h"
 #include "compiler/driver.h"
 #include "compiler/public_api.h"
+#include "ir/base/entry.h"
 #include "ir/base/output_file.h"
 #include "ir/base/thread.h"
 
@@ -46,7 +47,7 @@ void finish(CompileResult& result, const Compilation& compilation, const Compile
 // Runs `steps` with a compilation and the options; what they report becomes the result's messages.
 // Memory that cannot be had is the model's problem, not a crash.
 template <class Steps>
-CompileResult run(const CompileOptions& given, const Steps& steps) {
+CompileResult run_here(const CompileOptions& given, const Steps& steps) {
   const FloatEnvironment environment;
   const CompileOptions options = current_options(given);
   CompileResult result;
@@ -74,6 +75,12 @@ CompileResult run(const CompileOptions& given, const Steps& steps) {
   keep_cached(compilation, options, diagnostics, result);
   monitor.flush();
   return result;
+}
+
+template <class Steps>
+CompileResult run(const CompileOptions& given, const Steps& steps) {
+  const NoCancellation whole;
+  return with_room(kCompilerRoomBytes, [&] { return run_here(given, steps); });
 }
 
 Expected<void> check(Compilation& compilation, const CompileOptions& options,

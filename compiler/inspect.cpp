@@ -6,6 +6,7 @@
 #include <new>
 
 #include "compiler/public_api.h"
+#include "ir/base/entry.h"
 #include "runtime/neff_reader.h"
 
 namespace neuronc {
@@ -35,7 +36,7 @@ void fill(InspectResult& result, const NeffImage& image) {
 }
 
 template <class Open>
-InspectResult inspect(const std::string& name, const Open& open) {
+InspectResult inspect_here(const std::string& name, const Open& open) {
   InspectResult result;
   Diagnostics diagnostics;
   try {
@@ -51,6 +52,12 @@ InspectResult inspect(const std::string& name, const Open& open) {
   for (const Diagnostic& d : diagnostics.all()) result.messages.push_back(to_message(d));
   result.exit_code = exit_code(diagnostics.worst());
   return result;
+}
+
+template <class Open>
+InspectResult inspect(const std::string& name, const Open& open) {
+  const NoCancellation whole;
+  return with_room(kCompilerRoomBytes, [&] { return inspect_here(name, open); });
 }
 
 }  // namespace

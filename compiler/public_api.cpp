@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ir/base/entry.h"
+
 namespace neuronc {
 namespace {
 
@@ -97,8 +99,10 @@ CompileOptions current_options(const CompileOptions& given) {
 
 bool Monitor::tick(const Progress& progress) {
   flush();
-  if (cancelled_in_.empty() && options_.progress && !options_.progress(progress)) {
-    cancelled_in_ = progress.phase;
+  if (cancelled_in_.empty() && options_.progress) {
+    bool goes_on = true;
+    on_calling_thread([&] { goes_on = options_.progress(progress); });
+    if (!goes_on) cancelled_in_ = progress.phase;
   }
   return cancelled_in_.empty();
 }
@@ -113,7 +117,10 @@ void Monitor::say_cancelled() {
 void Monitor::flush() {
   if (!options_.log) return;
   const std::vector<Diagnostic>& all = diagnostics_.all();
-  for (; num_logged_ < all.size(); ++num_logged_) options_.log(to_message(all[num_logged_]));
+  for (; num_logged_ < all.size(); ++num_logged_) {
+    const Message message = to_message(all[num_logged_]);
+    on_calling_thread([&] { options_.log(message); });
+  }
 }
 
 }  // namespace neuronc

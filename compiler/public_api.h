@@ -16,6 +16,9 @@ Message to_message(const Diagnostic& diagnostic);
 // their defaults.
 CompileOptions current_options(const CompileOptions& given);
 
+// The stack that compiling and reading take; nested as deep as the limits allow they need a third of it.
+inline constexpr size_t kCompilerRoomBytes = size_t{2} << 20;
+
 // Passes progress and messages on to the callbacks of `options`.
 class Monitor {
  public:

@@ -96,14 +96,16 @@ std::optional<Storage> view_of_slice(const Module& module, const Graph& graph, N
   return view;
 }
 
-Storage view_of_split(const Graph& graph, NodeId id, size_t result_index, Storage view) {
+std::vector<Storage> views_of_split(const Graph& graph, NodeId id, Storage view) {
   const Node& node = graph.node(id);
   const int64_t rank = graph.type(node.operands[0]).rank();
   const auto axis = static_cast<size_t>((node.view().i64("axis") + rank) % rank);
-  for (size_t i = 0; i < result_index; ++i) {
-    view.offset += graph.type(node.results[i]).dims[axis].number() * view.strides[axis];
+  std::vector<Storage> views;
+  for (const ValueId result : node.results) {
+    views.push_back(view);
+    view.offset += graph.type(result).dims[axis].number() * view.strides[axis];
   }
-  return view;
+  return views;
 }
 
 Storage view_of_expand(const std::vector<int64_t>& from, const std::vector<int64_t>& to,
@@ -127,23 +129,18 @@ Storage view_of_transpose(const Node& node, Storage view) {
   return view;
 }
 
-}  // namespace
-
-std::optional<Storage> view_of(const Module& module, const Graph& graph, NodeId id,
-                               size_t result_index, const Storage& storage) {
+// Of a node with one result.
+std::optional<Storage> view_of(const Module& module, const Graph& graph, NodeId id, Storage view) {
   const Node& node = graph.node(id);
-  if (!storage || storage.blocked_dim >= 0) return std::nullopt;
   const std::vector<int64_t> from = graph.type(node.operands[0]).shape();
-  const std::vector<int64_t> to = graph.type(node.results[result_index]).shape();
-  Storage view = storage;
-  view.num_elements = 0;
+  const std::vector<int64_t> to = graph.type(node.results[0]).shape();
   switch (node.op) {
     case Op::identity:
       return view;
     case Op::reshape:
     case Op::squeeze:
     case Op::unsqueeze: {
-      auto strides = reshape_strides(from, storage.strides, to);
+      auto strides = reshape_strides(from, view.strides, to);
       if (!strides) return std::nullopt;
       view.strides = std::move(*strides);
       return view;
@@ -152,8 +149,6 @@ std::optional<Storage> view_of(const Module& module, const Graph& graph, NodeId 
       return view_of_transpose(node, std::move(view));
     case Op::slice:
       return view_of_slice(module, graph, id, std::move(view));
-    case Op::split:
-      return view_of_split(graph, id, result_index, std::move(view));
     case Op::expand:
       // Numpy broadcasting may also keep a larger operand.
       return to.size() < from.size() ? std::nullopt
@@ -161,6 +156,19 @@ std::optional<Storage> view_of(const Module& module, const Graph& graph, NodeId 
     default:
       return std::nullopt;
   }
+}
+
+}  // namespace
+
+std::optional<std::vector<Storage>> views_of(const Module& module, const Graph& graph, NodeId id,
+                                             const Storage& storage) {
+  if (!storage || storage.blocked_dim >= 0) return std::nullopt;
+  Storage view = storage;
+  view.num_elements = 0;
+  if (graph.node(id).op == Op::split) return views_of_split(graph, id, std::move(view));
+  auto only = view_of(module, graph, id, std::move(view));
+  if (!only) return std::nullopt;
+  return std::vector{std::move(*only)};
 }
 
 }  // namespace neuronc

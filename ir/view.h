@@ -9,11 +9,11 @@
 
 namespace neuronc {
 
-// The storage of result `result_index` of `node` (reshape, transpose, squeeze, unsqueeze, slice,
-// split, expand, identity) as a view of its operand's `storage`, without `base`; none where the
-// memory order would have to change. Blocked storages have no views.
-std::optional<Storage> view_of(const Module& module, const Graph& graph, NodeId node,
-                               size_t result_index, const Storage& storage);
+// The storages of the results of `node` (reshape, transpose, squeeze, unsqueeze, slice, split,
+// expand, identity) as views of its operand's `storage`, without `base`; none where the memory
+// order would have to change. Blocked storages have no views.
+std::optional<std::vector<Storage>> views_of(const Module& module, const Graph& graph, NodeId node,
+                                             const Storage& storage);
 
 // Strides of `to` over memory in which `from` has `strides`; none if no strides do it.
 std::optional<std::vector<int64_t>> reshape_strides(const std::vector<int64_t>& from,

@@ -223,22 +223,22 @@ void Layouter::assign_storages() {
 }
 
 void Layouter::assign_views(NodeId id) {
-  for (size_t i = 0; i < graph_.node(id).results.size(); ++i) {
-    const ValueId result = graph_.node(id).results[i];
-    const ValueId operand = graph_.node(id).operands[0];
-    auto view = view_of(module_, graph_, id, i, graph_.value(operand).storage);
-    if (!view) {
-      // From a dense row-major copy every one of these operators is a view, but for negative
-      // steps, which the copy itself performs.
-      const ValueId copy = insert_reorder(id, operand, {});
-      view = view_of(module_, graph_, id, i, graph_.value(copy).storage);
-      NEURONC_CHECK(view.has_value());
-      edit_.set_operand(id, 0, copy);
-    }
-    const ValueId source = graph_.node(id).operands[0];
-    const Storage& base = graph_.value(source).storage;
-    view->base = base.is_view() ? base.base : source;
-    edit_.set_storage(result, std::move(*view));
+  const ValueId operand = graph_.node(id).operands[0];
+  auto views = views_of(module_, graph_, id, graph_.value(operand).storage);
+  if (!views) {
+    // From a dense row-major copy every one of these operators is a view, but for negative
+    // steps, which the copy itself performs.
+    const ValueId copy = insert_reorder(id, operand, {});
+    views = views_of(module_, graph_, id, graph_.value(copy).storage);
+    NEURONC_CHECK(views.has_value());
+    edit_.set_operand(id, 0, copy);
+  }
+  const ValueId source = graph_.node(id).operands[0];
+  const Storage base = graph_.value(source).storage;
+  for (size_t i = 0; i < views->size(); ++i) {
+    Storage& view = (*views)[i];
+    view.base = base.is_view() ? base.base : source;
+    edit_.set_storage(graph_.node(id).results[i], std::move(view));
   }
 }
 

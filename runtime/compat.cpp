@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "runtime/neff_reader.h"
@@ -15,6 +16,8 @@ namespace {
 
 // What the header says of itself; a version that cannot be read further is said all the same.
 std::optional<NeffHeader> peek_header(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;  // reading may wait
   std::ifstream file(path, std::ios::binary);
   NeffHeader header{};
   if (!file.read(reinterpret_cast<char*>(&header), sizeof(header))) return std::nullopt;

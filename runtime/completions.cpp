@@ -14,7 +14,7 @@ Completions::Completions()
 Completions::~Completions() {
   state_->is_stopping.store(true, std::memory_order_release);
   state_->word.signal();
-  if (thread_.get_id() == std::this_thread::get_id()) {
+  if (thread_.is_current()) {
     thread_.detach();
   } else {
     thread_.join();

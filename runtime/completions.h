@@ -7,8 +7,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <thread>
 
+#include "ir/base/thread.h"
 #include "runtime/sync.h"
 
 namespace neuronc::runtime {
@@ -38,7 +38,7 @@ class Completions {
   };
 
   std::shared_ptr<State> state_;
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace neuronc::runtime

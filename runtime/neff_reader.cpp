@@ -15,6 +15,7 @@
 #include <map>
 #include <optional>
 
+#include "ir/base/descriptor.h"
 #include "ir/plan/binary.h"
 #include "ir/plan/verify.h"
 
@@ -106,7 +107,8 @@ NeffImage::~NeffImage() {
 Result<std::shared_ptr<const NeffImage>> NeffImage::open(const std::string& path, Verify verify,
                                                          Weights weights) {
   std::shared_ptr<NeffImage> image(new NeffImage());
-  image->fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // A pipe that nobody writes to would keep the caller waiting.
+  image->fd_ = above_standard_streams(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (image->fd_ < 0 || fstat(image->fd_, &image->info_) != 0) {
     return fail(NRT_INVALID, "cannot open `{}`: {}", path, std::strerror(errno));
   }

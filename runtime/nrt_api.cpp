@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "ir/base/command.h"
+#include "ir/base/text.h"
 #include "runtime/cpu.h"
 #include "runtime/nrt_dtypes.h"
 #include "runtime/nrt_internal.h"
@@ -30,6 +31,12 @@ Result<Weights> weights_mode() {
   return fail(NRT_INVALID, "NEURON_RT_LOAD=`{}` is not map or copy", text);
 }
 
+bool needs_room(const plan::Plan& plan) {
+  return std::any_of(plan.lanes.begin(), plan.lanes.end(), [](const plan::Lane& lane) {
+    return lane.kind == plan::LaneKind::host || lane.blocks.size() > 1;
+  });
+}
+
 NRT_STATUS load_image(const Result<std::shared_ptr<const NeffImage>>& image, int32_t vnc,
                       int32_t vnc_count, nrt_model** result) {
   if (!image) return report(image.error());
@@ -47,10 +54,12 @@ NRT_STATUS load_image(const Result<std::shared_ptr<const NeffImage>>& image, int
   auto model = Model::load(*image, *handle->cores, vnc, vnc_count, *numerics);
   if (!model) return report(model.error());
   handle->model = std::move(*model);
+  handle->needs_room = needs_room(handle->model->plan());
   if (wants_log("info")) {
     const nrt_model_info_t info = handle->model->info();
-    print_error("nrt: info: loaded `{}` for {} on {} NeuronCores, {} bytes of memory\n", info.name,
-                info.target, info.nc_count, info.memory_bytes);
+    print_error("nrt: info: loaded `{}` for {} on {} NeuronCores, {} bytes of memory\n",
+                printable_lines(info.name), printable_lines(info.target), info.nc_count,
+                info.memory_bytes);
   }
   nrt_model* const made = handle.get();
   if (const NRT_STATUS status = add_model(std::move(handle)); status != NRT_SUCCESS) return status;
@@ -176,7 +185,7 @@ NRT_STATUS nrt_get_visible_vnc_count(uint32_t* count) { return nrt_get_visible_n
 
 NRT_STATUS nrt_load(const void* neff, size_t size, int32_t vnc, int32_t vnc_count,
                     nrt_model_t** model) {
-  return guarded([&]() -> NRT_STATUS {
+  return guarded_with_room([&]() -> NRT_STATUS {
     if (const NRT_STATUS status = check_ready(); status != NRT_SUCCESS) return status;
     if (neff == nullptr || model == nullptr) return report(NRT_INVALID, "an argument is null");
     const std::span bytes(static_cast<const std::byte*>(neff), size);
@@ -187,7 +196,7 @@ NRT_STATUS nrt_load(const void* neff, size_t size, int32_t vnc, int32_t vnc_coun
 }
 
 NRT_STATUS nrt_load_file(const char* path, int32_t vnc, int32_t vnc_count, nrt_model_t** model) {
-  return guarded([&]() -> NRT_STATUS {
+  return guarded_with_room([&]() -> NRT_STATUS {
     if (const NRT_STATUS status = check_ready(); status != NRT_SUCCESS) return status;
     if (path == nullptr || model == nullptr) return report(NRT_INVALID, "an argument is null");
     const Result<Weights> weights = weights_mode();

@@ -33,9 +33,12 @@ NRT_STATUS execute(const nrt_model_t* handle, const nrt_tensor_set_t* input_set,
     auto request = BoundRequest::bind(model.plan(), *input_set, *output_set);
     if (!request) return report(request.error());
     model->model->published().show_tensor_bytes(tensor_bytes());
-    if (Result<Done> done = run(model, *request); !done) return report(done.error());
-    if (Result<Done> done = finish(model, *request); !done) return report(done.error());
-    return NRT_SUCCESS;
+    const auto run_bound = [&]() -> Result<Done> {
+      if (Result<Done> done = run(model, *request); !done) return done;
+      return finish(model, *request);
+    };
+    const Result<Done> done = model->needs_room ? with_room(kRoomBytes, run_bound) : run_bound();
+    return done ? NRT_SUCCESS : report(done.error());
   });
 }
 

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "ir/base/entry.h"
 #include "runtime/include/nrt/nrt.h"
 #include "runtime/model.h"
 #include "runtime/numerics.h"
@@ -80,6 +81,7 @@ struct nrt_model {
   std::shared_ptr<neuronc::runtime::Cores> cores;  // outlives the model
   std::unique_ptr<neuronc::runtime::Model> model;
   neuronc::runtime::NumericsCheck numerics = neuronc::runtime::NumericsCheck::none;
+  bool needs_room = false;  // requests go down into blocks or bodies
   neuronc::runtime::Usage usage;
   std::mutex profile_mutex;
   std::shared_ptr<neuronc::runtime::Profile> profile;  // null: none is being made
@@ -113,6 +115,7 @@ namespace neuronc::runtime {
 NRT_STATUS report(const Status& status);
 NRT_STATUS report(NRT_STATUS code, std::string message);
 const std::string& reported_message();
+void set_reported_message(std::string message);
 bool wants_log(std::string_view level);  // "error", "warn", "info", "debug"
 
 // NRT_SUCCESS between nrt_init and nrt_close; reports otherwise.
@@ -165,9 +168,11 @@ class ModelInUse {
   std::shared_ptr<nrt_model> model_;
 };
 
-// Runs `body`, which returns an NRT_STATUS; nothing thrown inside leaves the C API.
+// Runs `body`, which returns an NRT_STATUS; nothing thrown inside leaves the C API, and no thread is
+// cancelled in it.
 template <class Body>
 NRT_STATUS guarded(const Body& body) {
+  const NoCancellation whole;
   try {
     return body();
   } catch (const std::bad_alloc&) {
@@ -175,6 +180,25 @@ NRT_STATUS guarded(const Body& body) {
   } catch (const std::exception& exception) {
     return report(NRT_FAILURE, exception.what());
   }
+}
+
+// Loading goes down into plans and modules; so do requests of models with control flow or host nodes.
+inline constexpr size_t kRoomBytes = size_t{512} << 10;
+
+// The same where there is room for `body`, whose message is the calling thread's in any case.
+template <class Body>
+NRT_STATUS guarded_with_room(const Body& body) {
+  if (has_room(kRoomBytes)) return guarded(body);
+  return guarded([&]() -> NRT_STATUS {
+    NRT_STATUS status = NRT_SUCCESS;
+    std::string message;
+    run_elsewhere([&] {
+      status = guarded(body);
+      message = reported_message();
+    });
+    if (status != NRT_SUCCESS) set_reported_message(std::move(message));
+    return status;
+  });
 }
 
 // The tensors, sets and descriptions that exist, so that a handle that was destroyed, or is of another

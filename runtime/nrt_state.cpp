@@ -10,6 +10,7 @@
 #include <set>
 
 #include "ir/base/command.h"
+#include "ir/base/text.h"
 #include "runtime/nrt_internal.h"
 
 namespace neuronc::runtime {
@@ -93,7 +94,7 @@ size_t log_level() {
       if (strcasecmp(value, kLogLevels[i]) == 0) return i;
     }
     print_error("nrt: warning: NEURON_RT_LOG_LEVEL=`{}` is not error, warning, info or debug\n",
-                value);
+                printable_lines(value));
     return size_t{0};
   }();
   return level;
@@ -116,12 +117,15 @@ bool wants_log(std::string_view level) {
 NRT_STATUS report(NRT_STATUS code, std::string message) {
   last_message() = std::move(message);
   if (wants_log("error")) {
-    print_error("nrt: error: {}: {}\n", nrt_get_status_as_str(code), last_message());
+    print_error("nrt: error: {}: {}\n", nrt_get_status_as_str(code),
+                printable_lines(last_message()));
   }
   return code;
 }
 
 NRT_STATUS report(const Status& status) { return report(status.code, status.message); }
+
+void set_reported_message(std::string message) { last_message() = std::move(message); }
 
 const std::string& reported_message() { return last_message(); }
 

@@ -6,10 +6,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <fstream>
 #include <new>
+
+#include "ir/base/command.h"
+#include "ir/base/descriptor.h"
+#include "ir/base/text.h"
 
 namespace neuronc::runtime {
 namespace {
@@ -36,7 +41,10 @@ Publication::Publication(uint32_t num_visible_cores) : pid_(getpid()) {
   const UsagePlace place = usage_place();
   if (!place.folder.empty()) {
     reap_usage_files(place.folder);
-    create_in(place.folder);
+    if (const int error = create_in(place.folder); error != 0) {
+      print_error("nrt: warning: NEURON_RT_USAGE: nothing can be published in `{}`: {}\n",
+                  printable_lines(place.folder), std::strerror(error));
+    }
   } else if (place.is_published) {
     create();
   }
@@ -46,12 +54,13 @@ Publication::Publication(uint32_t num_visible_cores) : pid_(getpid()) {
 
 // Memory is there before it is written to: that there is none left is no fault of the model's.
 void* Publication::map(int fd) {
-  if (posix_fallocate(fd, 0, sizeof(UsageSegment)) != 0) return MAP_FAILED;
+  errno = posix_fallocate(fd, 0, sizeof(UsageSegment));
+  if (errno != 0) return MAP_FAILED;
   return mmap(nullptr, sizeof(UsageSegment), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 }
 
 void Publication::create() {
-  const int fd = memfd_create(kUsageMemory, MFD_CLOEXEC);
+  const int fd = above_standard_streams(memfd_create(kUsageMemory, MFD_CLOEXEC));
   if (fd < 0) return;
   void* memory = map(fd);
   if (memory == MAP_FAILED) {
@@ -63,16 +72,17 @@ void Publication::create() {
 }
 
 // The file gets its name when its owner has the lock, so that nobody takes it for one left behind.
-void Publication::create_in(const std::string& folder) {
-  const int fd = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (fd < 0) return;
+int Publication::create_in(const std::string& folder) {
+  const int fd = above_standard_streams(open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (fd < 0) return errno;
   struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   void* memory = fcntl(fd, F_SETLK, &lock) == 0 ? map(fd) : MAP_FAILED;
   if (memory == MAP_FAILED) {
+    const int error = errno;
     close(fd);
-    return;
+    return error;
   }
   // A process may publish again, after nrt_close or beside another copy of the library; and one of
   // another name space may have the same number.
@@ -88,12 +98,14 @@ void Publication::create_in(const std::string& folder) {
     }
   }
   if (path_.empty()) {
+    const int error = errno;
     munmap(memory, sizeof(UsageSegment));
     close(fd);
-    return;
+    return error;
   }
   fd_ = fd;
   segment_ = new (memory) UsageSegment;
+  return 0;
 }
 
 void Publication::fill(uint32_t num_visible) {

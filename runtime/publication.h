@@ -32,7 +32,8 @@ class Publication {
  private:
   static void* map(int fd);
   void create();
-  void create_in(const std::string& folder);
+  // 0, or the number of the error.
+  int create_in(const std::string& folder);
   void fill(uint32_t num_visible);
 
   std::mutex mutex_;

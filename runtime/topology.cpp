@@ -77,7 +77,7 @@ size_t Topology::num_nodes() const {
   return nodes.size();
 }
 
-void pin_thread(std::thread& thread, int processor) {
+void pin_thread(const Thread& thread, int processor) {
   const auto count = static_cast<size_t>(processor) + 1;
   const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set(CPU_ALLOC(count),
                                                              [](cpu_set_t* s) { CPU_FREE(s); });

@@ -4,8 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <thread>
 #include <vector>
+
+#include "ir/base/thread.h"
 
 namespace neuronc::runtime {
 
@@ -28,7 +29,7 @@ struct Topology {
 };
 
 // Keeps the thread on one processor; that it cannot be is no fault.
-void pin_thread(std::thread& thread, int processor);
+void pin_thread(const Thread& thread, int processor);
 
 // Prefers a node for pages that nobody has touched; likewise.
 void prefer_node(void* memory, uint64_t size_bytes, int node);

@@ -11,10 +11,14 @@
 namespace neuronc::runtime {
 
 UsagePlace usage_place() {
-  const char* wanted = std::getenv("NEURON_RT_USAGE");
-  if (wanted != nullptr && std::string_view(wanted) == "0") return {.is_published = false};
-  if (wanted != nullptr && *wanted == '/') return {.folder = wanted};
-  return {};
+  const char* value = std::getenv("NEURON_RT_USAGE");
+  const std::string_view wanted = value == nullptr ? "" : value;
+  if (wanted == "0") return {.is_published = false};
+  if (wanted.empty() || wanted == "1") return {};
+  // From now on: the process may change its working directory.
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::absolute(wanted, error);
+  return {.folder = error ? std::string(wanted) : folder.string()};
 }
 
 bool is_usage_file_owned(int fd) {

@@ -1,10 +1,10 @@
 // What a process that uses libnrt publishes for `neuron-top`: a small file of shared memory with counters.
 //
 // It has no name: readers find it among the open files of a process, and it is gone with the process,
-// however that ends. NEURON_RT_USAGE=0 publishes nothing, NEURON_RT_USAGE=FOLDER a file
-// `neuron-rt.UID.PID.N` there, for readers that do not see the process itself. Its owner holds a lock on
-// such a file for as long as it lives: one without was left by a process that was killed, and whoever
-// looks may remove it. Counters are written with relaxed atomics; what describes a model is behind a
+// however that ends; so does NEURON_RT_USAGE=1. NEURON_RT_USAGE=0 publishes nothing, and any other value
+// names a folder: a file `neuron-rt.UID.PID.N` there, for readers that do not see the process itself. Its
+// owner holds a lock on such a file for as long as it lives: one without was left by a process that was
+// killed, and whoever looks may remove it. Counters are written with relaxed atomics; what describes a model is behind a
 // sequence that is odd while it changes.
 #pragma once
 

@@ -10,9 +10,9 @@
 #include <functional>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "ir/base/thread.h"
 #include "runtime/sync.h"
 #include "runtime/topology.h"
 
@@ -74,7 +74,7 @@ class Worker {
   std::atomic<WorkerTask*> forgotten_{nullptr};
   WakeWord forgot_;
 
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace neuronc::runtime

@@ -309,7 +309,7 @@ std::vector<OrRefusal<Object>> produce_objects(std::span<const KernelSymbol> ker
     }
   };
   const auto work = [&] { work_and([] { return true; }); };
-  std::vector<std::thread> helpers;
+  std::vector<Thread> helpers;
   helpers.reserve(num_threads);
   try {
     for (size_t i = 1; i < num_threads; ++i) helpers.push_back(start_thread("neuronc llvm", work));
@@ -320,7 +320,7 @@ std::vector<OrRefusal<Object>> produce_objects(std::span<const KernelSymbol> ker
     return !options.progress || options.progress(static_cast<int64_t>(num_done.load()),
                                                  static_cast<int64_t>(kernels.size()));
   });
-  for (std::thread& helper : helpers) helper.join();
+  for (Thread& helper : helpers) helper.join();
   if (failure) std::rethrow_exception(failure);
   return objects;
 }

@@ -9,6 +9,7 @@
 
 #include "backend/isa.h"
 #include "compiler/commands/compile_options.h"
+#include "ir/base/command.h"
 #include "runtime/compat.h"
 #include "runtime/cpu.h"
 
@@ -30,16 +31,16 @@ std::string_view machine_name(const CompatArguments& arguments) {
 
 void print_text(const CompatArguments& arguments, const Compatibility& found) {
   if (!found.header) return;
-  fmt::print("{}: format {}.{}, {}, {} NeuronCores\n", arguments.file, found.header->major,
-             found.header->minor, found.header->compiler_version, found.header->num_cores);
+  print_names("{}: format {}.{}, {}, {} NeuronCores\n", arguments.file, found.header->major,
+              found.header->minor, found.header->compiler_version, found.header->num_cores);
   for (const Compatibility::Fit& target : found.targets) {
-    fmt::print("  {:<20} {}\n", target.isa,
-               target.missing.empty()
-                   ? "runs"
-                   : fmt::format("does not run, missing: {}", fmt::join(target.missing, ", ")));
+    print_names("  {:<20} {}\n", target.isa,
+                target.missing.empty()
+                    ? "runs"
+                    : fmt::format("does not run, missing: {}", fmt::join(target.missing, ", ")));
   }
   if (!found.chosen.empty()) {
-    fmt::print("{} would run {}\n", machine_name(arguments), found.chosen);
+    print_names("{} would run {}\n", machine_name(arguments), found.chosen);
   }
 }
 
@@ -62,7 +63,7 @@ void print_json(const CompatArguments& arguments, const Compatibility& found) {
       {"compiler", field([](const NeffHeader& h) { return std::string(h.compiler_version); })},
       {"neuroncores", field([](const NeffHeader& h) { return h.num_cores; })},
       {"targets", std::move(targets)}};
-  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  fmt::print("{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
 }
 
 void report_failure(const CompatArguments& arguments, const Compatibility& found,

@@ -212,7 +212,8 @@ std::string with_hyphens(std::string word) {
 std::vector<std::string> command_line_words(std::span<const std::string> args) {
   std::vector<std::string> words;
   for (size_t i = 0; i < args.size(); ++i) {
-    const bool is_level = args[i].size() == 3 && args[i].starts_with("-O");
+    const bool is_level =
+        args[i].size() == 3 && args[i].starts_with("-O") && args[i][2] >= '0' && args[i][2] <= '3';
     std::string word = is_level ? "-" + args[i] : with_hyphens(args[i]);
     const std::string next = i + 1 < args.size() ? args[i + 1] : "";
     if (word == "--verbose" && is_verbose_level(next)) {
@@ -272,6 +273,10 @@ std::optional<int> parse_arguments(CLI::App& app, std::span<const std::string> a
             ? error.what()
             : fmt::format("unknown option or argument `{}`", fmt::join(unknown, "`, `")));
     for (const std::string& word : unknown) {
+      if (word.starts_with("-O") || word.starts_with("--O")) {
+        diagnostic.notes.push_back("the levels of optimization are -O0, -O1, -O2 and -O3");
+        continue;
+      }
       const std::string near = nearest_option(app, word);
       if (!near.empty()) diagnostic.notes.push_back(fmt::format("did you mean `{}`?", near));
     }

@@ -13,6 +13,7 @@
 #include "compiler/commands/models.h"
 #include "compiler/commands/neff_summary.h"
 #include "compiler/commands/signature_header.h"
+#include "ir/base/command.h"
 #include "ir/base/text.h"
 #include "ir/module_file.h"
 #include "ir/plan/text.h"
@@ -77,18 +78,18 @@ std::string bytes_text(double bytes) {
 
 void print_tensors(std::string_view title, const std::vector<NeffSummary::Tensor>& tensors) {
   for (const NeffSummary::Tensor& tensor : tensors) {
-    fmt::print("{:<9} {:<28} {}\n", title, printable(tensor.name), tensor.type);
+    print_names("{:<9} {:<28} {}\n", title, printable(tensor.name), tensor.type);
   }
 }
 
 void print_targets(const NeffSummary& summary) {
-  fmt::print("\n{:<24} {:>10} {:>10} {:>10}\n", "target", "code", "arenas", "channels");
+  print_names("\n{:<24} {:>10} {:>10} {:>10}\n", "target", "code", "arenas", "channels");
   for (const NeffSummary::Target& target : summary.targets) {
     const std::string_view note = target.isa == summary.target_here ? "  used here"
                                   : target.runs_here                ? "  runs here"
                                                                     : "";
-    fmt::print("{:<24} {:>10} {:>10} {:>10}{}\n", target.isa, bytes_text(target.code_bytes),
-               bytes_text(target.arena_bytes), bytes_text(target.channel_bytes), note);
+    print_names("{:<24} {:>10} {:>10} {:>10}{}\n", target.isa, bytes_text(target.code_bytes),
+                bytes_text(target.arena_bytes), bytes_text(target.channel_bytes), note);
   }
 }
 
@@ -99,25 +100,25 @@ void print_kernels(const NeffSummary& summary) {
                    [](const auto& a, const auto& b) { return a.time_ns > b.time_ns; });
   double total_ns = 0;
   for (const auto& kernel : kernels) total_ns += kernel.time_ns;
-  fmt::print("\n{} kernels, predicted on hardware model `{}`; the longest:\n", kernels.size(),
-             summary.hardware);
-  fmt::print("{:>10} {:>6} {:>4}  {:<30} {:<22} {}\n", "us", "share", "core", "kernel", "variant",
-             "nodes");
+  print_names("\n{} kernels, predicted on hardware model `{}`; the longest:\n", kernels.size(),
+              summary.hardware);
+  print_names("{:>10} {:>6} {:>4}  {:<30} {:<22} {}\n", "us", "share", "core", "kernel", "variant",
+              "nodes");
   for (size_t i = 0; i < std::min(kMost, kernels.size()); ++i) {
     const NeffSummary::Kernel& kernel = kernels[i];
     const double share = total_ns > 0 ? 100 * kernel.time_ns / total_ns : 0;
-    fmt::print("{:>10.2f} {:>5.1f}% {:>4}  {:<30} {:<22} {}\n", kernel.time_ns / 1000, share,
-               kernel.core, printable(kernel.symbol),
-               kernel.variant.empty() ? "default" : kernel.variant,
-               printable(fmt::format("{}", fmt::join(kernel.nodes, " ")), 60));
+    print_names("{:>10.2f} {:>5.1f}% {:>4}  {:<30} {:<22} {}\n", kernel.time_ns / 1000, share,
+                kernel.core, printable(kernel.symbol),
+                kernel.variant.empty() ? "default" : kernel.variant,
+                printable(fmt::format("{}", fmt::join(kernel.nodes, " ")), 60));
   }
 }
 
 void print_host_nodes(const NeffSummary& summary) {
   if (summary.host_nodes.empty()) return;
-  fmt::print("\noperations on the host:\n");
+  print_names("\noperations on the host:\n");
   for (const auto& [node, reason] : summary.host_nodes) {
-    fmt::print("  {}: {}\n", printable(node), printable(reason));
+    print_names("  {}: {}\n", printable(node), printable(reason));
   }
 }
 
@@ -125,20 +126,20 @@ void print_summary(const InspectArguments& arguments, const InspectResult& inspe
   const NeffSummary summary = summarize(inspected);
   std::error_code error;
   const auto size_bytes = static_cast<double>(std::filesystem::file_size(arguments.file, error));
-  fmt::print("{:<9} {}\n{:<9} {}\n{:<9} {}\n", "name", printable(summary.name), "uuid",
-             summary.uuid, "compiler", printable(summary.compiler));
-  fmt::print("{:<9} {:.0f} operations on {} NeuronCores, {:.0f} on the host\n", "work",
-             summary.num_operations - summary.num_host_operations, summary.num_neuroncores,
-             summary.num_host_operations);
+  print_names("{:<9} {}\n{:<9} {}\n{:<9} {}\n", "name", printable(summary.name), "uuid",
+              summary.uuid, "compiler", printable(summary.compiler));
+  print_names("{:<9} {:.0f} operations on {} NeuronCores, {:.0f} on the host\n", "work",
+              summary.num_operations - summary.num_host_operations, summary.num_neuroncores,
+              summary.num_host_operations);
   if (summary.num_groups > 1) {
-    fmt::print("{:<9} {}, loaded onto {} times as many NeuronCores or as many as there are\n",
-               "partition", summary.strategy, summary.num_groups);
+    print_names("{:<9} {}, loaded onto {} times as many NeuronCores or as many as there are\n",
+                "partition", summary.strategy, summary.num_groups);
   }
-  fmt::print("{:<9} {} ({} of weights)\n", "size", bytes_text(error ? 0 : size_bytes),
-             bytes_text(summary.weight_bytes));
+  print_names("{:<9} {} ({} of weights)\n", "size", bytes_text(error ? 0 : size_bytes),
+              bytes_text(summary.weight_bytes));
   if (summary.latency_us > 0) {
-    fmt::print("{:<9} {:.2f} us a request, one every {:.2f} us (predicted)\n", "time",
-               summary.latency_us, summary.period_us);
+    print_names("{:<9} {:.2f} us a request, one every {:.2f} us (predicted)\n", "time",
+                summary.latency_us, summary.period_us);
   }
   print_tensors("input", summary.inputs);
   print_tensors("output", summary.outputs);
@@ -149,17 +150,17 @@ void print_summary(const InspectArguments& arguments, const InspectResult& inspe
 
 Expected<void> print_inside(const InspectArguments& arguments, const NeffImage& image,
                             Diagnostics& diagnostics) {
-  fmt::print("\nmembers:\n");
+  print_names("\nmembers:\n");
   for (const NeffMemberView& member : image.members()) {
-    fmt::print("  {:>12}  {:>12}  {}\n", member.offset_bytes, member.bytes.size(), member.name);
+    print_names("  {:>12}  {:>12}  {}\n", member.offset_bytes, member.bytes.size(), member.name);
   }
   if (const NeffMemberView* host = image.find("host.nir")) {
-    fmt::print("\nhost.nir:\n{}\n", text_of(*host));
+    print_names("\nhost.nir:\n{}\n", text_of(*host));
   }
   for (const std::string& isa : image.isas()) {
     const auto plan = image.read_plan(isa);
     if (!plan) return damaged(arguments, plan.error().message, diagnostics);
-    fmt::print("\nplan of {}:\n{}", isa, to_text(*plan));
+    print_names("\nplan of {}:\n{}", isa, to_text(*plan));
   }
   return {};
 }
@@ -186,7 +187,7 @@ std::string complete_json(const InspectResult& inspected) {
                                     {"offset_bytes", member.offset_bytes},
                                     {"size_bytes", member.size_bytes}});
   }
-  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(1, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 Expected<void> write_header(const InspectArguments& arguments, const NeffImage& image,

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <new>
 
+#include "ir/base/text.h"
+
 namespace neuronc {
 namespace {
 
@@ -39,7 +41,7 @@ int exit_code_of(std::string_view command, const std::exception& error) {
     print_error("{}: error: out of memory\n", command);
     return kExitError;
   }
-  print_error("internal error: {}\n", error.what());
+  print_error("internal error: {}\n", printable_lines(error.what()));
   return kExitInternal;
 }
 

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "ir/base/text.h"
+
 namespace neuronc {
 
 // SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT end the command as a failed check does (check.h):
@@ -29,6 +31,12 @@ int exit_code_of(std::string_view command, const std::exception& error);
 template <class... Args>
 void print_error(fmt::format_string<Args...> format, Args&&... args) {
   std::fputs(fmt::format(format, std::forward<Args>(args)...).c_str(), stderr);
+}
+
+// Prints to stdout what holds names of a model or a NEFF, which cannot write to the terminal.
+template <class... Args>
+void print_names(fmt::format_string<Args...> format, Args&&... args) {
+  fmt::print("{}", printable_lines(fmt::format(format, std::forward<Args>(args)...)));
 }
 
 }  // namespace neuronc

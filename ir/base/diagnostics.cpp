@@ -113,7 +113,8 @@ Diagnostic& Diagnostics::add(std::string_view code, Severity severity, ErrorClas
   fmt::dynamic_format_arg_store<fmt::format_context> store;
   // LLVM's words come in lines; everything else may hold names of a model.
   for (const std::string& arg : args) {
-    store.push_back(error_class == ErrorClass::internal ? arg : printable(arg, kLongestText));
+    store.push_back(error_class == ErrorClass::internal ? printable_lines(arg)
+                                                        : printable(arg, kLongestText));
   }
   if (severity == Severity::error) ++num_errors_;
   diagnostics_.push_back(

@@ -15,6 +15,8 @@
 #include <memory>
 #include <utility>
 
+#include "ir/base/descriptor.h"
+
 namespace neuronc {
 namespace {
 
@@ -26,17 +28,26 @@ std::string folder_of(const std::string& path) {
   return folder.empty() ? "." : folder;
 }
 
-// The file that `path` leads to; `path` itself where nothing is there or links go in a circle.
+// The file that `path` leads to; `path` itself where nothing is there, and where something is there that
+// has no name, as a pipe has none under /proc/self/fd.
 std::string follow_links(const std::string& path) {
+  struct stat status{};
+  const bool is_there = stat(path.c_str(), &status) == 0;
+  if (is_there && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return path;
   const std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr),
                                                          std::free);
   if (real) return real.get();
-  // A link to a file that is not there yet.
-  std::error_code error;
-  const std::filesystem::path target = std::filesystem::read_symlink(path, error);
-  if (error) return path;
-  return target.is_absolute() ? target.string()
-                              : (std::filesystem::path(folder_of(path)) / target).string();
+  // Links to a file that is not there yet, or in a circle.
+  constexpr int kMaxLinks = 40;
+  std::string end = path;
+  for (int i = 0; i < kMaxLinks; ++i) {
+    std::error_code error;
+    const std::filesystem::path target = std::filesystem::read_symlink(end, error);
+    if (error) break;
+    end = target.is_absolute() ? target.string()
+                               : (std::filesystem::path(folder_of(end)) / target).string();
+  }
+  return end;
 }
 
 std::string draft_name(const std::string& path, int number) {
@@ -57,6 +68,10 @@ OutputFile::~OutputFile() {
 void OutputFile::open_target() {
   struct stat status{};
   const bool is_there = stat(path_.c_str(), &status) == 0;
+  if (!is_there && errno == ELOOP) {
+    note_error();
+    return;
+  }
   if (is_there && S_ISDIR(status.st_mode)) {
     errno = EISDIR;
     note_error();
@@ -73,14 +88,15 @@ void OutputFile::open_target() {
 }
 
 void OutputFile::open_draft() {
-  fd_ = open(folder_of(path_).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  fd_ = above_standard_streams(
+      open(folder_of(path_).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666));
   if (fd_ >= 0 && access(fd_path(fd_).c_str(), F_OK) == 0) return;
   // No such files here, or no way to give them a name later.
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
   for (int number = 0; fd_ < 0 && number < kMaxNames; ++number) {
     const std::string name = draft_name(path_, number);
-    fd_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    fd_ = above_standard_streams(open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (fd_ >= 0) temporary_ = name;
     if (fd_ < 0 && errno != EEXIST) break;
   }
@@ -110,7 +126,7 @@ bool OutputFile::overwrite(uint64_t offset_bytes, std::span<const std::byte> byt
 bool OutputFile::commit() {
   if (errno_ != 0) return false;
   if (is_special_) {
-    fd_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    fd_ = above_standard_streams(open(path_.c_str(), O_WRONLY | O_CLOEXEC));
     if (fd_ < 0) return note_error();
   }
   if (!flush() || !give_name()) return false;

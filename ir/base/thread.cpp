@@ -8,8 +8,13 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <memory>
 #include <string>
+#include <system_error>
+#include <thread>
 #include <utility>
+
+#include "ir/base/check.h"
 
 namespace neuronc {
 namespace {
@@ -98,9 +103,59 @@ FloatEnvironment::FloatEnvironment() {
 
 FloatEnvironment::~FloatEnvironment() { fesetenv(&saved_); }
 
-std::thread start_thread(std::string_view name, std::function<void()> body) {
+namespace {
+
+void* run_body(void* given) {
+  const std::unique_ptr<std::function<void()>> body(static_cast<std::function<void()>*>(given));
+  (*body)();
+  return nullptr;
+}
+
+}  // namespace
+
+Thread::Thread(std::function<void()> body) {
+  auto given = std::make_unique<std::function<void()>>(std::move(body));
+  pthread_attr_t attributes;
+  int error = pthread_attr_init(&attributes);
+  if (error == 0) {
+    error = pthread_attr_setstacksize(&attributes, kThreadStackBytes);
+    if (error == 0) error = pthread_create(&handle_, &attributes, run_body, given.get());
+    pthread_attr_destroy(&attributes);
+  }
+  if (error != 0) throw std::system_error(error, std::generic_category());
+  static_cast<void>(given.release());  // the thread's own
+  is_started_ = true;
+}
+
+Thread::~Thread() { NEURONC_CHECK(!is_started_); }
+
+Thread::Thread(Thread&& other) noexcept
+    : is_started_(std::exchange(other.is_started_, false)), handle_(other.handle_) {}
+
+Thread& Thread::operator=(Thread&& other) noexcept {
+  NEURONC_CHECK(!is_started_);
+  is_started_ = std::exchange(other.is_started_, false);
+  handle_ = other.handle_;
+  return *this;
+}
+
+void Thread::join() {
+  pthread_join(handle_, nullptr);
+  is_started_ = false;
+}
+
+void Thread::detach() {
+  pthread_detach(handle_);
+  is_started_ = false;
+}
+
+bool Thread::is_current() const {
+  return is_started_ && pthread_equal(handle_, pthread_self()) != 0;
+}
+
+Thread start_thread(std::string_view name, std::function<void()> body) {
   const SignalsBlocked blocked;
-  std::thread thread([body = std::move(body)] {
+  Thread thread([body = std::move(body)] {
     fesetenv(FE_DFL_ENV);
     body();
   });

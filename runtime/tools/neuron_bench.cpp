@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <thread>
@@ -108,9 +109,11 @@ void print(const Measurement& m, bool is_json) {
     fmt::print(
         "{{\"latency_ms\": {{\"min\": {:.4f}, \"p50\": {:.4f}, \"p90\": {:.4f}, "
         "\"p99\": {:.4f}}}, \"throughput_per_s\": {:.3f}, \"load_ms\": {:.3f}, "
-        "\"first_ms\": {:.3f}, \"peak_rss_mib\": {:.1f}, \"requests\": {}, \"target\": \"{}\"}}\n",
+        "\"first_ms\": {:.3f}, \"peak_rss_mib\": {:.1f}, \"requests\": {}, \"target\": {}}}\n",
         l.front(), percentile(l, 0.5), percentile(l, 0.9), percentile(l, 0.99), throughput,
-        m.load_ms, m.first_ms, peak_rss_mib(), l.size(), m.model.target);
+        m.load_ms, m.first_ms, peak_rss_mib(), l.size(),
+        nlohmann::json(m.model.target)
+            .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
     return;
   }
   fmt::print("latency     min {:.3f} ms, p50 {:.3f} ms, p90 {:.3f} ms, p99 {:.3f} ms\n", l.front(),
@@ -118,7 +121,8 @@ void print(const Measurement& m, bool is_json) {
   fmt::print("throughput  {:.1f} per second ({} requests)\n", throughput, l.size());
   fmt::print("load        {:.2f} ms, first request {:.2f} ms\n", m.load_ms, m.first_ms);
   fmt::print("peak memory {:.1f} MiB\n", peak_rss_mib());
-  fmt::print("target      {} on {} NeuronCores\n", m.model.target, m.model.nc_count);
+  fmt::print("target      {} on {} NeuronCores\n", printable_lines(m.model.target),
+             m.model.nc_count);
 }
 
 Outcome<int> run(const Arguments& args) {

@@ -75,7 +75,7 @@ std::string processes_json(const Chip& chip, const UsageSample& usage) {
     text += fmt::format("{}{{\"pid\": {}, \"command\": {}, \"neuroncore_ids\": [{}]}}",
                         text.empty() ? "" : ", ", process.pid,
                         nlohmann::json(process.command)
-                            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                            .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace),
                         fmt::join(cores, ", "));
   }
   return text;

@@ -101,7 +101,7 @@ std::string json_text(const UsageSample& sample, const UsageRates& rates) {
     processes.push_back(process_json(file, process, rates));
   }
   const Json json = {{"period", rates.seconds}, {"neuron_runtime_data", std::move(processes)}};
-  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(1, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 // --- Screen ------------------------------------------------------------------------------------

@@ -153,6 +153,77 @@ static void threads(void) {
   CHECK(settled_threads(1) == 1, "%d threads are left", num_threads());
 }
 
+static pthread_t caller;
+static int num_calls;
+
+static int on_progress(void* user_data, const neuronc_progress* progress) {
+  (void)progress;
+  CHECK(pthread_equal(caller, pthread_self()), "a callback came on another thread");
+  ++*(int*)user_data;
+  return *(int*)user_data == 20;  // cancels the second compile
+}
+
+static neuronc_result* compile_with_progress(int calls_before) {
+  neuronc_job job = {.size = sizeof job, .path = model, .progress = on_progress};
+  num_calls = calls_before;
+  job.user_data = &num_calls;
+  return neuronc_compile(&job);
+}
+
+static void* compile_in_little_stack(void* unused) {
+  caller = pthread_self();
+  neuronc_result* result = compile_with_progress(1 << 20);
+  CHECK(neuronc_result_exit_code(result) == 0, "%s", neuronc_result_messages(result));
+  CHECK(num_calls > (1 << 20), "no progress was told");
+  neuronc_result* stopped = compile_with_progress(19);
+  CHECK(strstr(neuronc_result_messages(stopped), "NEU0006") != NULL, "%s",
+        neuronc_result_messages(stopped));
+  neuronc_result_free(stopped);
+  (void)unused;
+  return result;
+}
+
+// A thread may have as little stack as servers with thousands of them give it; callbacks come on it.
+static void small_stack(void) {
+  pthread_attr_t attributes;
+  pthread_t thread;
+  void* result = NULL;
+  neuronc_result* plain = compile();
+  pthread_attr_init(&attributes);
+  CHECK(pthread_attr_setstacksize(&attributes, kIsSanitized ? 256 << 10 : 64 << 10) == 0, "size");
+  CHECK(pthread_create(&thread, &attributes, compile_in_little_stack, NULL) == 0, "no thread");
+  pthread_join(thread, &result);
+  CHECK(are_same(plain, result), "it made other bytes");
+  neuronc_result_free(result);
+  neuronc_result_free(plain);
+  pthread_attr_destroy(&attributes);
+}
+
+static void* keep_compiling(void* unused) {
+  for (;;) {
+    neuronc_result_free(compile());
+    __atomic_store_n(&is_done, 1, __ATOMIC_SEQ_CST);
+    pthread_testcancel();
+  }
+  return unused;
+}
+
+// pthread_cancel ends a thread before or behind a compile, never inside of one.
+static void cancelled(void) {
+  for (int i = 0; i < 3; ++i) {
+    pthread_t thread;
+    void* result = NULL;
+    __atomic_store_n(&is_done, 0, __ATOMIC_SEQ_CST);
+    pthread_create(&thread, NULL, keep_compiling, NULL);
+    while (__atomic_load_n(&is_done, __ATOMIC_SEQ_CST) == 0) usleep(100);
+    usleep((useconds_t)(i * 31000));
+    pthread_cancel(thread);
+    pthread_join(thread, &result);
+    CHECK(result == PTHREAD_CANCELED, "the thread was not cancelled");
+    neuronc_result_free(compile());
+  }
+}
+
 int main(int argc, char** argv) {
   CHECK(argc == 3, "usage: CASE MODEL");
   model = argv[2];
@@ -166,6 +237,10 @@ int main(int argc, char** argv) {
     float_environment();
   else if (strcmp(argv[1], "threads") == 0)
     threads();
+  else if (strcmp(argv[1], "small_stack") == 0)
+    small_stack();
+  else if (strcmp(argv[1], "cancelled") == 0)
+    cancelled();
   else
     CHECK(0, "no case %s", argv[1]);
   return 0;

@@ -183,8 +183,8 @@ typedef struct nrt_version {
  *   NEURON_RT_LOG_LEVEL=error|warning|info|debug   to stderr
  *   NEURON_RT_PIN=0|1              keep each core's worker on a processor of its own; without it
  *                                  where NEURON_RT_VISIBLE_CORES names the cores
- *   NEURON_RT_USAGE=0|FOLDER       show nothing to neuron-top, or in files there (by default in
- *                                  memory that is gone with the process)
+ *   NEURON_RT_USAGE=0|1|FOLDER     show nothing to neuron-top, or in memory that is gone with the
+ *                                  process (so without it), or in files there
  *
  * After fork a child may use all of this: it has no models, and those of its parent are refused. */
 NRT_API NRT_STATUS nrt_init(nrt_framework_type_t framework, const char* framework_version,
