@@ -2,6 +2,7 @@
 #include "ir/tensor_text.h"
 
 #include <fmt/format.h>
+#include <locale.h>
 
 #include <charconv>
 #include <cmath>
@@ -63,8 +64,10 @@ bool float_from_text(std::string_view text, double& value) {
   if (result.ptr != text.data() + text.size()) return false;
   if (result.ec == std::errc()) return true;
   if (result.ec != std::errc::result_out_of_range) return false;
-  // Too large or too small to be told apart from infinity or zero.
-  value = std::strtod(std::string(text).c_str(), nullptr);
+  // Too large or too small to be told apart from infinity or zero; in a locale of the host's, the point
+  // may end the number.
+  static const locale_t kPlain = newlocale(LC_ALL_MASK, "C", nullptr);
+  value = strtod_l(std::string(text).c_str(), nullptr, kPlain);
   return true;
 }
 

@@ -54,7 +54,14 @@ NRT_STATUS load_image(const Result<std::shared_ptr<const NeffImage>>& image, int
   auto model = Model::load(*image, *handle->cores, vnc, vnc_count, *numerics);
   if (!model) return report(model.error());
   handle->model = std::move(*model);
-  handle->needs_room = needs_room(handle->model->plan());
+  const plan::Plan& plan = handle->model->plan();
+  handle->needs_room = needs_room(plan);
+  for (const plan::TensorSpec& spec : plan.inputs) {
+    handle->input_kinds.emplace(spec.name, to_nrt(spec.kind));
+  }
+  for (const plan::TensorSpec& spec : plan.outputs) {
+    handle->output_kinds.emplace(spec.name, to_nrt(spec.kind));
+  }
   if (wants_log("info")) {
     const nrt_model_info_t info = handle->model->info();
     print_error("nrt: info: loaded `{}` for {} on {} NeuronCores, {} bytes of memory\n",
@@ -90,9 +97,9 @@ extern "C" {
 
 NRT_STATUS nrt_init(nrt_framework_type_t framework, const char*, const char*) {
   return guarded([&]() -> NRT_STATUS {
-    if (framework <= NRT_FRAMEWORK_TYPE_INVALID || framework > NRT_FRAMEWORK_TYPE_MXNET) {
-      return report(NRT_INVALID,
-                    fmt::format("there is no framework {}", static_cast<int>(framework)));
+    const int number = number_of(framework);
+    if (number <= NRT_FRAMEWORK_TYPE_INVALID || number > NRT_FRAMEWORK_TYPE_MXNET) {
+      return report(NRT_INVALID, fmt::format("there is no framework {}", number));
     }
     return initialise();
   });
@@ -109,7 +116,7 @@ void nrt_close(void) {
 }
 
 const char* nrt_get_status_as_str(NRT_STATUS status) {
-  switch (status) {
+  switch (number_of(status)) {
     case NRT_SUCCESS:
       return "NRT_SUCCESS";
     case NRT_FAILURE:
@@ -307,15 +314,15 @@ NRT_STATUS nrt_get_model_value_kind(nrt_model_t* model, nrt_tensor_usage_t usage
     if (name == nullptr || kind == nullptr) return report(NRT_INVALID, "an argument is null");
     const ModelInUse in_use(model);
     if (!in_use) return in_use.status();
-    const neuronc::plan::Plan& plan = in_use.plan();
-    const bool is_input = usage == NRT_TENSOR_USAGE_INPUT;
-    for (const neuronc::plan::TensorSpec& spec : is_input ? plan.inputs : plan.outputs) {
-      if (spec.name != name) continue;
-      *kind = to_nrt(spec.kind);
-      return NRT_SUCCESS;
+    const bool is_input = number_of(usage) == NRT_TENSOR_USAGE_INPUT;
+    const auto& kinds = is_input ? in_use->input_kinds : in_use->output_kinds;
+    const auto found = kinds.find(name);
+    if (found == kinds.end()) {
+      return report(NRT_INVALID,
+                    fmt::format("the model has no {} `{}`", is_input ? "input" : "output", name));
     }
-    return report(NRT_INVALID,
-                  fmt::format("the model has no {} `{}`", is_input ? "input" : "output", name));
+    *kind = found->second;
+    return NRT_SUCCESS;
   });
 }
 

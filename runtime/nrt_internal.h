@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -82,6 +84,9 @@ struct nrt_model {
   std::unique_ptr<neuronc::runtime::Model> model;
   neuronc::runtime::NumericsCheck numerics = neuronc::runtime::NumericsCheck::none;
   bool needs_room = false;  // requests go down into blocks or bodies
+  // By name: models have tens of thousands, and callers ask for each.
+  std::unordered_map<std::string_view, nrt_value_kind_t> input_kinds;
+  std::unordered_map<std::string_view, nrt_value_kind_t> output_kinds;
   neuronc::runtime::Usage usage;
   std::mutex profile_mutex;
   std::shared_ptr<neuronc::runtime::Profile> profile;  // null: none is being made
@@ -167,6 +172,15 @@ class ModelInUse {
   NRT_STATUS status_ = NRT_SUCCESS;
   std::shared_ptr<nrt_model> model_;
 };
+
+// A constant as the caller gave it: one of C's may have a value that C++ does not know of.
+template <class Enum>
+int number_of(const Enum& constant) {
+  static_assert(sizeof(Enum) == sizeof(int));
+  int number = 0;
+  std::memcpy(&number, &constant, sizeof(number));
+  return number;
+}
 
 // Runs `body`, which returns an NRT_STATUS; nothing thrown inside leaves the C API, and no thread is
 // cancelled in it.

@@ -176,14 +176,14 @@ NRT_STATUS nrt_tensor_allocate(nrt_tensor_placement_t placement, int vnc, size_t
                                const char* name, nrt_tensor_t** tensor) {
   return guarded([&]() -> NRT_STATUS {
     if (tensor == nullptr) return report(NRT_INVALID, "`tensor` is null");
-    if (placement < NRT_TENSOR_PLACEMENT_DEVICE || placement > NRT_TENSOR_PLACEMENT_VIRTUAL) {
-      return report(NRT_INVALID,
-                    fmt::format("there is no placement {}", static_cast<int>(placement)));
+    const int number = neuronc::runtime::number_of(placement);
+    if (number < NRT_TENSOR_PLACEMENT_DEVICE || number > NRT_TENSOR_PLACEMENT_VIRTUAL) {
+      return report(NRT_INVALID, fmt::format("there is no placement {}", number));
     }
     if (vnc < -1) return report(NRT_INVALID, fmt::format("there is no core {}", vnc));
     auto result = std::make_unique<nrt_tensor>();
     result->name = name == nullptr ? "" : name;
-    if (placement == NRT_TENSOR_PLACEMENT_VIRTUAL) {
+    if (number == NRT_TENSOR_PLACEMENT_VIRTUAL) {
       result->size_bytes = size;
     } else if (!allocate_tensor(*result, size)) {
       return report(NRT_FAIL_HOST_MEM_ALLOC, fmt::format("no memory for {} bytes", size));
