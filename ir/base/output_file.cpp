@@ -129,20 +129,28 @@ bool OutputFile::commit() {
     fd_ = above_standard_streams(open(path_.c_str(), O_WRONLY | O_CLOEXEC));
     if (fd_ < 0) return note_error();
   }
-  if (!flush() || !give_name()) return false;
-  if (close(std::exchange(fd_, -1)) != 0) return note_error();
+  if (!flush()) return false;
+  // Closing may take long and fail; so before the draft has a name that a killed process would leave.
+  const int kept = fcntl(fd_, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (kept < 0) return note_error();
+  if (close(std::exchange(fd_, kept)) != 0) return note_error();
+  if (!give_name()) return false;
   if (temporary_.empty()) return true;
   if (rename(temporary_.c_str(), path_.c_str()) != 0) return note_error();
   temporary_.clear();
   return true;
 }
 
-// A draft without a name gets a temporary one first: only rename replaces what is there.
+// A draft without a name gets its own where nothing is there yet, and a temporary one otherwise: only
+// rename replaces what is there.
 bool OutputFile::give_name() {
   if (is_special_ || !temporary_.empty()) return true;
+  const std::string draft = fd_path(fd_);
+  if (linkat(AT_FDCWD, draft.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) == 0) return true;
+  if (errno != EEXIST) return note_error();
   for (int number = 0; number < kMaxNames; ++number) {
     const std::string name = draft_name(path_, number);
-    if (linkat(AT_FDCWD, fd_path(fd_).c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+    if (linkat(AT_FDCWD, draft.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
       temporary_ = name;
       return true;
     }
