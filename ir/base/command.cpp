@@ -23,8 +23,10 @@ void begin_command() {
   install_fatal_signal_handlers();
   std::signal(SIGXFSZ, SIG_IGN);
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    // open() takes the lowest number that is free: this one.
-    if (fcntl(fd, F_GETFD) < 0) static_cast<void>(open("/dev/null", O_RDWR));
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    // open() takes the lowest number that is free: this one. What is written to an output that the
+    // caller closed fails, as it does where nothing stands in for it.
+    static_cast<void>(open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR));
   }
 }
 
