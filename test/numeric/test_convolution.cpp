@@ -1,5 +1,8 @@
 // Convolutions with constant weights, in every variant: any rank, groups, strides, phases.
 // Tolerance: f32 sums of at most some hundred products of magnitude 1.
+#include <fmt/format.h>
+
+#include <array>
 #include <catch2/catch.hpp>
 
 #include "harness.h"
@@ -205,6 +208,49 @@ TEST_CASE("transposed convolutions fall apart into phases") {
        random_constant("%w", {4, 17, 2, 2, 2}) +
            "%y = conv_transpose(%x, %w) {strides = [2, 2, 2]} : f32[1,17,6,8,6]",
        1e-5},
+  });
+}
+
+// Phases that read the same pixels need not be neighbours where taps are further apart.
+TEST_CASE("phases of dilated transposed convolutions keep their places") {
+  std::vector<Problem> problems;
+  for (const auto& [stride, dilation, taps] : std::vector<std::array<int, 3>>{{3, 2, 5},
+                                                                              {4, 2, 4},
+                                                                              {5, 3, 4},
+                                                                              {6, 2, 5},
+                                                                              {6, 4, 5},
+                                                                              {7, 5, 4},
+                                                                              {8, 6, 5},
+                                                                              {8, 2, 3}}) {
+    const int length = 2 * stride + (taps - 1) * dilation + 1;
+    for (const int channels : {4, 16, 21}) {
+      problems.push_back(
+          {"%x : f32[1,5,3]",
+           random_constant("%w", {5, channels, taps}) +
+               fmt::format("%y = conv_transpose(%x, %w) {{dilations = [{}], strides = [{}]}} : "
+                           "f32[1,{},{}]",
+                           dilation, stride, channels, length),
+           1e-5});
+    }
+  }
+  problems.push_back({"%x : f32[2,5,2,3]",
+                      random_constant("%w", {5, 10, 4, 2}) +
+                          "%y = conv_transpose(%x, %w) {dilations = [2, 1], "
+                          "strides = [4, 3]} : f32[2,10,11,8]",
+                      1e-5});
+  check(problems);
+}
+
+TEST_CASE("results that no tap of a transposed convolution reaches are no products of infinity") {
+  check({
+      {"%x : f32[1,1,5]",
+       random_constant("%w", {1, 16, 3}) + "%y = conv_transpose(%x, %w) {strides = [4]} : "
+                                           "f32[1,16,19]",
+       1e-5, Edges::yes},
+      {"%x : f32[1,1,2,3]",
+       random_constant("%w", {1, 12, 2, 1}) + "%y = conv_transpose(%x, %w) {dilations = [2, 1], "
+                                              "strides = [3, 3]} : f32[1,12,6,7]",
+       1e-5, Edges::yes},
   });
 }
 

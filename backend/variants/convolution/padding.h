@@ -2,7 +2,8 @@
 //
 // Register tiles that end where a line of results does have few taps in common with padding; those
 // that are zero for all results of a tile are not multiplied. What is left out is acc + 0 * w, which
-// is acc while w is finite: weights that are not keep every product, as in the middle of the image.
+// is acc while w is finite: weights that are not keep every product of these variants. (Others never
+// multiply padding, and so give infinity where these give NaN.)
 #pragma once
 
 #include <array>

@@ -69,8 +69,8 @@ TapAxis phase_axis(const AxisWindow& w, int64_t phase) {
     if (t * w.dilation % w.stride == residue) taps.push_back(t);
   }
   if (taps.empty()) {
-    // Nothing but the bias: one tap whose weight is zero.
-    axis.base = shift;
+    // Nothing but the bias: one tap whose weight is zero, and which reads no pixel.
+    axis.base = w.input;
     axis.first_weight = -1;
     axis.weight_step = 0;
     return axis;
@@ -86,29 +86,36 @@ TapAxis phase_axis(const AxisWindow& w, int64_t phase) {
   return axis;
 }
 
-void add_problem(TapConvolution& conv, const std::array<TapAxis, 3>& axes) {
-  for (TapProblem& problem : conv.problems) {
-    const bool is_same =
-        std::equal(axes.begin(), axes.end(), problem.axes.begin(),
-                   [](const TapAxis& a, const TapAxis& b) { return a.reads_as(b); });
-    if (!is_same) continue;
-    problem.phases.push_back(axes);
-    return;
+// The phases of an axis, neighbours together that read the same pixels.
+std::vector<std::vector<TapAxis>> phase_runs(const AxisWindow& w) {
+  std::vector<std::vector<TapAxis>> runs;
+  for (int64_t phase = 0; phase < std::min(w.stride, w.result); ++phase) {
+    const TapAxis axis = phase_axis(w, phase);
+    if (runs.empty() || !runs.back()[0].reads_as(axis)) runs.emplace_back();
+    runs.back().push_back(axis);
   }
-  conv.problems.push_back({axes, {axes}});
+  return runs;
+}
+
+// The phases of a problem are a grid of neighbours, whose last axis changes fastest.
+TapProblem grid_problem(const std::array<const std::vector<TapAxis>*, 3>& runs) {
+  TapProblem problem{{(*runs[0])[0], (*runs[1])[0], (*runs[2])[0]}, {}};
+  for (const TapAxis& depth : *runs[0]) {
+    for (const TapAxis& height : *runs[1]) {
+      for (const TapAxis& width : *runs[2]) problem.phases.push_back({depth, height, width});
+    }
+  }
+  return problem;
 }
 
 void add_phases(TapConvolution& conv, const std::array<AxisWindow, 3>& windows) {
-  std::array<std::vector<TapAxis>, 3> phases;
-  for (size_t axis = 0; axis < 3; ++axis) {
-    const AxisWindow& w = windows[axis];
-    for (int64_t phase = 0; phase < std::min(w.stride, w.result); ++phase) {
-      phases[axis].push_back(phase_axis(w, phase));
-    }
-  }
-  for (const TapAxis& depth : phases[0]) {
-    for (const TapAxis& height : phases[1]) {
-      for (const TapAxis& width : phases[2]) add_problem(conv, {depth, height, width});
+  const auto depths = phase_runs(windows[0]);
+  const auto heights = phase_runs(windows[1]), widths = phase_runs(windows[2]);
+  for (const auto& depth : depths) {
+    for (const auto& height : heights) {
+      for (const auto& width : widths) {
+        conv.problems.push_back(grid_problem({&depth, &height, &width}));
+      }
     }
   }
 }
@@ -150,7 +157,9 @@ OrRefusal<TapConvolution> tap_convolution(const GroupContext& context) {
     if (num_phases > 4096) return refuse("more than 4096 phases");
     add_phases(conv, windows);
   } else {
-    add_problem(conv, {plain_axis(windows[0]), plain_axis(windows[1]), plain_axis(windows[2])});
+    const std::array<TapAxis, 3> axes{plain_axis(windows[0]), plain_axis(windows[1]),
+                                      plain_axis(windows[2])};
+    conv.problems.push_back({axes, {axes}});
   }
   if (conv.problems.size() > kMaxProblems) return refuse("its phases read different pixels");
   return conv;
