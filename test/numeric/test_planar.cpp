@@ -67,6 +67,11 @@ TEST_CASE("planar transposed convolutions write each phase between the others") 
        random_constant("%w", {8, 1, 2}) +
            "%y = conv_transpose(%x, %w) {strides = [3]} : f32[1,1,149]",
        1e-5},
+      // Rows and columns between the windows meet no pixel, nor infinity.
+      {"%x : f32[1,1,9,40]",
+       random_constant("%w", {1, 2, 2, 2}) +
+           "%y = conv_transpose(%x, %w) {strides = [5, 4]} : f32[1,2,42,158]",
+       1e-5, Edges::yes},
   });
 }
 

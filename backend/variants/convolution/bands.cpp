@@ -15,6 +15,9 @@ constexpr int64_t kMostVectors = 4;
 int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
 int64_t ceil_div(int64_t x, int64_t unit) { return (x + unit - 1) / unit; }
 
+// Phases of a stride above the kernel may meet none.
+bool meets_pixels(const TapAxis& axis) { return axis.first_weight >= 0; }
+
 // The lines of every phase, their groups still one phase each.
 std::vector<BandLine> lines_of(const TapConvolution& conv) {
   std::vector<BandLine> lines;
@@ -47,10 +50,11 @@ void join_phases(BandLine& line) {
   line.groups.resize(1);
 }
 
-void list_products(BandPhases& group, int64_t first_column) {
+void list_products(BandPhases& group, const TapAxis& height, int64_t first_column) {
+  if (!meets_pixels(height)) return;
   for (size_t phase = 0; phase < group.widths.size(); ++phase) {
     const TapAxis& width = group.widths[phase];
-    if (width.first_weight < 0) continue;  // it meets no pixel
+    if (!meets_pixels(width)) continue;
     for (int64_t tap = 0; tap < width.taps; ++tap) {
       group.products.push_back({width.base - first_column + tap * width.dilation, phase, tap});
     }
@@ -67,9 +71,10 @@ void join_lines(Band& band, const TapConvolution& conv, int64_t accumulators) {
   for (BandLine& line : band.lines) {
     const TapAxis& height = line.height;
     const auto phases = static_cast<int64_t>(line.groups.size());
-    band.first_row = std::min(band.first_row, height.base);
-    last_row = std::max(last_row, height.base + (height.taps - 1) * height.dilation);
     for (const BandPhases& group : line.groups) {
+      if (!meets_pixels(height) || !meets_pixels(group.widths[0])) continue;
+      band.first_row = std::min(band.first_row, height.base);
+      last_row = std::max(last_row, height.base + (height.taps - 1) * height.dilation);
       TapAxis width = group.widths[0];
       // Joined phases have as many results as the first.
       width.results = line.groups[0].most_results();
@@ -78,6 +83,7 @@ void join_lines(Band& band, const TapConvolution& conv, int64_t accumulators) {
     }
     if (phases > 1 && phases * conv.columns <= accumulators) join_phases(line);
   }
+  if (last_row == INT64_MIN) band.first_row = band.first_column = last_row = 0;
   if (band.lines.size() == 1) band.row_step = band.height().dilation;
   band.rows = (last_row - band.first_row) / band.row_step + 1;
 }
@@ -141,7 +147,7 @@ Band make_band(const TapConvolution& conv, const Machine& machine, int64_t slab_
   join_lines(band, conv, machine.isa.num_vector_registers * 3 / 4);
   for (BandLine& line : band.lines) {
     for (BandPhases& group : line.groups) {
-      list_products(group, band.first_column);
+      list_products(group, line.height, band.first_column);
       for (const auto& product : group.products) {
         band.last_offset = std::max(band.last_offset, product.offset);
       }
